@@ -1,0 +1,366 @@
+"""The commands: a thin skin over the Python API.
+
+`argparse` and nothing else at import, so that `--help` and mistakes answer at once; PyTorch is imported when a command needs it.
+A user's mistake is one sentence on standard error and exit code 2, training that cannot go on is 1, a signal 128 + its number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gradus import __version__
+from gradus.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from gradus.recipes.recipe import Recipe
+    from gradus.recipes.run import Run
+
+# flag -> the setting it stands for
+TRAIN_FLAGS = {
+    "data": ("data.source", "catalogue name, or path of a file or folder"),
+    "target": ("data.target", "the column to learn; several joined by commas"),
+    "validation": ("data.validation", "share or number of training rows held out to choose the best weights"),
+    "task": ("task.name", "what to learn; inferred from the columns"),
+    "model": ("model.name", "which network; `gradus list models`"),
+    "epochs": ("train.epochs", "passes over the training rows"),
+    "batch-size": ("train.batch_size", "rows an update"),
+    "learning-rate": ("train.optimizer.learning_rate", "size of the updates"),
+    "optimizer": ("train.optimizer.name", "sgd, adagrad, adadelta, rmsprop, adam or adamw"),
+    "seed": ("train.seed", "of the weights, the order and dropout"),
+    "device": ("train.device", "auto, cpu or cuda"),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (see {self.prog} --help)")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="gradus", description="Deep learning from principle to practice.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"gradus {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+
+    def command(name: str, about: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=about, description=about, allow_abbrev=False)
+
+    train = command("train", "Train a model: a recipe, a TOML file, or flags; what is left open is inferred and told.")
+    train.add_argument("recipe", nargs="?", help="a recipe's name (`gradus list recipes`) or a TOML file")
+    for flag, (setting, about) in TRAIN_FLAGS.items():
+        train.add_argument(f"--{flag}", metavar="X", help=f"{about} ({setting})")
+    train.add_argument("--out", metavar="DIR", help="the run's folder; default runs/MODEL-DATA-NUMBER")
+    train.add_argument(
+        "--set", metavar="part.field=value", action="append", default=[], help="any setting, such as train.average=0.999"
+    )
+    train.add_argument("--tensorboard", action="store_true", help="write TensorBoard files too")
+
+    resume = command("resume", "Continue a run from its last checkpoint.")
+    resume.add_argument("run", metavar="RUN")
+    resume.add_argument("--tensorboard", action="store_true", help="write TensorBoard files too")
+
+    evaluate = command("eval", "Measure a run's best weights on a split.")
+    evaluate.add_argument("run", metavar="RUN")
+    evaluate.add_argument("--split", default="test", help="train, validation or test")
+    evaluate.add_argument("--json", action="store_true", help="one JSON object")
+
+    predict = command("predict", "Predict for pictures, or for rows of a table.")
+    predict.add_argument("run", metavar="RUN")
+    predict.add_argument("inputs", metavar="INPUT", nargs="+", help="files, folders, or a row as JSON")
+    predict.add_argument("--json", action="store_true", help="one JSON object a line")
+
+    report = command("report", "Write report.html into a run's folder.")
+    report.add_argument("run", metavar="RUN")
+
+    compare = command("compare", "Runs side by side: differing settings and measured metrics.")
+    compare.add_argument("runs", metavar="RUN", nargs="+")
+
+    listing = command("list", "What there is: models, data, tasks or recipes.")
+    listing.add_argument("what", choices=("models", "data", "tasks", "recipes"))
+
+    config = command("config", "Print all settings of a recipe or a run as TOML.")
+    config.add_argument("source", metavar="RECIPE|RUN")
+
+    data = command("data", "Look at data: scan them for problems, or show what is in them.")
+    data.add_argument("action", choices=("scan", "show"))
+    data.add_argument("data", metavar="DATA")
+    data.add_argument("--target", metavar="COLUMN", help="the column to learn")
+
+    reproduce = command("reproduce", "Run recipes with several seeds, beside the published results.")
+    reproduce.add_argument("recipes", metavar="RECIPE", nargs="+")
+    reproduce.add_argument("--seeds", metavar="N", default="3", help="how many seeds (default 3)")
+    reproduce.add_argument("--out", metavar="DIR", default="runs/reproduce", help="where the runs go")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs a command line and exits."""
+    try:
+        parsed = _parse(list(sys.argv[1:] if arguments is None else arguments))
+        _COMMANDS[parsed.command](parsed)
+    except UserError as error:
+        _fail(str(error), 2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output has gone: nothing to say
+        sys.exit(0)
+    except KeyboardInterrupt as stop:
+        _fail(str(stop) or "stopped", 128 + getattr(stop, "signal_number", 2))
+    except RuntimeError as error:
+        if type(error).__name__ == "TrainingStopped":  # told without importing the trainer
+            _fail(str(error), 1)
+        raise
+    sys.exit(0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"gradus: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = build_parser()
+    if not arguments:
+        parser.print_help()
+        sys.exit(0)
+    names = list(_COMMANDS)
+    if not arguments[0].startswith("-") and arguments[0] not in names:
+        raise UserError(f"unknown command '{arguments[0]}'{did_you_mean(arguments[0], names) or '; known: ' + ', '.join(names)}")
+    parsed, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        flags = [f"--{flag}" for flag in (*TRAIN_FLAGS, "out", "set", "tensorboard", "json", "split", "seeds")]
+        raise UserError(f"{parsed.command}: unknown argument '{unknown[0]}'{did_you_mean(unknown[0], flags)}")
+    if parsed.command is None:
+        raise UserError(f"expected a command: {', '.join(names)}")
+    return parsed
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    recipe = _recipe_of(arguments)
+    observers = _observers(arguments)
+    from gradus.recipes.execute import train
+
+    _finish(train(recipe, arguments.out, observers=observers, say=_say))
+
+
+def _resume(arguments: argparse.Namespace) -> None:
+    from gradus.recipes.execute import resume
+    from gradus.recipes.run import load_run
+
+    if load_run(arguments.run).evaluation:
+        _say(f"{arguments.run}: this run is finished")
+        return
+    _finish(resume(arguments.run, observers=_observers(arguments), say=_say))
+
+
+def _eval(arguments: argparse.Namespace) -> None:
+    from gradus.recipes.run import load_run
+
+    metrics = load_run(arguments.run).evaluate(arguments.split)
+    if arguments.json:
+        print(json.dumps({"run": arguments.run, "split": arguments.split, **metrics}))
+        return
+    print(f"{arguments.split} split, best weights")
+    _print_table([[name, _format(name, value)] for name, value in metrics.items()])
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    from gradus.recipes.run import load_run
+
+    names, answers = load_run(arguments.run).answers(arguments.inputs)
+    if arguments.json:
+        for name, answer in zip(names, answers, strict=True):
+            print(json.dumps({"input": name, **answer.to_json()}, ensure_ascii=False))
+        return
+    _print_table([[name, answer.to_text()] for name, answer in zip(names, answers, strict=True)])
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from gradus.recipes.run import load_run
+
+    print(load_run(arguments.run).report())
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from gradus.recipes.compare import compare
+    from gradus.recipes.run import load_run
+
+    header, rows = compare([load_run(path) for path in arguments.runs])
+    _print_table([header, *rows])
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    if arguments.what == "models":
+        from gradus.models import MODELS
+
+        rows = [[name, about] for name, (_, about) in MODELS.items()]
+    elif arguments.what == "data":
+        from gradus.data.catalogue import describe
+
+        rows = describe()
+    elif arguments.what == "tasks":
+        from gradus.tasks.table import TASKS
+
+        rows = [[name, kind.about, "models: " + ", ".join(kind.models)] for name, kind in TASKS.items()]
+    else:
+        from gradus.recipes.table import RECIPES
+
+        made = [make() for make in RECIPES.values()]
+        rows = [[r.name, r.about, f"published {r.published.metric} {r.published.value:g}" if r.published else ""] for r in made]
+    _print_table(rows)
+
+
+def _config(arguments: argparse.Namespace) -> None:
+    from gradus.recipes.recipe import write_recipe
+
+    path = Path(arguments.source)
+    if path.is_dir():
+        from gradus.recipes.run import load_run
+
+        print(write_recipe(load_run(path).recipe), end="")
+    else:
+        print(write_recipe(_named_recipe(arguments.source)), end="")
+
+
+def _data(arguments: argparse.Namespace) -> None:
+    if arguments.action == "scan":
+        from gradus.data.scan import scan
+
+        result = scan(arguments.data, arguments.target)
+        for line in result.summary:
+            print(line)
+        for finding in result.findings:
+            print(f"{finding.severity}: {finding.where}: {finding.message}")
+        print(f"{len(result.findings)} findings" if result.findings else "nothing found that needs attention")
+        return
+    from gradus.data.load import load_data
+
+    dataset = load_data(arguments.data, arguments.target)
+    print(f"{dataset.name}: {dataset.about}" if dataset.about else dataset.name)
+    for note in dataset.notes:
+        print(f"note: {note}")
+    for name, split in dataset.splits.items():
+        print(f"{name}: {len(split):,} rows")
+    types = dataset.types
+    _print_table([[name, type(kind).__name__, _describe(kind), "target" if name == dataset.target else ""] for name, kind in types.items()])
+    first = next(iter(dataset.splits.values()))
+    shown = min(5, len(first))
+    rows = [[first.origins[index], *(kind.to_text(first[name][index]) for name, kind in types.items())] for index in range(shown)]
+    _print_table([["", *types], *rows])
+
+
+def _describe(kind: Any) -> str:
+    classes = getattr(kind, "classes", None)
+    if classes is not None:
+        return f"{len(classes)} classes: {', '.join(classes[:6])}{', ...' if len(classes) > 6 else ''}"
+    return {1: "grey", 3: "colour"}.get(getattr(kind, "channels", 0), "")
+
+
+def _reproduce(arguments: argparse.Namespace) -> None:
+    recipes = [_named_recipe(name) for name in arguments.recipes]
+    if not arguments.seeds.isdigit() or int(arguments.seeds) < 1:
+        raise UserError(f"--seeds: expected a whole number above 0, received '{arguments.seeds}'")
+    from gradus.recipes.reproduce import HEADER, reproduce
+    from gradus.train.observers import show_progress
+
+    rows = []
+    for recipe in recipes:
+        result = reproduce(recipe, int(arguments.seeds), Path(arguments.out), (show_progress(),), _say)
+        rows.append(result.row())
+    for row in [HEADER, ["---"] * len(HEADER), *rows]:
+        print(f"| {' | '.join(row)} |")
+
+
+_COMMANDS = {
+    "train": _train,
+    "resume": _resume,
+    "eval": _eval,
+    "predict": _predict,
+    "report": _report,
+    "compare": _compare,
+    "list": _list,
+    "config": _config,
+    "data": _data,
+    "reproduce": _reproduce,
+}
+
+
+def _named_recipe(name: str) -> Recipe:
+    from gradus.recipes.recipe import read_recipe
+    from gradus.recipes.table import get_recipe
+
+    return read_recipe(Path(name)) if name.endswith(".toml") else get_recipe(name)
+
+
+def _recipe_of(arguments: argparse.Namespace) -> Recipe:
+    """The recipe that a `train` command line asks for."""
+    from gradus import settings
+    from gradus.recipes.recipe import Recipe
+
+    if not arguments.recipe and not arguments.data:
+        raise UserError("what should be learnt? Name a recipe (gradus list recipes), or give --data NAME, FILE or FOLDER")
+    base = _named_recipe(arguments.recipe) if arguments.recipe else Recipe()
+    values = settings.to_dict(base)
+    given = {flag: getattr(arguments, flag.replace("-", "_")) for flag in TRAIN_FLAGS}
+    given = {flag: value for flag, value in given.items() if value is not None}
+    # another model, optimiser or data set does not inherit what was chosen for the old one
+    if given.get("model", base.model.name) != base.model.name:
+        values["model"] = {}
+    if given.get("optimizer", base.train.optimizer.name) != base.train.optimizer.name:
+        values["train"]["optimizer"] = {}
+    if given.get("data", base.data.source) != base.data.source:
+        values["data"].pop("target", None)
+        values.pop("published", None)
+    for flag, value in given.items():
+        values = settings.override(values, f"{TRAIN_FLAGS[flag][0]}={value}", Recipe)
+    for assignment in arguments.set:
+        values = settings.override(values, assignment, Recipe)
+    return settings.from_dict(Recipe, values)
+
+
+def _observers(arguments: argparse.Namespace) -> tuple:
+    from gradus.train.observers import show_progress, write_tensorboard
+
+    return (show_progress(), write_tensorboard()) if arguments.tensorboard else (show_progress(),)
+
+
+def _finish(run: Run) -> None:
+    """Tells how good the run is beside its baselines and the published value, and where everything is."""
+    evaluation = run.evaluation
+    metric = run.task.primary[0]
+    rows = [[f"{evaluation['split']} {metric}", _format(metric, evaluation["metrics"][metric])]]
+    rows += [[f"  {name}", _format(metric, values[metric])] for name, values in evaluation["baselines"].items()]
+    published = run.recipe.published
+    if published:
+        rows.append(["  published", f"{_format(published.metric, published.value)}  ({published.source})"])
+    report = run.report()
+    rows += [["run", str(run.path)], ["report", str(report)]]
+    _print_table(rows)
+
+
+def _format(name: str, value: float) -> str:
+    from gradus.train.observers import format_metric
+
+    return format_metric(name, value)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _print_table(rows: list[list[str]]) -> None:
+    """Columns aligned by display width (Chinese characters are two wide)."""
+    from unicodedata import east_asian_width
+
+    def width(text: str) -> int:
+        return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)
+
+    columns = max((len(row) for row in rows), default=0)
+    widths = [max((width(row[i]) for row in rows if i < len(row)), default=0) for i in range(columns)]
+    for row in rows:
+        cells = [cell + " " * (widths[i] - width(cell)) for i, cell in enumerate(row)]
+        print("  ".join(cells).rstrip())

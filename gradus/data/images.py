@@ -1,0 +1,117 @@
+"""Pictures: decoding, conversion to grey or RGB, and resizing, one picture or a whole column at a time."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image as PillowImage
+from PIL import ImageOps, UnidentifiedImageError
+
+from gradus.data.columns import Column, Image, take
+from gradus.errors import UserError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "F")
+
+Fit = Literal["stretch", "crop", "pad"]
+
+
+def open_picture(source: bytes | Path, name: str) -> PillowImage.Image:
+    """Opens an encoded picture (its header is read, its pixels are not). Raises `UserError` naming `name`."""
+    try:
+        if isinstance(source, bytes) and not source or isinstance(source, Path) and source.stat().st_size == 0:
+            raise UserError(f"{name}: the picture is empty (zero bytes)")
+        return PillowImage.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+    except FileNotFoundError:
+        raise UserError(f"{name}: there is no such file") from None
+    except (UnidentifiedImageError, OSError, PillowImage.DecompressionBombError, SyntaxError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{name}: this is not a picture that can be read") from None
+
+
+def decode_picture(source: bytes | Path, channels: int, name: str) -> np.ndarray:
+    """Decodes to uint8 (height, width, channels). EXIF orientation is applied, transparency becomes white, and 16-bit
+    pictures are scaled to 8 bits. Raises `UserError` naming `name` where the picture is broken."""
+    picture = open_picture(source, name)
+    try:
+        if picture.format in ("JPEG", "TIFF", "WEBP", "MPO"):
+            picture = ImageOps.exif_transpose(picture)
+        return to_array(picture, channels)
+    except (OSError, SyntaxError, ValueError, PillowImage.DecompressionBombError) as error:
+        raise UserError(f"{name}: the picture is broken ({error})") from None
+
+
+def to_array(picture: PillowImage.Image, channels: int) -> np.ndarray:
+    """uint8 (height, width, channels) of a Pillow picture of any mode."""
+    if picture.mode in ("I", "I;16", "I;16B", "F"):
+        values = np.asarray(picture, dtype=np.float64)
+        scale = 255 / 65535 if values.max(initial=0) > 255 else 1.0
+        picture = PillowImage.fromarray((values * scale).clip(0, 255).astype(np.uint8))
+    if "A" in picture.mode or "transparency" in picture.info:
+        rgba = picture.convert("RGBA")
+        picture = PillowImage.new("RGBA", rgba.size, "white")
+        picture.alpha_composite(rgba)
+    array = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
+    return array[:, :, None] if channels == 1 else array
+
+
+@dataclass(frozen=True)
+class EncodedImages(Sequence):
+    """Pictures still encoded: the bytes of a file, or its path. Read as uint8 (height, width, channels) when asked for."""
+
+    sources: list[bytes | Path]
+    names: Sequence[str]
+    channels: int
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __getitem__(self, index):
+        return decode_picture(self.sources[index], self.channels, self.names[index])
+
+    def take(self, indices: np.ndarray) -> EncodedImages:
+        return EncodedImages(take(self.sources, indices), take(self.names, indices), self.channels)
+
+    def sizes(self) -> Iterator[tuple[int, int]]:
+        """(height, width) of each picture, from its header alone."""
+        for source, name in zip(self.sources, self.names, strict=True):
+            with open_picture(source, name) as picture:
+                yield picture.height, picture.width
+
+
+def resize(array: np.ndarray, size: tuple[int, int], fit: Fit = "stretch") -> np.ndarray:
+    """A uint8 picture (height, width, channels) at `size` (height, width), antialiased.
+
+    stretch: both sides scaled on their own. crop: the shorter side scaled, the rest of the longer cut off evenly.
+    pad: the longer side scaled, the rest filled with black.
+    """
+    if array.shape[:2] == size:
+        return array
+    picture = PillowImage.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    target = (size[1], size[0])
+    bilinear = PillowImage.Resampling.BILINEAR
+    if fit == "crop":
+        picture = ImageOps.fit(picture, target, bilinear)
+    elif fit == "pad":
+        picture = ImageOps.pad(picture, target, bilinear)
+    else:
+        picture = picture.resize(target, bilinear)
+    result = np.asarray(picture)
+    return result[:, :, None] if result.ndim == 2 else result
+
+
+def stack_pictures(column: Column, size: tuple[int, int], fit: Fit = "stretch") -> np.ndarray:
+    """All pictures of a column as one uint8 array (N, height, width, channels) at `size` (height, width)."""
+    assert isinstance(column.type, Image)
+    if isinstance(column.values, np.ndarray) and column.values.shape[1:3] == size:
+        return column.values
+    stacked = np.empty((len(column), *size, column.type.channels), dtype=np.uint8)
+    for index, array in enumerate(column):
+        stacked[index] = resize(array, size, fit)
+    return stacked

@@ -1,0 +1,46 @@
+"""`load_data`: a catalogue name or a path in, a Dataset out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gradus.data.dataset import Dataset
+from gradus.errors import UserError, unknown_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """Which data, and how they are split."""
+
+    source: str = "digits"  # a catalogue name, or the path of a file or folder
+    target: str | None = None  # the column to learn; several joined by commas; None: what the data say, or the class folders
+    validation: float = 0.1  # rows held out of train to choose the best weights by: a share, or a number of rows, 0 for none
+    test: float = 0.2  # rows held out of train to judge by, where the data bring no test split
+    split_seed: int = 0  # the rows that are held out; separate from train.seed, so that seeds are compared on equal splits
+
+    def __post_init__(self) -> None:
+        for name in ("validation", "test"):
+            share = getattr(self, name)
+            if share < 0 or (share >= 1 and share != int(share)):
+                raise UserError(f"data.{name}: expected a share below 1 or a whole number of rows, received {share}")
+
+
+def load_data(source: str | Path, target: str | None = None) -> Dataset:
+    """Reads a data set by its catalogue name ("mnist"), or from the user's own file or folder.
+
+    target: the column to learn, where the data do not say; several numeric or 0/1 columns joined by commas.
+
+    Raises `UserError` for an unknown name (with the nearest one), a missing path, or data that cannot be read.
+    """
+    from gradus.data import catalogue, readers
+
+    name = str(source)
+    if name in catalogue.CATALOGUE:
+        return catalogue.load(name, target)
+    path = Path(name).expanduser()
+    if path.exists():
+        return readers.read(path, target)
+    if path.suffix or len(path.parts) > 1:
+        raise UserError(f"{name}: there is no such file or folder")
+    raise unknown_name("data set", name, catalogue.CATALOGUE, " (or give the path of a file or folder)")

@@ -1,0 +1,92 @@
+"""Splits: which rows are learnt from, which choose, which judge. Pure functions of the rows and a seed.
+
+Given splits are kept. Missing ones are held out at random, with the same share of every class (stratified) where the target is
+a class. K-fold plans are index pairs, for whoever trains the folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gradus.data.columns import Column, Label
+from gradus.data.dataset import Dataset
+from gradus.errors import UserError
+
+
+def hold_out(rows: int, held: float | int, seed: int, classes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Splits `rows` rows in two: (kept, held out), each in ascending order.
+
+    held:    share (below 1) or number of rows to hold out
+    classes: (rows,) class indices; each class is then held out in the same share, with at least one row kept of each
+    """
+    number = round(rows * held) if held < 1 else int(held)
+    if not 0 < number < rows:
+        raise UserError(f"cannot hold out {held} of {rows} rows: both parts need at least one row")
+    random = np.random.default_rng(seed)
+    if classes is None:
+        shuffled = random.permutation(rows)
+        return np.sort(shuffled[number:]), np.sort(shuffled[:number])
+    order = random.permutation(rows)
+    chosen: list[np.ndarray] = []
+    members = [order[classes[order] == value] for value in np.unique(classes)]
+    exact = np.array([len(group) for group in members]) * (number / rows)
+    counts = np.minimum(np.floor(exact).astype(int), np.array([len(group) - 1 for group in members]))
+    room = np.array([len(group) - 1 for group in members]) - counts
+    for index in np.argsort(-(exact - np.floor(exact)), kind="stable"):  # largest remainders first
+        if counts.sum() < number and room[index] > 0:
+            counts[index] += 1
+    for group, count in zip(members, counts, strict=True):
+        chosen.append(group[:count])
+    held_rows = np.sort(np.concatenate(chosen))
+    return np.setdiff1d(np.arange(rows), held_rows), held_rows
+
+
+def k_fold(rows: int, folds: int, seed: int, classes: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields (training rows, validation rows) for each of `folds` parts of the shuffled rows; every row validates once.
+
+    The remainder of rows / folds is spread over the first folds (*Deep Learning with Python* §3.6.4 drops it).
+    """
+    if not 2 <= folds <= rows:
+        raise UserError(f"cannot make {folds} folds of {rows} rows: expected a number from 2 to {rows}")
+    order = np.random.default_rng(seed).permutation(rows)
+    if classes is not None:
+        order = order[np.argsort(classes[order], kind="stable")]
+    for fold in range(folds):
+        held = np.sort(order[fold::folds])
+        yield np.setdiff1d(np.arange(rows), held), held
+
+
+def iterated_k_fold(
+    rows: int, folds: int, repeats: int, seed: int, classes: np.ndarray | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """K-fold repeated with a new shuffle each time: `repeats` x `folds` pairs."""
+    for repeat in range(repeats):
+        yield from k_fold(rows, folds, seed + repeat, classes)
+
+
+def classes_of(column: Column | None) -> np.ndarray | None:
+    """The class indices to stratify by, or None where the column is not a class."""
+    return np.asarray(column.values) if column is not None and isinstance(column.type, Label) else None
+
+
+def complete_splits(dataset: Dataset, validation: float | int, test: float | int, seed: int, target: str | None) -> Dataset:
+    """Adds the splits that `dataset` lacks: first test, then validation, each held out from train.
+
+    validation, test: share of the rows or number of rows; 0 for none. Splits that exist are kept as they are.
+    """
+    splits = dict(dataset.splits)
+    if "train" not in splits:
+        raise UserError(f"{dataset.name} has no training split; it has {', '.join(splits)}")
+    notes = []
+    for name, held in (("test", test), ("validation", validation)):
+        if name in splits or not held:
+            continue
+        train = splits["train"]
+        column = train[target] if target and "," not in target else None
+        kept, out = hold_out(len(train), held, seed, classes_of(column))
+        splits["train"], splits[name] = train.take(kept), train.take(out)
+        how = "stratified by class, " if classes_of(column) is not None else ""
+        notes.append(f"{name}: {len(out):,} of {len(train):,} training rows held out ({how}seed {seed})")
+    return dataset.with_splits(splits, *notes)

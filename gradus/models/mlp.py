@@ -1,0 +1,60 @@
+"""Multilayer perceptron: fully connected layers of any widths.
+
+`mlp` with hidden=(512,) on 784 pixels is the 407 050-parameter network of *Deep Learning with Python* §2.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from gradus.errors import UserError, unknown_name
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "gelu": nn.GELU,
+    "elu": nn.ELU,
+    "selu": nn.SELU,
+}
+
+
+class MultilayerPerceptron(nn.Module):
+    """(B, ...) flattened to (B, in_features) -> (B, num_classes).
+
+    hidden:     widths of the hidden layers, from the input on; () is logistic regression
+    activation: after every hidden layer
+    dropout:    share of each hidden layer's outputs set to zero in training
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        hidden: Sequence[int] = (64, 64),
+        activation: str = "relu",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if isinstance(hidden, int):
+            hidden = (hidden,)
+        if activation not in ACTIVATIONS:
+            raise unknown_name("activation", activation, ACTIVATIONS)
+        if not all(isinstance(width, int) and width > 0 for width in hidden):
+            raise UserError(f"mlp: hidden widths must be whole numbers above 0, received {list(hidden)}")
+        if not 0 <= dropout < 1:
+            raise UserError(f"mlp: dropout must be in 0..1 (1 excluded), received {dropout}")
+        layers: list[nn.Module] = []
+        width = in_features
+        for next_width in hidden:
+            layers += [nn.Linear(width, next_width), ACTIVATIONS[activation]()]
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+            width = next_width
+        self.features = nn.Sequential(*layers)
+        self.head = nn.Linear(width, num_classes)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.head(self.features(inputs.flatten(1)))

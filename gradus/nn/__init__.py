@@ -1,0 +1,5 @@
+"""Functions and modules that PyTorch lacks. What PyTorch has is used as it is."""
+
+from gradus.nn.layers import ScaledTanh, SparselyConnectedConv2d, Subsampling
+
+__all__ = ["ScaledTanh", "SparselyConnectedConv2d", "Subsampling"]

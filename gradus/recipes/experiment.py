@@ -1,0 +1,141 @@
+"""From a recipe to an experiment: data read and split, task fitted, model made, all checked. Nothing is written here."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from gradus import settings
+from gradus.data.dataset import Dataset
+from gradus.data.load import load_data
+from gradus.data.splits import complete_splits
+from gradus.errors import UserError
+from gradus.models import ModelSettings, accepted_options, create_model, image_sizes, model_class
+from gradus.recipes.recipe import Recipe
+from gradus.tasks.table import TASKS, create_task, infer_task
+from gradus.tasks.task import Task
+from gradus.train.devices import Plan, plan_device
+from gradus.train.randomness import INITIAL_WEIGHTS, derive
+from gradus.train.settings import TrainSettings
+
+
+@dataclass
+class Experiment:
+    """Everything a training needs. `recipe` is resolved: what was inferred stands in it, and in `notes` in words."""
+
+    recipe: Recipe
+    dataset: Dataset
+    task: Task
+    model: nn.Module
+    plan: Plan
+    tensors: dict[str, dict[str, Tensor]]  # split -> encoded columns, on the CPU
+    notes: list[str]
+
+
+def prepare(recipe: Recipe, dataset: Dataset | None = None, model: nn.Module | None = None) -> Experiment:
+    """Reads the data, infers what is left open, fits the task to the training split, makes and tries the model.
+
+    dataset, model: used in place of what the recipe names. Raises `UserError` for whatever does not fit.
+    """
+    plan = plan_device(recipe.train.device, recipe.train.precision)
+    if dataset is None:
+        dataset = load_data(recipe.data.source, recipe.data.target)
+    notes = list(dataset.notes)
+    dataset, recipe, inferred = _resolve(recipe, dataset, model)
+    before = len(dataset.notes)
+    dataset = complete_splits(
+        dataset, recipe.data.validation, recipe.data.test, recipe.data.split_seed, recipe.data.target
+    )
+    sizes = image_sizes(model if model is not None else recipe.model.name, recipe.model.options)
+    task = create_task(recipe.task, dataset, sizes)
+    tensors = {name: task.encode(split) for name, split in dataset.splits.items()}
+    if model is None:
+        recipe, model = _make_model(recipe, task)
+    _try_model(model, task, tensors["train"], recipe.model.name)
+    task.monitored(recipe.train.monitor)
+    resolved = recipe.train.resolved(rows=len(tensors["train"]["targets"]))
+    notes += [*inferred, *dataset.notes[before:], *task.notes]
+    if recipe.train.batch_size != resolved.batch_size:
+        notes.append(f"batch size: {resolved.batch_size}")
+    notes.append(f"device: {plan.describe()}")
+    recipe = replace(recipe, train=resolved)
+    return Experiment(recipe, dataset, task, model, plan, tensors, notes)
+
+
+def _resolve(recipe: Recipe, dataset: Dataset, model: nn.Module | None) -> tuple[Dataset, Recipe, list[str]]:
+    """Fills in the target, the task and the model's name; says what was inferred."""
+    notes = []
+    if recipe.data.target and recipe.data.target != dataset.target:
+        dataset = replace(dataset, target=recipe.data.target)
+    task_name = recipe.task.name
+    if not task_name:
+        task_name = infer_task(dataset)
+        notes.append(f"task: {task_name} (target '{dataset.target}')")
+    if model is not None:
+        model_settings = getattr(model, "created_as", None) or ModelSettings(name=f"custom:{type(model).__qualname__}")
+    elif recipe.model.name:
+        model_class(recipe.model.name)  # an unknown name is told before anything long begins
+        model_settings = recipe.model
+    else:
+        model_settings = replace(recipe.model, name=TASKS[task_name].models[0]) if task_name in TASKS else recipe.model
+        notes.append(f"model: {model_settings.name}")
+    data = replace(recipe.data, source=dataset.source, target=dataset.target)
+    return dataset, replace(recipe, data=data, task=replace(recipe.task, name=task_name), model=model_settings), notes
+
+
+def _make_model(recipe: Recipe, task: Task) -> tuple[Recipe, nn.Module]:
+    """The model with the sizes that follow from the data, its weights drawn from the seed."""
+    name = recipe.model.name
+    accepted = accepted_options(name)
+    from_data = {key: value for key, value in task.model_options().items() if key in accepted}
+    options = {**from_data, **recipe.model.options}
+    torch.manual_seed(derive(recipe.train.seed, INITIAL_WEIGHTS))
+    return replace(recipe, model=ModelSettings(name=name, options=options)), create_model(name, **options)
+
+
+def _try_model(model: nn.Module, task: Task, tensors: dict[str, Tensor], name: str) -> None:
+    """Runs two rows through the model, so that a model that does not fit the data is told before anything is written."""
+    task.to_device(torch.device("cpu"))
+    inputs, _ = task.prepare({key: value[:2] for key, value in tensors.items()}, training=False)
+    wanted = (len(inputs), task.model_options()["num_classes"])
+    was_training, place = model.training, next((p.device for p in model.parameters()), torch.device("cpu"))
+    try:
+        with torch.no_grad():
+            shape = tuple(model.cpu().eval()(inputs).shape)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"model {name} does not take inputs of shape {tuple(inputs.shape)}: {reason}") from None
+    finally:
+        model.to(place).train(was_training)
+    if shape != wanted:
+        raise UserError(f"model {name} gives outputs of shape {shape}, task {task.name} needs {wanted} for {wanted[0]} rows")
+
+
+def fingerprint(tensors: dict[str, Tensor]) -> str:
+    """A hash of a split as it is learnt from, by which a resumed run knows that its data are the same."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(memoryview(tensor.numpy()).cast("B") if tensor.numel() else b"")
+    return digest.hexdigest()[:32]
+
+
+def train_settings(**flat: object) -> TrainSettings:
+    """TrainSettings from flat arguments: `learning_rate` and `momentum` go to the optimiser, `optimizer` may be its name."""
+    values = dict(flat)
+    optimizer = values.pop("optimizer", {})
+    if isinstance(optimizer, str):
+        optimizer = {"name": optimizer}
+    if not isinstance(optimizer, dict):
+        optimizer = settings.to_dict(optimizer)
+    for name in ("learning_rate", "momentum", "weight_decay"):
+        if name in values:
+            optimizer[name] = values.pop(name)
+    schedule = values.pop("schedule", {})
+    if isinstance(schedule, str):
+        schedule = {"name": schedule}
+    return settings.from_dict(TrainSettings, {**values, "optimizer": optimizer, "schedule": schedule})

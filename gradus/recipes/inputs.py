@@ -1,0 +1,115 @@
+"""Inputs of a prediction: whatever a user hands in -> a Split of the columns that the task was trained on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from gradus.data.columns import Column, Image
+from gradus.data.dataset import Split
+from gradus.data.images import SUFFIXES, EncodedImages, decode_picture, to_array
+from gradus.errors import UserError
+from gradus.tasks.task import InputTargetTask, Task
+
+
+def read_inputs(task: Task, inputs: Sequence[Any]) -> Split:
+    """Raises `UserError` naming the input that is missing, unreadable or of the wrong kind."""
+    assert isinstance(task, InputTargetTask)
+    types = task.inputs.types
+    if not inputs:
+        raise UserError("there is nothing to predict: give at least one input")
+    pictures = [(name, kind) for name, kind in types.items() if isinstance(kind, Image)]
+    if pictures:
+        ((name, kind),) = pictures
+        return _pictures(name, kind, inputs)
+    return _rows(task, inputs)
+
+
+def _pictures(column: str, kind: Image, inputs: Sequence[Any]) -> Split:
+    names: list[str] = []
+    arrays: list[np.ndarray] = []
+    for number, item in enumerate(inputs, start=1):
+        if isinstance(item, PillowImage.Image):
+            names.append(f"picture {number}")
+            arrays.append(to_array(item, kind.channels))
+        elif isinstance(item, np.ndarray):
+            names.append(f"array {number}")
+            arrays.append(_checked_array(item, kind.channels, names[-1]))
+        elif isinstance(item, str | Path):
+            for path in _picture_files(Path(item)):
+                names.append(str(path))
+                arrays.append(decode_picture(path, kind.channels, str(path)))
+        else:
+            raise UserError(f"input {number}: this run takes pictures, received {type(item).__name__}")
+    return Split({column: Column(kind, arrays)}, names)
+
+
+def _checked_array(array: np.ndarray, channels: int, name: str) -> np.ndarray:
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise UserError(
+            f"{name}: expected uint8 of shape (height, width) or (height, width, 1, 3 or 4), "
+            f"received {array.dtype} of shape {array.shape}"
+        )
+    return to_array(PillowImage.fromarray(array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array), channels)
+
+
+def _picture_files(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
+        if not files:
+            raise UserError(f"{path}: there is no picture in this folder")
+        return files
+    if not path.exists():
+        raise UserError(f"{path}: there is no such file")
+    if path.suffix.lower() in (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt"):
+        raise UserError(f"{path}: this run takes pictures ({', '.join(SUFFIXES[:4])}, ...), received a {path.suffix} file")
+    return [path]
+
+
+def _rows(task: InputTargetTask, inputs: Sequence[Any]) -> Split:
+    from gradus.data.readers.table import read_rows, rows_from_dicts
+
+    types = task.inputs.types
+    splits = []
+    rows: list[dict[str, Any]] = []
+    for item in inputs:
+        if isinstance(item, str) and item.lstrip().startswith("{"):
+            item = _json_row(item)
+        if isinstance(item, dict):
+            rows.append(item)
+            continue
+        if not isinstance(item, str | Path):
+            raise UserError(f"this run takes table rows (a file, or column: value), received {type(item).__name__}")
+        path = Path(item)
+        if not path.exists():
+            raise UserError(f"{path}: there is no such file")
+        if path.suffix.lower() in SUFFIXES or path.is_dir():
+            what = "a folder" if path.is_dir() else "a picture"
+            raise UserError(f"{path}: this run takes tables (.csv, .tsv, .jsonl, .parquet) or JSON rows, received {what}")
+        splits.append(read_rows(path, types, task.target_column))
+    if rows:
+        splits.append(rows_from_dicts(rows, types, "input"))
+    return _joined(splits)
+
+
+def _json_row(text: str) -> dict[str, Any]:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise UserError(f"input {text[:40]!r}: not a JSON object ({error})") from None
+
+
+def _joined(splits: list[Split]) -> Split:
+    if len(splits) == 1:
+        return splits[0]
+    first = splits[0]
+    columns = {
+        name: Column(column.type, np.concatenate([np.asarray(split[name].values) for split in splits]))
+        for name, column in first.columns.items()
+    }
+    return Split(columns, [split.origins[index] for split in splits for index in range(len(split))])

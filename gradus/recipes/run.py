@@ -1,0 +1,178 @@
+"""Run: a folder with a trained model in it, and all that can be done with it after training."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gradus import settings
+from gradus.errors import UserError
+from gradus.models import create_model
+from gradus.recipes.experiment import Experiment, prepare
+from gradus.recipes.inputs import read_inputs
+from gradus.recipes.recipe import Recipe
+from gradus.tasks.assessment import Assessment
+from gradus.tasks.settings import TaskSettings
+from gradus.tasks.table import load_task
+from gradus.tasks.task import Answer, Task
+from gradus.train import checkpoint
+from gradus.train.devices import plan_device
+from gradus.train.folder import RunFolder
+from gradus.train.source import in_order
+from gradus.train.trainer import EVALUATION_ROWS
+
+FORMAT = 1  # of recipe.toml and task.json; a newer one is refused
+
+
+class Run:
+    """A finished or unfinished run. Made by `fit`, `train`, `resume` and `load_run`.
+
+    path, recipe, task; the model is loaded when first needed, with the best weights (the last ones where there was no
+    validation split to choose by).
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        recipe: Recipe,
+        task: Task,
+        *,
+        experiment: Experiment | None = None,
+        model: nn.Module | None = None,
+    ) -> None:
+        self.path, self.recipe, self.task = path, recipe, task
+        self._experiment, self._given, self._model = experiment, model, None
+        self._assessments: dict[str, Assessment] = {}
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}: {self.recipe.model.name} on {self.recipe.data.source}, {len(self.history)} epochs)"
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One dict an epoch: epoch, step, samples, train_seconds, learning_rate, train_loss, validation_loss, ..."""
+        return RunFolder(self.path).read_metrics()
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """What was measured when the training ended: split, metrics, baselines, timing, best. Empty before that."""
+        return RunFolder(self.path).read_json("evaluation.json") if (self.path / "evaluation.json").exists() else {}
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether the model is a module of the user's own, which the run folder cannot make again."""
+        return self.recipe.model.name.startswith("custom:")
+
+    @property
+    def model(self) -> nn.Module:
+        """The trained network, in evaluation mode, on the CPU or the GPU that there is."""
+        if self._model is None:
+            # a copy is made for a model that was handed in: the user's own module keeps its weights
+            model = self._fresh_model()
+            folder = RunFolder(self.path).checkpoints
+            name = "best" if checkpoint.exists(folder, "best") else "last"
+            if not checkpoint.exists(folder, name):
+                raise UserError(f"{self.path}: no checkpoint has been written yet; continue with: gradus resume {self.path}")
+            try:
+                model.load_state_dict(checkpoint.load(folder, name).model)
+            except RuntimeError as error:
+                raise UserError(f"{self.path}: its weights do not fit model {self.recipe.model.name} ({error})") from None
+            self.plan = plan_device(self.recipe.train.device if torch.cuda.is_available() else "cpu", self.recipe.train.precision)
+            self.task.to_device(self.plan.device)
+            self._model = self.plan.place(model).eval()
+        return self._model
+
+    def _fresh_model(self) -> nn.Module:
+        import copy
+
+        given = self._given or (self._experiment.model if self._experiment else None)
+        if self.is_custom:
+            if given is None:
+                raise UserError(f"{self.path}: this run trained a module of your own; give it as load_run(path, model=...)")
+            return copy.deepcopy(given)
+        return create_model(self.recipe.model.name, **self.recipe.model.options)
+
+    @property
+    def experiment(self) -> Experiment:
+        """The data, read again where this run was loaded from its folder."""
+        if self._experiment is None:
+            self._experiment = prepare(self.recipe, model=self._given)
+        return self._experiment
+
+    def outputs(self, tensors: dict[str, Tensor]) -> Tensor:
+        """(N, ...) float32 on the CPU: the model's raw outputs for encoded rows."""
+        model = self.model
+        parts = []
+        with torch.inference_mode(), self.plan.autocast():
+            for batch in in_order(tensors, max(self.recipe.train.batch_size, EVALUATION_ROWS)):
+                inputs, _ = self.task.prepare(
+                    {name: tensor.to(self.plan.device) for name, tensor in batch.items()}, training=False
+                )
+                parts.append(model(inputs).float().cpu())
+        return torch.cat(parts)
+
+    def assess(self, split: str = "test") -> Assessment:
+        """The answers on a split and their exact metrics."""
+        if split not in self._assessments:
+            tensors = self.experiment.tensors
+            if split not in tensors:
+                raise UserError(f"{self.path}: there is no split '{split}'; there are {', '.join(tensors)}")
+            outputs = self.outputs(tensors[split])
+            self._assessments[split] = self.task.assess(outputs, tensors[split]["targets"])
+        return self._assessments[split]
+
+    def evaluate(self, split: str = "test") -> dict[str, float]:
+        """Metrics of the best weights on a split."""
+        return dict(self.assess(split).metrics)
+
+    def answers(self, inputs: Sequence[Any] | Any) -> tuple[list[str], list[Answer]]:
+        """Names and answers for inputs; see `predict`."""
+        split = read_inputs(self.task, inputs if isinstance(inputs, list | tuple) else [inputs])
+        outputs = self.outputs(self.task.encode(split, with_target=False))
+        return [split.origins[index] for index in range(len(split))], self.task.decode(outputs)
+
+    def predict(self, inputs: Sequence[Any] | Any) -> list[dict[str, Any]]:
+        """Predictions, one dict an input: input, prediction, certainty, alternatives.
+
+        inputs: for pictures: paths of files or folders, uint8 arrays (height, width[, channels]) or Pillow images;
+                for tables: paths of CSV, TSV, JSON lines or Parquet files, or dicts of column -> value.
+        Raises `UserError` for an input of the wrong kind, naming it.
+        """
+        names, answers = self.answers(inputs)
+        return [{"input": name, **answer.to_json()} for name, answer in zip(names, answers, strict=True)]
+
+    def report(self) -> Path:
+        """Writes report.html and returns its path."""
+        from gradus.recipes.reporting import report_of
+
+        return report_of(self)
+
+
+def load_run(path: str | Path, model: nn.Module | None = None) -> Run:
+    """Reads a run folder. `model`: an instance of the module, for a run that trained one of the user's own.
+
+    Raises `UserError` where there is none, where it is not whole, or where a newer version made it.
+    """
+    path = Path(path)
+    folder = RunFolder(path)
+    if not path.is_dir():
+        near = sorted(str(other) for other in path.parent.glob("*") if (other / "recipe.toml").exists())
+        from gradus.errors import did_you_mean
+
+        raise UserError(f"{path}: there is no such run{did_you_mean(str(path), near)}")
+    try:
+        values = tomllib.loads((path / "recipe.toml").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: this is not a whole run (recipe.toml is missing)") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path / 'recipe.toml'}: this file is damaged ({error})") from None
+    version = values.pop("format", 0)
+    if version > FORMAT:
+        raise UserError(f"{path}: this run was made by a newer version of gradus (format {version}, known {FORMAT})")
+    recipe = settings.from_dict(Recipe, values)
+    task_settings = TaskSettings(name=recipe.task.name, options=recipe.task.options)
+    return Run(path, recipe, load_task(task_settings, folder.read_json("task.json")), model=model)

@@ -1,0 +1,1 @@
+"""Tasks: what the columns mean for learning. The names are in `tasks/table.py`."""

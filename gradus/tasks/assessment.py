@@ -1,0 +1,94 @@
+"""Assessments: how good the answers on one split are, with the answers kept so that they can be looked at.
+
+A task returns one of these from its outputs on a whole split; reports draw them. `metrics` is what `evaluate` prints.
+Metrics here are exact over the split, never a mean of batch means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassAssessment:
+    """Answers to "which one of these classes?".
+
+    probabilities (N, C) float32, rows sum to 1; targets (N,) int64
+    """
+
+    classes: tuple[str, ...]
+    probabilities: np.ndarray
+    targets: np.ndarray
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """(N,) int64, the most probable class."""
+        return self.probabilities.argmax(axis=1)
+
+    def confusion(self) -> np.ndarray:
+        """(C, C) int64 counts: row = true class, column = predicted class."""
+        size = len(self.classes)
+        return np.bincount(self.targets * size + self.predictions, minlength=size * size).reshape(size, size)
+
+    def per_class(self) -> list[dict[str, float]]:
+        """One dict a class: precision, recall, f1 (0 where nothing was predicted or present, as scikit-learn), support."""
+        confusion = self.confusion()
+        hits, predicted, present = confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)
+        precision = hits / np.maximum(predicted, 1)
+        recall = hits / np.maximum(present, 1)
+        f1 = 2 * hits / np.maximum(predicted + present, 1)
+        columns = zip(precision, recall, f1, present, strict=True)
+        return [
+            {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)} for p, r, f, n in columns
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsAssessment:
+    """Answers to "which of these labels hold?" (multi-label).
+
+    probabilities (N, C) float32, each in 0..1 on its own; targets (N, C) bool. A label is predicted above 0.5.
+    """
+
+    classes: tuple[str, ...]
+    probabilities: np.ndarray
+    targets: np.ndarray
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """(N, C) bool."""
+        return self.probabilities > 0.5
+
+    def per_class(self) -> list[dict[str, float]]:
+        """One dict a label: precision, recall, f1, support."""
+        hits = (self.predictions & self.targets).sum(axis=0)
+        predicted, present = self.predictions.sum(axis=0), self.targets.sum(axis=0)
+        precision = hits / np.maximum(predicted, 1)
+        recall = hits / np.maximum(present, 1)
+        f1 = 2 * hits / np.maximum(predicted + present, 1)
+        columns = zip(precision, recall, f1, present, strict=True)
+        return [
+            {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)} for p, r, f, n in columns
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberAssessment:
+    """Answers to "how much?": predictions and targets (N, K) float64 in the target's own units, one column a name."""
+
+    names: tuple[str, ...]
+    predictions: np.ndarray
+    targets: np.ndarray
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def residuals(self) -> np.ndarray:
+        """(N, K): target minus prediction."""
+        return self.targets - self.predictions
+
+
+Assessment = ClassAssessment | LabelsAssessment | NumberAssessment

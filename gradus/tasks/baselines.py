@@ -1,0 +1,93 @@
+"""Baselines: what a model must beat to have learnt anything. Trained on the training split, judged on the same rows as the model."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gradus.tasks.targets import ClassTarget, NumberTarget
+
+if TYPE_CHECKING:
+    from gradus.tasks.task import InputTargetTask
+
+LARGEST_FIT = 5_000  # rows that the linear baseline learns from: enough to be a fair opponent, small enough to take seconds
+
+
+def baselines(task: InputTargetTask, train: dict[str, Tensor], test: dict[str, Tensor]) -> dict[str, dict[str, float]]:
+    """Baseline name -> metrics, with the same names as the model's.
+
+    The trivial one always gives the same answer; the linear one is logistic regression (classes) or ridge regression
+    (numbers) on standardised inputs, on at most 5 000 rows chosen by a fixed seed, pictures averaged down to 28x28.
+    """
+    train = {name: tensor.cpu() for name, tensor in train.items()}
+    test = {name: tensor.cpu() for name, tensor in test.items()}
+    rows = len(train["targets"])
+    chosen = np.sort(np.random.default_rng(0).permutation(rows)[:LARGEST_FIT])
+    features = task.inputs.features(train["inputs"][chosen])
+    center, scale = features.mean(axis=0), features.std(axis=0)
+    scale = np.where(scale > 1e-6, scale, 1)
+    test_features = (task.inputs.features(test["inputs"]) - center) / scale
+    features = (features - center) / scale
+    sampled = f" on {LARGEST_FIT:,} rows" if rows > LARGEST_FIT else ""
+    targets = train["targets"].numpy()
+    trivial, linear = _constant(task, targets), _linear(task, features, targets[chosen])
+    constant = np.repeat(trivial[None], len(test_features), axis=0)
+    names = {ClassTarget: ("majority class", "logistic regression"), NumberTarget: ("mean", "ridge regression")}
+    trivial_name, linear_name = names.get(type(task.target), ("majority of each label", "logistic regression"))
+    return {
+        trivial_name: _metrics(task, constant, test["targets"]),
+        linear_name + sampled: _metrics(task, linear(test_features), test["targets"]),
+    }
+
+
+def _metrics(task: InputTargetTask, outputs: np.ndarray, targets: Tensor) -> dict[str, float]:
+    return task.assess(torch.from_numpy(np.asarray(outputs, dtype=np.float32)), targets).metrics
+
+
+def _constant(task: InputTargetTask, targets: np.ndarray) -> np.ndarray:
+    """The outputs (C,) of the answer that is always the same: the shares of the classes as logits, or the mean."""
+    if isinstance(task.target, ClassTarget):
+        shares = np.bincount(targets, minlength=task.target.num_outputs) / len(targets)
+        return np.log(np.maximum(shares, 1e-9))
+    if isinstance(task.target, NumberTarget):
+        return targets.mean(axis=0)
+    shares = targets.mean(axis=0).clip(1e-6, 1 - 1e-6)
+    return np.log(shares / (1 - shares))
+
+
+def _linear(task: InputTargetTask, features: np.ndarray, targets: np.ndarray):
+    """A function from features to outputs, fitted by scikit-learn."""
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    if isinstance(task.target, NumberTarget):
+        return Ridge(alpha=1.0).fit(features, targets).predict
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # 100 iterations without convergence is good enough for a baseline
+        if isinstance(task.target, ClassTarget):
+            model = LogisticRegression(max_iter=100, C=0.1).fit(features, targets)
+            seen = model.classes_
+
+            def class_outputs(inputs: np.ndarray) -> np.ndarray:
+                outputs = np.full((len(inputs), task.target.num_outputs), -30.0)
+                outputs[:, seen] = model.predict_log_proba(inputs).clip(-30)
+                return outputs
+
+            return class_outputs
+        singles = [
+            LogisticRegression(max_iter=100, C=0.1).fit(features, column) if 0 < column.mean() < 1 else None
+            for column in targets.T
+        ]
+    shares = targets.mean(axis=0)
+
+    def label_outputs(inputs: np.ndarray) -> np.ndarray:
+        columns = [
+            single.decision_function(inputs) if single else np.full(len(inputs), 30.0 if share > 0.5 else -30.0)
+            for single, share in zip(singles, shares, strict=True)
+        ]
+        return np.stack(columns, axis=1)
+
+    return label_outputs

@@ -1,0 +1,263 @@
+"""Inputs: how columns become the tensor that a model takes. Statistics come from the training split only.
+
+`encode` turns a split into one compact tensor (uint8 pictures, float32 tables) that lives on the device; `prepare` turns the
+rows of a batch into what the model sees, there.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gradus.data.columns import Column, Image, Label, Number, type_from_dict, type_to_dict
+from gradus.data.dataset import Split
+from gradus.data.images import EncodedImages, Fit, stack_pictures
+from gradus.errors import UserError
+
+
+class Inputs(ABC):
+    """One kind of input. `notes` says what `fit` inferred or left out; `types` holds the columns it reads."""
+
+    notes: list[str]
+    types: dict[str, Any]
+
+    @abstractmethod
+    def fit(self, train: Split, exclude: tuple[str, ...]) -> None: ...
+    @abstractmethod
+    def encode(self, split: Split) -> Tensor: ...
+    @abstractmethod
+    def prepare(self, batch: Tensor) -> Tensor: ...
+    def to_device(self, device: torch.device) -> None:
+        """Moves what `prepare` needs to the device."""
+
+    @abstractmethod
+    def features(self, encoded: Tensor) -> np.ndarray: ...
+    @abstractmethod
+    def model_options(self) -> dict[str, Any]: ...
+    @abstractmethod
+    def state(self) -> dict[str, Any]: ...
+    @abstractmethod
+    def restore(self, state: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions:
+    """How pictures are brought to one size and range."""
+
+    image_size: int | None = None  # side in pixels; None: the model's own, or the pictures' where all are equal, or 64
+    fit: Fit = "stretch"  # how another aspect ratio is met: stretch, crop (the middle) or pad (with black)
+    normalize: Literal["standardize", "unit"] = "standardize"  # by the channels' mean and deviation, or to 0..1
+
+    def __post_init__(self) -> None:
+        if self.image_size is not None and not 4 <= self.image_size <= 4096:
+            raise UserError(f"image_size: expected 4 to 4096 pixels, received {self.image_size}")
+
+
+LARGEST_NATURAL_SIZE = 64  # pictures larger than this are brought to it unless image_size says otherwise
+
+
+class ImageInputs(Inputs):
+    """One column of pictures -> float32 (B, C, H, W) in channels-last memory order."""
+
+    def __init__(self, options: ImageOptions, model_sizes: tuple[int, ...] | None = None) -> None:
+        """model_sizes: the only sides that the chosen model takes, where they are fixed, the usual one first."""
+        self.options, self.model_sizes = options, model_sizes
+        self.notes = []
+
+    def fit(self, train: Split, exclude: tuple[str, ...]) -> None:
+        pictures = {n: c for n, c in train.columns.items() if isinstance(c.type, Image) and n not in exclude}
+        if len(pictures) != 1:
+            held = f"it has {len(pictures)}: {', '.join(pictures)}" if pictures else "it has none"
+            raise UserError(f"an image task needs exactly one column of pictures; {held}")
+        (self.column, column), *_ = pictures.items()
+        self.types = {self.column: column.type}
+        self.size = self._choose_size(column)
+        pixels = stack_pictures(column, (self.size, self.size), self.options.fit)
+        # in slices, so that the float64 sums of squares never need a second copy of the whole column
+        count = pixels.shape[0] * pixels.shape[1] * pixels.shape[2]
+        parts = [part.astype(np.int64) for part in np.array_split(pixels, max(1, len(pixels) // 1000))]
+        mean = sum(part.sum(axis=(0, 1, 2)) for part in parts) / count
+        square = sum((part**2).sum(axis=(0, 1, 2)) for part in parts) / count
+        self.mean = [float(value) for value in mean]  # in 0..255
+        self.deviation = [float(value) for value in np.sqrt(np.maximum(square - mean**2, 1.0))]
+        self._pixels_of_train = (column, pixels)
+
+    def _choose_size(self, column: Column) -> int:
+        """The side that all pictures are brought to: what is asked for, else what the model takes, else what they have."""
+        asked, fixed = self.options.image_size, self.model_sizes
+        if asked and fixed and asked not in fixed:
+            sizes = " or ".join(f"{size}x{size}" for size in fixed)
+            raise UserError(f"image_size: the model takes pictures of {sizes}, received {asked}")
+        found = natural_sizes(column)
+        heights, widths = [h for h, _ in found], [w for _, w in found]
+        own = heights[0] if len(found) == 1 and heights == widths else None
+        if asked:
+            size = asked
+        elif fixed:
+            size = own if own in fixed else fixed[0]
+        elif own and own <= LARGEST_NATURAL_SIZE:
+            size = own
+        else:
+            size = min(LARGEST_NATURAL_SIZE, max(map(min, found)))
+        if size != own:
+            range_of = f"{min(widths)}x{min(heights)}" + (f" to {max(widths)}x{max(heights)}" if len(found) > 1 else "")
+            self.notes.append(f"pictures: {range_of}, brought to {size}x{size} ({self.options.fit})")
+        return size
+
+    def encode(self, split: Split) -> Tensor:
+        column = split[self.column]
+        cached = getattr(self, "_pixels_of_train", None)
+        if cached and cached[0] is column:
+            del self._pixels_of_train
+            return torch.from_numpy(cached[1])
+        kind = self.types[self.column]
+        needed = len(column) * self.size * self.size * kind.channels
+        refuse_if_too_large(needed, f"{len(column):,} pictures of {self.size}x{self.size}")
+        if isinstance(column.values, EncodedImages) and column.values.channels != kind.channels:
+            values = EncodedImages(column.values.sources, column.values.names, kind.channels)
+            column = Column(kind, values)
+        return torch.from_numpy(stack_pictures(column, (self.size, self.size), self.options.fit))
+
+    def to_device(self, device: torch.device) -> None:
+        self.center = torch.tensor(self.mean, device=device)[:, None, None]
+        self.scale = torch.tensor(self.deviation, device=device)[:, None, None]
+
+    def prepare(self, batch: Tensor) -> Tensor:
+        """uint8 (B, H, W, C) -> float32 (B, C, H, W); the permuted view keeps the memory order, which is channels-last."""
+        pictures = batch.permute(0, 3, 1, 2).to(torch.float32)
+        if self.options.normalize == "unit":
+            return pictures.div_(255)
+        return pictures.sub_(self.center).div_(self.scale)
+
+    def features(self, encoded: Tensor) -> np.ndarray:
+        """(N, at most 28 * 28 * C) float32 in 0..1 for the linear baseline: larger pictures are averaged down."""
+        pictures = encoded.permute(0, 3, 1, 2)
+        if self.size > 28:
+            pooled = [torch.nn.functional.adaptive_avg_pool2d(part.float(), 28) for part in pictures.split(500)]
+            pictures = torch.cat(pooled)
+        return (pictures.float() / 255).flatten(1).numpy()
+
+    def model_options(self) -> dict[str, Any]:
+        channels = self.types[self.column].channels
+        return {
+            "in_channels": channels,
+            "image_size": self.size,
+            "in_features": channels * self.size * self.size,
+        }
+
+    def state(self) -> dict[str, Any]:
+        kind = type_to_dict(self.types[self.column])
+        return {"column": self.column, "type": kind, "size": self.size, "mean": self.mean, "deviation": self.deviation}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.column, self.size = state["column"], state["size"]
+        self.mean, self.deviation = state["mean"], state["deviation"]
+        self.types = {self.column: type_from_dict(state["type"])}
+
+
+def natural_sizes(column: Column) -> list[tuple[int, int]]:
+    """The different (height, width)s that occur, from the headers alone where the pictures are still encoded."""
+    values = column.values
+    if isinstance(values, np.ndarray):
+        return [(values.shape[1], values.shape[2])]
+    sizes = values.sizes() if isinstance(values, EncodedImages) else (value.shape[:2] for value in values)
+    return sorted(set(sizes))
+
+
+def refuse_if_too_large(needed: int, what: str) -> None:
+    """Raises `UserError` where `needed` bytes are more than 70 % of the machine's memory."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None
+    if memory and needed > 0.7 * memory:
+        raise UserError(
+            f"{what} need {needed / 2**30:.1f} GiB, this machine has {memory / 2**30:.1f} GiB: "
+            "choose a smaller task.options.image_size or fewer rows (data that do not fit are not streamed yet)"
+        )
+
+
+class TableInputs(Inputs):
+    """Number and Label columns -> float32 (B, F): numbers standardised, labels one-hot.
+
+    A missing number becomes 0 (the mean) and, where the training split has missing ones, a second feature that is 1 where it is
+    missing. A missing or never seen label is all zeros. Columns of other types, and constant ones, are left out with a note.
+    """
+
+    def __init__(self) -> None:
+        self.notes = []
+
+    def fit(self, train: Split, exclude: tuple[str, ...]) -> None:
+        self.types, self.numbers = {}, {}
+        for name, column in train.columns.items():
+            if name in exclude:
+                continue
+            if isinstance(column.type, Number):
+                self._fit_number(name, column)
+            elif isinstance(column.type, Label):
+                if len(set(np.asarray(column.values).tolist())) < 2:
+                    self.notes.append(f"column '{name}' is constant: left out")
+                else:
+                    self.types[name] = column.type
+            else:
+                self.notes.append(f"column '{name}' ({type(column.type).__name__.lower()}) is left out: not a number or class")
+        if not self.types:
+            raise UserError("there is no usable input column: tables need columns of numbers or classes beside the target")
+        self.notes.append(f"inputs: {len(self.types)} columns, {self.width} features after one-hot encoding")
+
+    def _fit_number(self, name: str, column: Column) -> None:
+        values = np.asarray(column.values, dtype=np.float64)
+        known = values[~np.isnan(values)]
+        if not len(known) or (known.min() == known.max() and len(known) == len(values)):
+            self.notes.append(f"column '{name}' is {'constant' if len(known) else 'empty'}: left out")
+            return
+        deviation = float(known.std())
+        self.types[name] = column.type
+        self.numbers[name] = {
+            "mean": float(known.mean()),
+            "deviation": deviation if deviation > 0 else 1.0,
+            "missing": bool(len(known) < len(values)),
+        }
+
+    @property
+    def width(self) -> int:
+        labels = sum(len(kind.classes) for kind in self.types.values() if isinstance(kind, Label))
+        return labels + sum(1 + number["missing"] for number in self.numbers.values())
+
+    def encode(self, split: Split) -> Tensor:
+        refuse_if_too_large(len(split) * self.width * 4, f"{len(split):,} rows of {self.width} features")
+        blocks = []
+        for name, kind in self.types.items():
+            values = np.asarray(split[name].values)
+            if isinstance(kind, Label):
+                rows = np.zeros((len(values), len(kind.classes)), dtype=np.float32)
+                known = np.flatnonzero(values >= 0)
+                rows[known, values[known]] = 1
+                blocks.append(rows)
+                continue
+            number = self.numbers[name]
+            missing = np.isnan(values)
+            scaled = np.where(missing, 0, (values - number["mean"]) / number["deviation"])
+            blocks.append(scaled.astype(np.float32)[:, None])
+            if number["missing"]:
+                blocks.append(missing.astype(np.float32)[:, None])
+        return torch.from_numpy(np.concatenate(blocks, axis=1))
+
+    def prepare(self, batch: Tensor) -> Tensor:
+        return batch
+
+    def features(self, encoded: Tensor) -> np.ndarray:
+        return encoded.numpy()
+
+    def model_options(self) -> dict[str, Any]:
+        return {"in_features": self.width}
+
+    def state(self) -> dict[str, Any]:
+        return {"types": {name: type_to_dict(kind) for name, kind in self.types.items()}, "numbers": self.numbers}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.types = {name: type_from_dict(kind) for name, kind in state["types"].items()}
+        self.numbers = state["numbers"]

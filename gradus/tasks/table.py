@@ -1,0 +1,106 @@
+"""The table of tasks: name -> how it is made, how it is recognised from the columns."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, fields
+from typing import Any
+
+from gradus import settings
+from gradus.data.columns import Image, Label, Labels, Number
+from gradus.data.dataset import Dataset
+from gradus.errors import UserError, did_you_mean, unknown_name
+from gradus.tasks.settings import TaskSettings
+from gradus.tasks.inputs import ImageInputs, ImageOptions, TableInputs
+from gradus.tasks.targets import ClassOptions, ClassTarget, LabelsTarget, NumberOptions, NumberTarget, Target
+from gradus.tasks.task import InputTargetTask, Task
+
+
+@dataclass(frozen=True)
+class TaskKind:
+    about: str
+    options: tuple[type, ...]  # the option dataclasses that its settings are read into
+    models: tuple[str, ...]  # the networks that suit it, the default first
+
+
+TASKS: dict[str, TaskKind] = {
+    "image-classification": TaskKind(
+        "one class a picture", (ImageOptions, ClassOptions), ("mnist_convnet", "lenet5", "mlp", "logistic_regression")
+    ),
+    "tabular-classification": TaskKind(
+        "one class a row, or any number of labels a row", (ClassOptions,), ("mlp", "logistic_regression")
+    ),
+    "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
+}
+
+
+def infer_task(dataset: Dataset) -> str:
+    """The task that the columns suggest: pictures and a class, a table and a class, a table and a number."""
+    if not dataset.target:
+        raise UserError(f"{dataset.name}: which column is to be learnt? Name it with --target; columns: {', '.join(dataset.types)}")
+    types = dataset.types
+    first = dataset.target.split(",")[0].strip()
+    kind = types.get(dataset.target) or types.get(first)
+    pictures = any(isinstance(other, Image) for other in types.values())
+    if pictures and isinstance(kind, Label | Labels):
+        return "image-classification"
+    if isinstance(kind, Label | Labels) and not pictures:
+        return "tabular-classification"
+    if isinstance(kind, Number) and not pictures:
+        return "tabular-regression"
+    what = type(kind).__name__.lower() if kind else "an unknown column"
+    raise UserError(f"{dataset.name}: no task learns {what} from {'pictures' if pictures else 'a table'} yet; tasks: {', '.join(TASKS)}")
+
+
+def create_task(task_settings: TaskSettings, dataset: Dataset, model_sizes: tuple[int, ...] | None = None) -> Task:
+    """Makes a task and fits it to the training split of `dataset`.
+
+    model_sizes: the only picture sides that the chosen model takes, where they are fixed, the usual one first.
+    Raises `UserError` for an unknown task or option, or a target that does not suit the task.
+    """
+    target = dataset.target or ""
+    labels = isinstance(dataset.types.get(target), Labels)
+    task = _make(task_settings, labels, model_sizes)
+    task.fit(dataset)
+    return task
+
+
+def load_task(task_settings: TaskSettings, state: dict[str, Any]) -> Task:
+    """The task as it was fitted, from what `save_state` wrote."""
+    task = _make(task_settings, state.get("labels", False), None)
+    task.restore(state["fitted"])
+    return task
+
+
+def save_state(task: Task) -> dict[str, Any]:
+    """All that a fitted task needs to predict, as JSON."""
+    labels = isinstance(task, InputTargetTask) and isinstance(task.target, LabelsTarget)
+    return {"task": task.name, "labels": labels, "fitted": task.state()}
+
+
+def _make(task_settings: TaskSettings, labels: bool, model_sizes: tuple[int, ...] | None) -> Task:
+    name = task_settings.name
+    if name not in TASKS:
+        raise unknown_name("task", name, TASKS)
+    options = _read_options(name, task_settings.options)
+    target: Target
+    if name == "tabular-regression":
+        target = NumberTarget(options[NumberOptions])
+    else:
+        target = (LabelsTarget if labels else ClassTarget)(options[ClassOptions])
+    inputs = ImageInputs(options[ImageOptions], model_sizes) if ImageOptions in options else TableInputs()
+    return InputTargetTask(name, inputs, target)
+
+
+def _read_options(name: str, given: dict[str, Any]) -> dict[type, Any]:
+    kinds = TASKS[name].options
+    known = [field.name for kind in kinds for field in fields(kind)]
+    for option in given:
+        if option not in known:
+            raise UserError(f"{name} has no option '{option}'{did_you_mean(option, known) or '; options: ' + ', '.join(known)}")
+    result = {}
+    for kind in kinds:
+        names = inspect.signature(kind).parameters
+        mine = {key: value for key, value in given.items() if key in names}
+        result[kind] = settings.from_dict(kind, mine, "task.options")
+    return result

@@ -1,0 +1,165 @@
+"""What every task offers, and the task made of one kind of input and one kind of target.
+
+A task knows nothing of optimisers, devices or loops. Its life:
+
+    task.fit(train split)              statistics, class lists and sizes, from the training split only
+    task.encode(split)                 the split as compact tensors, to live on the device
+    task.prepare(batch)                rows of them -> what the model takes, and the targets (on the device)
+    task.loss, task.counts             what is minimised, and the sums that metrics are made of
+    task.assess(outputs, targets)      exact metrics over a whole split, with the answers
+    task.decode(outputs)               answers, as values of a column type with their certainty
+    task.state / task.restore          all that fit found, as JSON
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gradus.data.columns import ColumnType
+from gradus.data.dataset import Dataset, Split
+from gradus.errors import unknown_name
+from gradus.tasks.assessment import Assessment
+from gradus.tasks.inputs import Inputs
+from gradus.tasks.targets import Target
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One prediction: a value of `type`, how sure the model is of it (None where it cannot say), and what else it weighed."""
+
+    value: Any
+    type: ColumnType
+    certainty: float | None = None
+    alternatives: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        result: dict[str, Any] = {"prediction": self.type.to_json(self.value)}
+        if self.certainty is not None:
+            result["certainty"] = round(self.certainty, 6)
+        if self.alternatives:
+            result["alternatives"] = {name: round(share, 6) for name, share in self.alternatives.items()}
+        return result
+
+    def to_text(self) -> str:
+        text = self.type.to_text(self.value)
+        return text if self.certainty is None else f"{text}  ({self.certainty:.1%})"
+
+
+class Task(ABC):
+    """Base of all tasks; the table of names is in `tasks/table.py`."""
+
+    name: str
+    directions: dict[str, str]  # metric -> whether it is best at its "max" or "min"; the first one decides
+    notes: list[str]  # what `fit` inferred, to be shown
+
+    @property
+    def primary(self) -> tuple[str, str]:
+        """The metric that chooses the best weights, and "max" or "min"."""
+        return next(iter(self.directions.items()))
+
+    def monitored(self, name: str) -> tuple[str, str]:
+        """The metric `name` (empty: the task's own) with its direction; "loss" always exists."""
+        known = {**self.directions, "loss": "min"}
+        if not name:
+            return self.primary
+        if name not in known:
+            raise unknown_name("metric", name, known)
+        return name, known[name]
+
+    def to_device(self, device: torch.device) -> None:
+        """Moves what `prepare`, `loss` and `counts` need to the device; called once before they are."""
+
+    @abstractmethod
+    def fit(self, dataset: Dataset) -> None: ...
+    @abstractmethod
+    def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Tensor]: ...
+    @abstractmethod
+    def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Any, Tensor | None]: ...
+    @abstractmethod
+    def loss(self, outputs: Tensor, targets: Tensor, *, training: bool) -> Tensor: ...
+    @abstractmethod
+    def counts(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]: ...
+    @abstractmethod
+    def metrics(self, totals: dict[str, np.ndarray], samples: int) -> dict[str, float]: ...
+    @abstractmethod
+    def assess(self, outputs: Tensor, targets: Tensor) -> Assessment: ...
+    @abstractmethod
+    def decode(self, outputs: Tensor) -> list[Answer]: ...
+    @abstractmethod
+    def baselines(self, train: dict[str, Tensor], test: dict[str, Tensor]) -> dict[str, dict[str, float]]: ...
+    @abstractmethod
+    def model_options(self) -> dict[str, Any]: ...
+    @abstractmethod
+    def state(self) -> dict[str, Any]: ...
+    @abstractmethod
+    def restore(self, state: dict[str, Any]) -> None: ...
+
+
+class InputTargetTask(Task):
+    """A task in which one kind of input is mapped to one kind of target: classification and regression of anything."""
+
+    def __init__(self, name: str, inputs: Inputs, target: Target) -> None:
+        self.name, self.inputs, self.target = name, inputs, target
+        self.notes: list[str] = []
+
+    @property
+    def directions(self) -> dict[str, str]:  # type: ignore[override]
+        return self.target.directions
+
+    @property
+    def target_column(self) -> str:
+        return self.target.column
+
+    def to_device(self, device: torch.device) -> None:
+        self.inputs.to_device(device)
+        self.target.to_device(device)
+
+    def fit(self, dataset: Dataset) -> None:
+        self.target.fit(dataset)
+        self.inputs.fit(dataset["train"], exclude=self.target.source_columns)
+        self.notes = [*self.inputs.notes, *self.target.notes]
+
+    def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Tensor]:
+        tensors = {"inputs": self.inputs.encode(split)}
+        if with_target:
+            tensors["targets"] = self.target.encode(split)
+        return tensors
+
+    def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Tensor, Tensor | None]:
+        return self.inputs.prepare(batch["inputs"]), batch.get("targets")
+
+    def loss(self, outputs: Tensor, targets: Tensor, *, training: bool) -> Tensor:
+        return self.target.loss(outputs, targets, training=training)
+
+    def counts(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        return self.target.counts(outputs, targets)
+
+    def metrics(self, totals: dict[str, np.ndarray], samples: int) -> dict[str, float]:
+        return self.target.metrics(totals, samples)
+
+    def assess(self, outputs: Tensor, targets: Tensor) -> Assessment:
+        return self.target.assess(outputs, targets)
+
+    def decode(self, outputs: Tensor) -> list[Answer]:
+        return [Answer(*answer) for answer in self.target.decode(outputs)]
+
+    def baselines(self, train: dict[str, Tensor], test: dict[str, Tensor]) -> dict[str, dict[str, float]]:
+        from gradus.tasks.baselines import baselines
+
+        return baselines(self, train, test)
+
+    def model_options(self) -> dict[str, Any]:
+        return {**self.inputs.model_options(), "num_classes": self.target.num_outputs}
+
+    def state(self) -> dict[str, Any]:
+        return {"inputs": self.inputs.state(), "target": self.target.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.inputs.restore(state["inputs"])
+        self.target.restore(state["target"])

@@ -1,0 +1,1 @@
+"""Training: learners, the one loop, optimisers and schedules, checkpoints, devices."""

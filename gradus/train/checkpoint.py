@@ -1,0 +1,134 @@
+"""Checkpoints: a folder of safetensors and one JSON file, replaced in one step, refused when damaged.
+
+    model.safetensors      the weights that predict (the averaged ones where weights are averaged)
+    optimizer.safetensors  what training needs besides: optimiser state by parameter name, raw weights under averaging
+    state.json             position, best value, partial sums; and the manifest: size and SHA-256 of the files above
+
+A folder cannot replace another in one step on every system, so saving goes `.NAME.new` (written, synced) -> `NAME` moved to
+`.NAME.old` -> `.NAME.new` moved to `NAME` -> `.NAME.old` removed. Killed anywhere in between, one whole checkpoint remains and
+`load` finds it: where NAME is missing, `.NAME.new` was complete before NAME was moved away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from gradus.errors import UserError
+from gradus.files import sync_folder, told_disk_errors, write_synced
+
+FORMAT = 1
+Tensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    model: Tensors
+    optimizer: Tensors | None  # None in `best`, which is for predicting, not for going on
+    state: dict[str, Any]
+
+
+def save(parent: Path, name: str, checkpoint: Checkpoint) -> None:
+    """Replaces `parent/name` by this checkpoint. Raises `UserError` on a full disk; the old one then stays as it was."""
+    files = {"model.safetensors": _encode(checkpoint.model)}
+    if checkpoint.optimizer is not None:
+        files["optimizer.safetensors"] = _encode(checkpoint.optimizer)
+    manifest = {file: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for file, data in files.items()}
+    content = {"format": FORMAT, "files": manifest, "state": checkpoint.state}
+    files["state.json"] = json.dumps(content, indent=1, allow_nan=False).encode()
+    current, new, old = parent / name, parent / f".{name}.new", parent / f".{name}.old"
+    with told_disk_errors(current, sum(map(len, files.values()))):
+        try:
+            if not current.exists():
+                _recover(parent, name)
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir(parents=True)
+            for file, data in files.items():
+                write_synced(new / file, data)
+            sync_folder(new)
+        except OSError:
+            if current.exists():
+                shutil.rmtree(new, ignore_errors=True)
+            raise
+    shutil.rmtree(old, ignore_errors=True)
+    if current.exists():
+        os.rename(current, old)
+    os.rename(new, current)
+    sync_folder(parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def exists(parent: Path, name: str) -> bool:
+    return any((parent / candidate).is_dir() for candidate in (name, f".{name}.new", f".{name}.old"))
+
+
+def load(parent: Path, name: str) -> Checkpoint:
+    """Reads a checkpoint. Raises `UserError` where it is missing, damaged or from a newer version."""
+    candidates = [parent / name] if (parent / name).is_dir() else [parent / f".{name}.new", parent / f".{name}.old"]
+    error = UserError(f"{parent / name}: there is no checkpoint")
+    for folder in candidates:
+        if folder.is_dir():
+            try:
+                return _read(folder)
+            except UserError as damaged:
+                error = damaged
+    raise error
+
+
+def _recover(parent: Path, name: str) -> None:
+    """Finishes a save that was cut off between its two renames."""
+    for candidate in (parent / f".{name}.new", parent / f".{name}.old"):
+        if candidate.is_dir():
+            try:
+                _read(candidate)
+            except UserError:
+                continue
+            os.rename(candidate, parent / name)
+            return
+
+
+def _read(folder: Path) -> Checkpoint:
+    try:
+        content = json.loads((folder / "state.json").read_text())
+        version, manifest, state = content["format"], content["files"], content["state"]
+    except (OSError, ValueError, KeyError):
+        raise UserError(f"{folder}: this checkpoint is damaged (state.json cannot be read)") from None
+    if version > FORMAT:
+        raise UserError(f"{folder}: this checkpoint was made by a newer version of gradus (format {version}, known {FORMAT})")
+    tensors = {}
+    for file, expected in manifest.items():
+        try:
+            data = (folder / file).read_bytes()
+        except OSError:
+            raise UserError(f"{folder}: this checkpoint is damaged ({file} is missing)") from None
+        if len(data) != expected["bytes"] or hashlib.sha256(data).hexdigest() != expected["sha256"]:
+            raise UserError(f"{folder}: this checkpoint is damaged ({file} is not what was saved)")
+        try:
+            tensors[file] = load_tensors(data)
+        except SafetensorError as error:
+            raise UserError(f"{folder}: {file} is not a safetensors file ({error})") from None
+    return Checkpoint(tensors["model.safetensors"], tensors.get("optimizer.safetensors"), state)
+
+
+def _encode(tensors: Tensors) -> bytes:
+    # contiguous() undoes channels-last, so that files do not depend on the memory order; clone() separates shared storage
+    return save_tensors({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()})
+
+
+def non_finite(tensors: Tensors) -> str | None:
+    """The name of the first tensor that holds a value that is not finite, or None."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            return name
+    return None

@@ -1,0 +1,123 @@
+"""Observers: what is shown and written while training. Each is a function of a record; none can change the training.
+
+Records are dicts with an "event": "start" (path, epochs, steps, rows), "progress" (epoch, step, steps, train_...), "epoch" (the
+line of metrics.jsonl, and whether it is the best so far) and "end" (split, metrics, baselines, timing).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+from gradus.errors import UserError
+from gradus.train.trainer import Observer, Record
+
+RATES = ("accuracy", "macro_f1", "label_accuracy")  # metrics shown in per cent
+
+
+def format_metric(name: str, value: float) -> str:
+    """`98.61 %` for shares, five digits for the rest."""
+    return f"{100 * value:.2f} %" if name.endswith(RATES) else f"{value:.5g}"
+
+
+def epoch_line(record: Record, epochs: int) -> str:
+    """One line on an epoch: what was measured, how long it took so far, and whether it is the best."""
+    shown = []
+    for part in ("train", "validation"):
+        values = {name: value for name, value in record.items() if name.startswith(part + "_")}
+        names = [name for name in values if name != "train_seconds"]
+        text = ", ".join(f"{name.removeprefix(part + '_')} {format_metric(name, values[name])}" for name in names)
+        if text:
+            shown.append(f"{part} {text}")
+    best = "  *" if record.get("best") else ""
+    width = len(str(epochs))
+    return f"epoch {record['epoch']:>{width}}/{epochs}  {' | '.join(shown)}  {record['train_seconds']:.1f} s{best}"
+
+
+def show_progress(stream: TextIO | None = None) -> Observer:
+    """A live bar on a terminal, plain lines elsewhere."""
+    stream = stream or sys.stdout
+    return _LiveBar() if stream.isatty() else _PlainLines(stream)
+
+
+class _PlainLines:
+    def __init__(self, stream: TextIO) -> None:
+        self.stream, self.epochs = stream, 0
+
+    def __call__(self, record: Record) -> None:
+        if record["event"] == "start":
+            self.epochs = record["epochs"]
+        elif record["event"] == "epoch":
+            print(epoch_line(record, self.epochs), file=self.stream, flush=True)
+
+
+class _LiveBar:
+    """A bar over all epochs that shows the running training metrics; a line stays for each epoch."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[metrics]}"), TimeRemainingColumn(),
+            refresh_per_second=10, transient=True,
+        )
+        self.epochs = 0
+
+    def __call__(self, record: Record) -> None:
+        if record["event"] == "start":
+            self.epochs, steps = record["epochs"], record["steps"]
+            self.job = self.bar.add_task("training", total=self.epochs * steps, completed=record["epoch"] * steps, metrics="")
+            self.bar.start()
+        elif record["event"] == "progress":
+            done = (record["epoch"] - 1) * record["steps"] + record["step"]
+            shown = {name: value for name, value in record.items() if name.startswith("train_")}
+            text = "  ".join(f"{name.removeprefix('train_')} {format_metric(name, value)}" for name, value in shown.items())
+            self.bar.update(self.job, completed=done, description=f"epoch {record['epoch']}/{self.epochs}", metrics=text)
+        elif record["event"] == "epoch":
+            self.bar.console.print(epoch_line(record, self.epochs), highlight=False, markup=False)
+        elif record["event"] == "end":
+            self.close()
+
+    def close(self) -> None:
+        self.bar.stop()
+
+
+def write_log(path: Path) -> Observer:
+    """Adds a line an epoch to log.txt."""
+    epochs = 0
+
+    def observe(record: Record) -> None:
+        nonlocal epochs
+        if record["event"] == "start":
+            epochs = record["epochs"]
+        elif record["event"] == "epoch":
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(epoch_line(record, epochs) + "\n")
+
+    return observe
+
+
+def write_tensorboard() -> Observer:
+    """Writes the numbers of each epoch as TensorBoard files into the run folder."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise UserError("TensorBoard files need a package that is not installed: pip install 'gradus[tensorboard]'") from None
+    writer: Any = None
+
+    def observe(record: Record) -> None:
+        nonlocal writer
+        if record["event"] == "start":
+            writer = SummaryWriter(str(Path(record["path"]) / "tensorboard"))
+        elif record["event"] == "epoch":
+            for name, value in record.items():
+                part, _, metric = name.partition("_")
+                if part in ("train", "validation") and metric != "seconds":
+                    writer.add_scalar(f"{metric}/{part}", value, record["epoch"])
+            writer.add_scalar("learning_rate", record["learning_rate"], record["epoch"])
+            writer.flush()
+        elif record["event"] == "end":
+            writer.close()
+
+    return observe

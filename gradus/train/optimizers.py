@@ -1,0 +1,70 @@
+"""From settings to an optimiser of torch.optim, and what acts on gradients and weights around its step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gradus.train.settings import OptimizerSettings, RegularizationSettings
+
+
+def create_optimizer(model: nn.Module, settings: OptimizerSettings, device: torch.device) -> torch.optim.Optimizer:
+    """The optimiser over the trainable parameters of `model`, in two groups: those that decay and those that do not."""
+    settings = settings.resolved()
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    decays = [p for p in trainable if settings.decay == "all" or p.ndim >= 2]
+    rests = [p for p in trainable if not (settings.decay == "all" or p.ndim >= 2)]
+    groups = [{"params": decays, "weight_decay": settings.weight_decay}, {"params": rests, "weight_decay": 0.0}]
+    groups = [group for group in groups if group["params"]]
+    rate = settings.learning_rate
+    assert rate is not None
+    betas = (settings.beta1, settings.beta2)
+    epsilon, rho = settings.epsilon, settings.rho
+    more: dict[str, Any] = {"fused": True} if device.type == "cuda" else {}
+    match settings.name:
+        case "sgd":
+            return torch.optim.SGD(groups, rate, momentum=settings.momentum, nesterov=settings.nesterov, **more)
+        case "adagrad":
+            return torch.optim.Adagrad(groups, rate, eps=epsilon)
+        case "adadelta":
+            return torch.optim.Adadelta(groups, rate, rho=rho, eps=epsilon)
+        case "rmsprop":
+            return torch.optim.RMSprop(groups, rate, alpha=rho, eps=epsilon, momentum=settings.momentum)
+        case "adam":
+            return torch.optim.Adam(groups, rate, betas=betas, eps=epsilon, **more)
+    return torch.optim.AdamW(groups, rate, betas=betas, eps=epsilon, **more)
+
+
+def weights_of(model: nn.Module) -> list[Tensor]:
+    """The trainable parameters that penalties and max-norm concern: those of two or more dimensions."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad and parameter.ndim >= 2]
+
+
+def penalty(weights: list[Tensor], settings: RegularizationSettings) -> Tensor | None:
+    """l1 * sum |w| + l2 * sum w^2 over `weights`, or None where both are 0."""
+    if not (settings.l1 or settings.l2):
+        return None
+    total = torch.zeros((), device=weights[0].device)
+    for weight in weights:
+        if settings.l1:
+            total = total + settings.l1 * weight.abs().sum()
+        if settings.l2:
+            total = total + settings.l2 * weight.square().sum()
+    return total
+
+
+def clip(parameters: list[Tensor], settings: RegularizationSettings) -> None:
+    """Clips gradients in place: each entry first, then all together."""
+    if settings.clip_value is not None:
+        nn.utils.clip_grad_value_(parameters, settings.clip_value)
+    if settings.clip_norm is not None:
+        nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
+
+
+@torch.no_grad()
+def limit_norms(weights: list[Tensor], largest: float) -> None:
+    """Scales each neuron's weight vector (row of (out, ...)) back to length `largest` where it is longer, in place."""
+    for weight in weights:
+        weight.copy_(torch.renorm(weight, p=2, dim=0, maxnorm=largest))

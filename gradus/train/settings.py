@@ -1,0 +1,150 @@
+"""The settings of training: one frozen dataclass a part, checked when made. A default is stated here and nowhere else."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from gradus.errors import UserError, unknown_name
+
+
+def _need(condition: bool, name: str, expected: str, received: object) -> None:
+    if not condition:
+        raise UserError(f"{name}: expected {expected}, received {received}")
+
+
+# What each optimiser uses where the setting is None: torch.optim's own defaults.
+OPTIMIZERS: dict[str, dict[str, float]] = {
+    "sgd": {"learning_rate": 0.01},
+    "adagrad": {"learning_rate": 0.01, "epsilon": 1e-10},
+    "adadelta": {"learning_rate": 1.0, "rho": 0.9, "epsilon": 1e-6},
+    "rmsprop": {"learning_rate": 0.001, "rho": 0.99, "epsilon": 1e-8},
+    "adam": {"learning_rate": 0.001, "epsilon": 1e-8},
+    "adamw": {"learning_rate": 0.001, "epsilon": 1e-8},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings:
+    """An optimiser of torch.optim and its arguments under their field names. None: the optimiser's usual value."""
+
+    name: str = "adamw"
+    learning_rate: float | None = None
+    momentum: float = 0.0  # sgd and rmsprop
+    nesterov: bool = False  # sgd
+    beta1: float = 0.9  # adam and adamw: decay of the mean of gradients
+    beta2: float = 0.999  # adam and adamw: decay of the mean of squared gradients
+    rho: float | None = None  # rmsprop and adadelta: decay of the mean of squared gradients
+    epsilon: float | None = None  # added to the divisor
+    weight_decay: float = 0.0  # adamw: decoupled. The others: weight_decay * w is added to the gradient, which is an L2
+    # penalty of weight_decay / 2 * w^2 (the same thing as decoupled decay for plain sgd only)
+    decay: Literal["weights", "all"] = "weights"  # what decays: parameters of two or more dimensions, or biases and norms too
+
+    def __post_init__(self) -> None:
+        if self.name not in OPTIMIZERS:
+            raise unknown_name("optimizer", self.name, OPTIMIZERS)
+        rate = self.learning_rate
+        _need(rate is None or 0 < rate < float("inf"), "learning_rate", "a number above 0", rate)
+        for name in ("momentum", "beta1", "beta2", "rho"):
+            value = getattr(self, name)
+            _need(value is None or 0 <= value < 1, f"optimizer.{name}", "0 to below 1", value)
+        _need(self.weight_decay >= 0, "optimizer.weight_decay", "0 or more", self.weight_decay)
+        _need(self.epsilon is None or self.epsilon > 0, "optimizer.epsilon", "a number above 0", self.epsilon)
+        if self.nesterov and not (self.name == "sgd" and self.momentum > 0):
+            raise UserError("optimizer.nesterov: needs name = 'sgd' and a momentum above 0")
+        if self.momentum and self.name not in ("sgd", "rmsprop"):
+            raise UserError(f"optimizer.momentum: {self.name} has none; sgd and rmsprop have")
+
+    def resolved(self) -> OptimizerSettings:
+        """With every None replaced by the value that will be used."""
+        usual = OPTIMIZERS[self.name]
+        return replace(self, **{key: value for key, value in usual.items() if getattr(self, key) is None})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleSettings:
+    """How the learning rate changes. Formulas in `train/schedules.py`; steps and totals are counted in updates."""
+
+    name: Literal[
+        "constant", "step", "exponential", "inverse_time", "polynomial", "cosine", "one_cycle", "plateau"
+    ] = "constant"
+    warmup: float = 0.0  # rise linearly from 0 over this share of all steps first
+    factor: float = 0.1  # step and plateau: multiply by this; exponential: multiply by this every `every`
+    every: float = 1.0  # step, exponential, inverse_time: the period, in epochs
+    staircase: bool = False  # exponential: in jumps, once a period
+    rate: float = 1.0  # inverse_time: 1 / (1 + rate * periods)
+    power: float = 1.0  # polynomial: (1 - progress)^power
+    final: float = 0.0  # polynomial, cosine, one_cycle: share of the learning rate at the end
+    peak_at: float = 0.3  # one_cycle: share of all steps at which the rate is highest
+    start: float = 0.04  # one_cycle: share of the learning rate at the start
+    patience: int = 5  # plateau: epochs without a better validation loss before the rate falls
+
+    def __post_init__(self) -> None:
+        _need(0 <= self.warmup < 1, "schedule.warmup", "a share of all steps, 0 to below 1", self.warmup)
+        _need(0 < self.factor <= 1, "schedule.factor", "above 0, at most 1", self.factor)
+        _need(self.every > 0, "schedule.every", "a number of epochs above 0", self.every)
+        _need(self.rate >= 0, "schedule.rate", "0 or more", self.rate)
+        _need(self.power > 0, "schedule.power", "a number above 0", self.power)
+        _need(0 <= self.final <= 1, "schedule.final", "0 to 1", self.final)
+        _need(0 < self.peak_at < 1, "schedule.peak_at", "between 0 and 1", self.peak_at)
+        _need(0 < self.start <= 1, "schedule.start", "above 0, at most 1", self.start)
+        _need(self.patience >= 1, "schedule.patience", "1 or more epochs", self.patience)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegularizationSettings:
+    """What holds the weights back. Penalties concern weights (parameters of two or more dimensions), not biases."""
+
+    l1: float = 0.0  # adds l1 * sum |w| to the training loss
+    l2: float = 0.0  # adds l2 * sum w^2 to the training loss
+    max_norm: float | None = None  # after each update, each neuron's weight vector is scaled back to at most this length
+    clip_norm: float | None = None  # gradients are scaled so that all together are at most this long
+    clip_value: float | None = None  # each gradient entry is cut to +- this
+
+    def __post_init__(self) -> None:
+        for name in ("l1", "l2"):
+            _need(getattr(self, name) >= 0, f"regularization.{name}", "0 or more", getattr(self, name))
+        for name in ("max_norm", "clip_norm", "clip_value"):
+            value = getattr(self, name)
+            _need(value is None or value > 0, f"regularization.{name}", "a number above 0", value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """How long, in what steps, on what, and when to stop."""
+
+    epochs: int = 10  # passes over the training split
+    batch_size: int = 0  # rows an update; 0: 64, or fewer for small data (told, and written out)
+    accumulate: int = 1  # parts that a batch is computed in, to save memory; the gradient is that of the whole batch
+    seed: int = 0  # initial weights, order of the rows, dropout
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on a GPU that computes in it, else fp32
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
+    regularization: RegularizationSettings = field(default_factory=RegularizationSettings)
+    average: float | None = None  # decay of an exponential moving average of the weights, used in place of them to evaluate
+    patience: int | None = None  # stop after this many epochs without a better validation metric; None: never
+    monitor: str = ""  # the validation metric that chooses the best weights; empty: the task's own
+    checkpoint_seconds: float = 10.0  # least time between two checkpoints; one is always written at the end
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "accumulate"):
+            _need(getattr(self, name) >= 1, name, "a whole number above 0", getattr(self, name))
+        _need(self.batch_size >= 0, "batch_size", "a whole number above 0 (or 0 to have it chosen)", self.batch_size)
+        _need(0 <= self.seed < 2**63, "seed", "a whole number from 0", self.seed)
+        _need(self.average is None or 0 < self.average < 1, "average", "between 0 and 1", self.average)
+        _need(self.patience is None or self.patience >= 1, "patience", "1 or more epochs", self.patience)
+        _need(self.checkpoint_seconds >= 0, "checkpoint_seconds", "0 or more", self.checkpoint_seconds)
+        if 0 < self.batch_size < self.accumulate:
+            raise UserError(f"accumulate: {self.accumulate} parts of a batch of {self.batch_size} rows would be empty")
+
+    def resolved(self, rows: int) -> TrainSettings:
+        """With the optimiser's usual values and the batch size written out, for a training split of `rows` rows.
+
+        A batch size that is left open is 64, or for fewer than 1 024 rows the power of two that gives 16 updates an epoch.
+        """
+        size = self.batch_size or max(1, 2 ** int(math.log2(max(1, min(64, rows // 16)))))
+        if size > rows:
+            raise UserError(f"batch_size: {size} is more than the {rows} training rows")
+        return replace(self, batch_size=size, optimizer=self.optimizer.resolved())

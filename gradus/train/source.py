@@ -1,0 +1,52 @@
+"""Sources of batches. `Resident`: a split as tensors on the device; a batch is one index-select there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gradus.train.randomness import ORDER, derive
+
+Batch = dict[str, Tensor]
+
+
+@dataclass
+class Resident:
+    """tensors: name -> (N, ...), all of the same N, on the device. The order of each epoch follows from (seed, epoch)."""
+
+    tensors: Batch
+    batch_size: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.rows = len(next(iter(self.tensors.values())))
+        self.steps = -(-self.rows // self.batch_size)  # the last batch of an epoch may be shorter
+        self._epoch, self._order = -1, torch.empty(0)
+
+    def order(self, epoch: int) -> Tensor:
+        """(N,) int64: the rows in the order of this epoch, on the device."""
+        if epoch != self._epoch:
+            generator = torch.Generator().manual_seed(derive(self.seed, ORDER, epoch))
+            device = next(iter(self.tensors.values())).device
+            self._order = torch.randperm(self.rows, generator=generator).to(device)
+            self._epoch = epoch
+        return self._order
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """The rows of one step: name -> (B, ...)."""
+        rows = self.order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
+        return {name: tensor.index_select(0, rows) for name, tensor in self.tensors.items()}
+
+    def size(self, step: int) -> int:
+        """How many rows the batch of a step holds."""
+        return min(self.batch_size, self.rows - step * self.batch_size)
+
+
+def in_order(tensors: Batch, batch_size: int) -> Iterator[Batch]:
+    """All rows once, in their own order, for evaluation. Slices, so nothing is copied."""
+    rows = len(next(iter(tensors.values())))
+    for start in range(0, rows, batch_size):
+        yield {name: tensor[start : start + batch_size] for name, tensor in tensors.items()}
