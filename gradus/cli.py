@@ -56,7 +56,11 @@ def build_parser() -> argparse.ArgumentParser:
         train.add_argument(f"--{flag}", metavar="X", help=f"{about} ({setting})")
     train.add_argument("--out", metavar="DIR", help="the run's folder; default runs/MODEL-DATA-NUMBER")
     train.add_argument(
-        "--set", metavar="part.field=value", action="append", default=[], help="any setting, such as train.average=0.999"
+        "--set",
+        metavar="part.field=value",
+        action="append",
+        default=[],
+        help="any setting, such as train.average=0.999",
     )
     train.add_argument("--tensorboard", action="store_true", help="write TensorBoard files too")
 
@@ -106,7 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except UserError as error:
         _fail(str(error), 2)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output has gone: nothing to say
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # the reader of our output has gone: nothing to say
         sys.exit(0)
     except KeyboardInterrupt as stop:
         _fail(str(stop) or "stopped", 128 + getattr(stop, "signal_number", 2))
@@ -129,7 +135,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         sys.exit(0)
     names = list(_COMMANDS)
     if not arguments[0].startswith("-") and arguments[0] not in names:
-        raise UserError(f"unknown command '{arguments[0]}'{did_you_mean(arguments[0], names) or '; known: ' + ', '.join(names)}")
+        raise UserError(
+            f"unknown command '{arguments[0]}'{did_you_mean(arguments[0], names) or '; known: ' + ', '.join(names)}"
+        )
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
         flags = [f"--{flag}" for flag in (*TRAIN_FLAGS, "out", "set", "tensorboard", "json", "split", "seeds")]
@@ -210,7 +218,10 @@ def _list(arguments: argparse.Namespace) -> None:
         from gradus.recipes.table import RECIPES
 
         made = [make() for make in RECIPES.values()]
-        rows = [[r.name, r.about, f"published {r.published.metric} {r.published.value:g}" if r.published else ""] for r in made]
+        rows = [
+            [r.name, r.about, f"published {r.published.metric} {r.published.value:g}" if r.published else ""]
+            for r in made
+        ]
     _print_table(rows)
 
 
@@ -227,18 +238,20 @@ def _config(arguments: argparse.Namespace) -> None:
 
 
 def _data(arguments: argparse.Namespace) -> None:
+    from gradus.data.load import load_data
+
     if arguments.action == "scan":
+        from gradus.data.catalogue import CATALOGUE
         from gradus.data.scan import scan
 
-        result = scan(arguments.data, arguments.target)
+        named = arguments.data in CATALOGUE
+        result = scan(load_data(arguments.data) if named else Path(arguments.data), arguments.target)
         for line in result.summary:
             print(line)
         for finding in result.findings:
             print(f"{finding.severity}: {finding.where}: {finding.message}")
         print(f"{len(result.findings)} findings" if result.findings else "nothing found that needs attention")
         return
-    from gradus.data.load import load_data
-
     dataset = load_data(arguments.data, arguments.target)
     print(f"{dataset.name}: {dataset.about}" if dataset.about else dataset.name)
     for note in dataset.notes:
@@ -246,10 +259,18 @@ def _data(arguments: argparse.Namespace) -> None:
     for name, split in dataset.splits.items():
         print(f"{name}: {len(split):,} rows")
     types = dataset.types
-    _print_table([[name, type(kind).__name__, _describe(kind), "target" if name == dataset.target else ""] for name, kind in types.items()])
+    _print_table(
+        [
+            [name, type(kind).__name__, _describe(kind), "target" if name == dataset.target else ""]
+            for name, kind in types.items()
+        ]
+    )
     first = next(iter(dataset.splits.values()))
     shown = min(5, len(first))
-    rows = [[first.origins[index], *(kind.to_text(first[name][index]) for name, kind in types.items())] for index in range(shown)]
+    rows = [
+        [first.origins[index], *(kind.to_text(first[name][index]) for name, kind in types.items())]
+        for index in range(shown)
+    ]
     _print_table([["", *types], *rows])
 
 
@@ -302,7 +323,9 @@ def _recipe_of(arguments: argparse.Namespace) -> Recipe:
     from gradus.recipes.recipe import Recipe
 
     if not arguments.recipe and not arguments.data:
-        raise UserError("what should be learnt? Name a recipe (gradus list recipes), or give --data NAME, FILE or FOLDER")
+        raise UserError(
+            "what should be learnt? Name a recipe (gradus list recipes), or give --data NAME, FILE or FOLDER"
+        )
     base = _named_recipe(arguments.recipe) if arguments.recipe else Recipe()
     values = settings.to_dict(base)
     given = {flag: getattr(arguments, flag.replace("-", "_")) for flag in TRAIN_FLAGS}
@@ -310,6 +333,8 @@ def _recipe_of(arguments: argparse.Namespace) -> Recipe:
     # another model, optimiser or data set does not inherit what was chosen for the old one
     if given.get("model", base.model.name) != base.model.name:
         values["model"] = {}
+    if given.get("task", base.task.name) != base.task.name:
+        values["task"] = {}
     if given.get("optimizer", base.train.optimizer.name) != base.train.optimizer.name:
         values["train"]["optimizer"] = {}
     if given.get("data", base.data.source) != base.data.source:

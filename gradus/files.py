@@ -57,7 +57,9 @@ def told_disk_errors(path: Path, needed: int = 0) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             free = shutil.disk_usage(existing_parent(path)).free
             need = f"{needed:,} bytes needed, " if needed else ""
-            raise UserError(f"{path}: the disk is full ({need}{free:,} free); nothing that was there before is lost") from None
+            raise UserError(
+                f"{path}: the disk is full ({need}{free:,} free); nothing that was there before is lost"
+            ) from None
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise UserError(f"{path}: cannot be written ({os.strerror(error.errno).lower()})") from None
         raise

@@ -23,7 +23,7 @@ _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 
 @functools.cache
-def field_types(settings_class: type) -> dict[str, Any]:
+def field_types(settings_class: Any) -> dict[str, Any]:
     """Field name -> resolved type of a settings dataclass."""
     hints = typing.get_type_hints(settings_class)
     return {field.name: hints[field.name] for field in dataclasses.fields(settings_class)}
@@ -34,7 +34,7 @@ def from_dict(settings_class: type[T], values: Mapping[str, Any], where: str = "
 
     Raises `UserError` for an unknown key or a value of the wrong type; `where` is the dotted path that messages start with.
     """
-    fields = field_types(settings_class)
+    fields = field_types(settings_class)  # type: ignore[arg-type]
     arguments = {}
     for key, value in values.items():
         path = f"{where}.{key}" if where else key
@@ -100,7 +100,9 @@ def convert(value: Any, wanted: Any, path: str) -> Any:
         return float(value)
     if isinstance(wanted, type) and isinstance(value, wanted) and not (wanted is int and isinstance(value, bool)):
         return value
-    expected = _NAMES.get(wanted, "a list" if origin is tuple else "a table of settings" if origin is dict else str(wanted))
+    expected = _NAMES.get(
+        wanted, "a list" if origin is tuple else "a table of settings" if origin is dict else str(wanted)
+    )
     raise UserError(f"{path}: expected {expected}, received {value!r}")
 
 
@@ -134,7 +136,8 @@ def override(values: Mapping[str, Any], assignment: str, root: type) -> dict[str
         last = level == len(keys) - 1
         if last:
             value = parse_value(text)
-            node[key] = value if _accepts(value, wanted) else _accept_text(text, wanted, path)
+            # `--set task.name=1` means the text "1": what is not accepted as TOML may be as it stands
+            node[key] = text if not _accepts(value, wanted) and _accepts(text, wanted) else convert(value, wanted, path)
             return result
         node[key] = dict(node.get(key) or {})
         node = node[key]
@@ -160,13 +163,3 @@ def _accepts(value: Any, wanted: Any) -> bool:
     except UserError:
         return False
     return True
-
-
-def _accept_text(text: str, wanted: Any, path: str) -> Any:
-    """The flag's bare text where a text is wanted (`--set task.name=1`); else the message of the failed conversion."""
-    convert_error = None
-    try:
-        return convert(text, wanted, path)
-    except UserError as error:
-        convert_error = error
-    raise convert_error

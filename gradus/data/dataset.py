@@ -52,7 +52,9 @@ class Split:
 
     def __getitem__(self, name: str) -> Column:
         if name not in self.columns:
-            raise UserError(f"there is no column '{name}'{did_you_mean(name, self.columns)}; columns: {', '.join(self.columns)}")
+            raise UserError(
+                f"there is no column '{name}'{did_you_mean(name, self.columns)}; columns: {', '.join(self.columns)}"
+            )
         return self.columns[name]
 
     def row(self, index: int) -> dict[str, Any]:

@@ -24,7 +24,7 @@ Fit = Literal["stretch", "crop", "pad"]
 def open_picture(source: bytes | Path, name: str) -> PillowImage.Image:
     """Opens an encoded picture (its header is read, its pixels are not). Raises `UserError` naming `name`."""
     try:
-        if isinstance(source, bytes) and not source or isinstance(source, Path) and source.stat().st_size == 0:
+        if (isinstance(source, bytes) and not source) or (isinstance(source, Path) and source.stat().st_size == 0):
             raise UserError(f"{name}: the picture is empty (zero bytes)")
         return PillowImage.open(io.BytesIO(source) if isinstance(source, bytes) else source)
     except FileNotFoundError:

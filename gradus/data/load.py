@@ -14,10 +14,16 @@ class DataSettings:
     """Which data, and how they are split."""
 
     source: str = "digits"  # a catalogue name, or the path of a file or folder
-    target: str | None = None  # the column to learn; several joined by commas; None: what the data say, or the class folders
-    validation: float = 0.1  # rows held out of train to choose the best weights by: a share, or a number of rows, 0 for none
+    target: str | None = (
+        None  # the column to learn; several joined by commas; None: what the data say, or the class folders
+    )
+    validation: float = (
+        0.1  # rows held out of train to choose the best weights by: a share, or a number of rows, 0 for none
+    )
     test: float = 0.2  # rows held out of train to judge by, where the data bring no test split
-    split_seed: int = 0  # the rows that are held out; separate from train.seed, so that seeds are compared on equal splits
+    split_seed: int = (
+        0  # the rows that are held out; separate from train.seed, so that seeds are compared on equal splits
+    )
 
     def __post_init__(self) -> None:
         for name in ("validation", "test"):
@@ -41,6 +47,6 @@ def load_data(source: str | Path, target: str | None = None) -> Dataset:
     path = Path(name).expanduser()
     if path.exists():
         return readers.read(path, target)
-    if path.suffix or len(path.parts) > 1:
+    if path.suffix or "/" in name or "\\" in name:
         raise UserError(f"{name}: there is no such file or folder")
     raise unknown_name("data set", name, catalogue.CATALOGUE, " (or give the path of a file or folder)")

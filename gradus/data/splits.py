@@ -15,7 +15,9 @@ from gradus.data.dataset import Dataset
 from gradus.errors import UserError
 
 
-def hold_out(rows: int, held: float | int, seed: int, classes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def hold_out(
+    rows: int, held: float | int, seed: int, classes: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Splits `rows` rows in two: (kept, held out), each in ascending order.
 
     held:    share (below 1) or number of rows to hold out
@@ -43,7 +45,9 @@ def hold_out(rows: int, held: float | int, seed: int, classes: np.ndarray | None
     return np.setdiff1d(np.arange(rows), held_rows), held_rows
 
 
-def k_fold(rows: int, folds: int, seed: int, classes: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def k_fold(
+    rows: int, folds: int, seed: int, classes: np.ndarray | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields (training rows, validation rows) for each of `folds` parts of the shuffled rows; every row validates once.
 
     The remainder of rows / folds is spread over the first folds (*Deep Learning with Python* §3.6.4 drops it).
@@ -71,7 +75,9 @@ def classes_of(column: Column | None) -> np.ndarray | None:
     return np.asarray(column.values) if column is not None and isinstance(column.type, Label) else None
 
 
-def complete_splits(dataset: Dataset, validation: float | int, test: float | int, seed: int, target: str | None) -> Dataset:
+def complete_splits(
+    dataset: Dataset, validation: float | int, test: float | int, seed: int, target: str | None
+) -> Dataset:
     """Adds the splits that `dataset` lacks: first test, then validation, each held out from train.
 
     validation, test: share of the rows or number of rows; 0 for none. Splits that exist are kept as they are.

@@ -24,7 +24,10 @@ MODELS: dict[str, tuple[str, str]] = {
     "mlp": ("mlp:MultilayerPerceptron", "fully connected layers of any widths: vectors or pictures"),
     "lenet5": ("lenet5:LeNet5", "LeCun 1998, today's form: ReLU, max pooling; grey 28x28 or 32x32"),
     "lenet5_1998": ("lenet5:LeNet5Of1998", "LeCun 1998, as printed: scaled tanh, trainable subsampling, sparse C3"),
-    "lenet5_dropout": ("lenet5:LeNet5Dropout", "the wider LeNet-5 with dropout of Principles and Practice, listing 4-5"),
+    "lenet5_dropout": (
+        "lenet5:LeNet5Dropout",
+        "the wider LeNet-5 with dropout of Principles and Practice, listing 4-5",
+    ),
     "mnist_convnet": ("mnist_convnet:MnistConvnet", "three 3x3 convolutions (Deep Learning with Python §5.1)"),
 }
 

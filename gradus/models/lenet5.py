@@ -3,10 +3,10 @@
 Input 32x32 grey, where MNIST's 28x28 digits stand in a border of 2. All three take image_size 32, or 28 and then pad by 2 in
 the first convolution, which is the same.
 
-variant          parameters  differs from the paper in
-lenet5_1998      60 850      the output: a linear layer (850) instead of Euclidean distances to 7x12 bitmaps (fixed); cross-entropy
-lenet5           61 706      ReLU for scaled tanh, max pooling for trainable subsampling, C3 fully connected, linear output
-lenet5_dropout   254 718     *Principles and Practice* listing 4-5: 32 maps of 3x3 (padded), 64 maps of 5x5, dropout; same dense part
+variant         parameters  differs from the paper in
+lenet5_1998         60 850  the output: linear (850) for Euclidean distances to fixed 7x12 bitmaps; cross-entropy
+lenet5              61 706  ReLU for scaled tanh, max pooling for trainable subsampling, C3 fully connected, linear output
+lenet5_dropout     254 718  *Principles and Practice* listing 4-5: 32 maps of 3x3 (padded), 64 of 5x5, dropout; same dense part
 """
 
 from __future__ import annotations

@@ -54,7 +54,9 @@ class SparselyConnectedConv2d(nn.Module):
         self.positions: Tensor
         self.register_buffer("positions", torch.tensor(positions), persistent=False)
         self._fan_in = torch.tensor([len(sources) * kernel_size**2 for sources in connections])
-        self._fan_in_of_kernel = torch.tensor([len(sources) * kernel_size**2 for sources in connections for _ in sources])
+        self._fan_in_of_kernel = torch.tensor(
+            [len(sources) * kernel_size**2 for sources in connections for _ in sources]
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,8 +45,8 @@ def compare(runs: Sequence[Run]) -> tuple[list[str], list[list[str]]]:
     rows.append(["judged on", *(str(evaluation.get("split", "-")) for evaluation in evaluations)])
     names = list(dict.fromkeys(name for evaluation in evaluations for name in evaluation.get("metrics", {})))
     for name in names:
-        values = [evaluation.get("metrics", {}).get(name, math.nan) for evaluation in evaluations]
-        rows.append([name, *("-" if math.isnan(value) else f"{value:.5g}" for value in values)])
+        found = [evaluation.get("metrics", {}).get(name) for evaluation in evaluations]
+        rows.append([name, *("-" if value is None else f"{value:.5g}" for value in found)])
     seconds = [evaluation.get("timing", {}).get("train") for evaluation in evaluations]
     rows.append(["training seconds", *("-" if value is None else f"{value:.1f}" for value in seconds)])
     return ["", *(str(run.path) for run in runs)], rows

@@ -108,7 +108,9 @@ def resume(
         experiment = prepare(run.recipe, dataset, model)
         expected = folder.read_json("task.json").get("fingerprint")
         if fingerprint(experiment.tensors["train"]) != expected:
-            raise UserError(f"{run.path}: the training data ({run.recipe.data.source}) are not those that the run began with")
+            raise UserError(
+                f"{run.path}: the training data ({run.recipe.data.source}) are not those that the run began with"
+            )
         observers = (*observers, write_log(folder.path / "log.txt"))
         trainer = _trainer(experiment, folder, observers)
         if checkpoint.exists(folder.checkpoints, "last"):

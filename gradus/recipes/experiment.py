@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from gradus import settings
+from gradus.data.catalogue import CATALOGUE
 from gradus.data.dataset import Dataset
 from gradus.data.load import load_data
 from gradus.data.splits import complete_splits
@@ -82,7 +84,10 @@ def _resolve(recipe: Recipe, dataset: Dataset, model: nn.Module | None) -> tuple
     else:
         model_settings = replace(recipe.model, name=TASKS[task_name].models[0]) if task_name in TASKS else recipe.model
         notes.append(f"model: {model_settings.name}")
-    data = replace(recipe.data, source=dataset.source, target=dataset.target)
+    source = dataset.source
+    if source not in CATALOGUE and Path(source).exists():
+        source = str(Path(source).resolve())  # the run can then be resumed and reported from any folder
+    data = replace(recipe.data, source=source, target=dataset.target)
     return dataset, replace(recipe, data=data, task=replace(recipe.task, name=task_name), model=model_settings), notes
 
 
@@ -111,7 +116,9 @@ def _try_model(model: nn.Module, task: Task, tensors: dict[str, Tensor], name: s
     finally:
         model.to(place).train(was_training)
     if shape != wanted:
-        raise UserError(f"model {name} gives outputs of shape {shape}, task {task.name} needs {wanted} for {wanted[0]} rows")
+        raise UserError(
+            f"model {name} gives outputs of shape {shape}, task {task.name} needs {wanted} for {wanted[0]} rows"
+        )
 
 
 def fingerprint(tensors: dict[str, Tensor]) -> str:
@@ -120,7 +127,7 @@ def fingerprint(tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-        digest.update(memoryview(tensor.numpy()).cast("B") if tensor.numel() else b"")
+        digest.update(memoryview(tensor.numpy().data).cast("B") if tensor.numel() else b"")
     return digest.hexdigest()[:32]
 
 

@@ -12,7 +12,7 @@ from PIL import Image as PillowImage
 
 from gradus.data.columns import Column, Image
 from gradus.data.dataset import Split
-from gradus.data.images import SUFFIXES, EncodedImages, decode_picture, to_array
+from gradus.data.images import SUFFIXES, decode_picture, to_array
 from gradus.errors import UserError
 from gradus.tasks.task import InputTargetTask, Task
 
@@ -55,19 +55,25 @@ def _checked_array(array: np.ndarray, channels: int, name: str) -> np.ndarray:
             f"{name}: expected uint8 of shape (height, width) or (height, width, 1, 3 or 4), "
             f"received {array.dtype} of shape {array.shape}"
         )
-    return to_array(PillowImage.fromarray(array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array), channels)
+    return to_array(
+        PillowImage.fromarray(array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array), channels
+    )
 
 
 def _picture_files(path: Path) -> list[Path]:
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
+        files = sorted(
+            file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+        )
         if not files:
             raise UserError(f"{path}: there is no picture in this folder")
         return files
     if not path.exists():
         raise UserError(f"{path}: there is no such file")
     if path.suffix.lower() in (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt"):
-        raise UserError(f"{path}: this run takes pictures ({', '.join(SUFFIXES[:4])}, ...), received a {path.suffix} file")
+        raise UserError(
+            f"{path}: this run takes pictures ({', '.join(SUFFIXES[:4])}, ...), received a {path.suffix} file"
+        )
     return [path]
 
 
@@ -90,7 +96,9 @@ def _rows(task: InputTargetTask, inputs: Sequence[Any]) -> Split:
             raise UserError(f"{path}: there is no such file")
         if path.suffix.lower() in SUFFIXES or path.is_dir():
             what = "a folder" if path.is_dir() else "a picture"
-            raise UserError(f"{path}: this run takes tables (.csv, .tsv, .jsonl, .parquet) or JSON rows, received {what}")
+            raise UserError(
+                f"{path}: this run takes tables (.csv, .tsv, .jsonl, .parquet) or JSON rows, received {what}"
+            )
         splits.append(read_rows(path, types, task.target_column))
     if rows:
         splits.append(rows_from_dicts(rows, types, "input"))

@@ -52,7 +52,9 @@ def mnist_convnet() -> Recipe:
         task=TASK,
         model=ModelSettings(name="mnist_convnet"),
         train=TrainSettings(epochs=5, batch_size=64, optimizer=KERAS_RMSPROP),
-        published=Published(metric="accuracy", value=0.9908, source="Deep Learning with Python, 1st ed., §5.1 (as printed)"),
+        published=Published(
+            metric="accuracy", value=0.9908, source="Deep Learning with Python, 1st ed., §5.1 (as printed)"
+        ),
     )
 
 
@@ -65,7 +67,9 @@ def lenet5_mnist() -> Recipe:
         task=TASK,
         model=ModelSettings(name="lenet5_dropout"),
         train=TrainSettings(
-            epochs=30, batch_size=128, optimizer=OptimizerSettings(name="adadelta", learning_rate=1.0, rho=0.95, epsilon=1e-7)
+            epochs=30,
+            batch_size=128,
+            optimizer=OptimizerSettings(name="adadelta", learning_rate=1.0, rho=0.95, epsilon=1e-7),
         ),
         published=Published(
             metric="accuracy",
@@ -89,5 +93,7 @@ def lenet5_mnist_1998() -> Recipe:
             optimizer=OptimizerSettings(name="sgd", learning_rate=0.05, momentum=0.9),
             schedule=ScheduleSettings(name="cosine"),
         ),
-        published=Published(metric="accuracy", value=0.9905, source="LeCun et al. 1998, table of fig. 9 (no distortions)"),
+        published=Published(
+            metric="accuracy", value=0.9905, source="LeCun et al. 1998, table of fig. 9 (no distortions)"
+        ),
     )

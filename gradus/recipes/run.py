@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gradus import settings
-from gradus.errors import UserError
+from gradus.errors import UserError, did_you_mean
 from gradus.models import create_model
 from gradus.recipes.experiment import Experiment, prepare
 from gradus.recipes.inputs import read_inputs
@@ -46,7 +47,8 @@ class Run:
         model: nn.Module | None = None,
     ) -> None:
         self.path, self.recipe, self.task = path, recipe, task
-        self._experiment, self._given, self._model = experiment, model, None
+        self._experiment, self._given = experiment, model
+        self._model: nn.Module | None = None
         self._assessments: dict[str, Assessment] = {}
 
     def __repr__(self) -> str:
@@ -76,23 +78,29 @@ class Run:
             folder = RunFolder(self.path).checkpoints
             name = "best" if checkpoint.exists(folder, "best") else "last"
             if not checkpoint.exists(folder, name):
-                raise UserError(f"{self.path}: no checkpoint has been written yet; continue with: gradus resume {self.path}")
+                raise UserError(
+                    f"{self.path}: no checkpoint has been written yet; continue with: gradus resume {self.path}"
+                )
             try:
                 model.load_state_dict(checkpoint.load(folder, name).model)
             except RuntimeError as error:
-                raise UserError(f"{self.path}: its weights do not fit model {self.recipe.model.name} ({error})") from None
-            self.plan = plan_device(self.recipe.train.device if torch.cuda.is_available() else "cpu", self.recipe.train.precision)
+                raise UserError(
+                    f"{self.path}: its weights do not fit model {self.recipe.model.name} ({error})"
+                ) from None
+            self.plan = plan_device(
+                self.recipe.train.device if torch.cuda.is_available() else "cpu", self.recipe.train.precision
+            )
             self.task.to_device(self.plan.device)
             self._model = self.plan.place(model).eval()
         return self._model
 
     def _fresh_model(self) -> nn.Module:
-        import copy
-
         given = self._given or (self._experiment.model if self._experiment else None)
         if self.is_custom:
             if given is None:
-                raise UserError(f"{self.path}: this run trained a module of your own; give it as load_run(path, model=...)")
+                raise UserError(
+                    f"{self.path}: this run trained a module of your own; give it as load_run(path, model=...)"
+                )
             return copy.deepcopy(given)
         return create_model(self.recipe.model.name, **self.recipe.model.options)
 
@@ -161,8 +169,6 @@ def load_run(path: str | Path, model: nn.Module | None = None) -> Run:
     folder = RunFolder(path)
     if not path.is_dir():
         near = sorted(str(other) for other in path.parent.glob("*") if (other / "recipe.toml").exists())
-        from gradus.errors import did_you_mean
-
         raise UserError(f"{path}: there is no such run{did_you_mean(str(path), near)}")
     try:
         values = tomllib.loads((path / "recipe.toml").read_text(encoding="utf-8"))
@@ -174,5 +180,7 @@ def load_run(path: str | Path, model: nn.Module | None = None) -> Run:
     if version > FORMAT:
         raise UserError(f"{path}: this run was made by a newer version of gradus (format {version}, known {FORMAT})")
     recipe = settings.from_dict(Recipe, values)
+    if not (recipe.task.name and recipe.model.name):
+        raise UserError(f"{path / 'recipe.toml'}: this file is damaged (it names no task or no model)")
     task_settings = TaskSettings(name=recipe.task.name, options=recipe.task.options)
     return Run(path, recipe, load_task(task_settings, folder.read_json("task.json")), model=model)

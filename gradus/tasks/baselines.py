@@ -1,4 +1,7 @@
-"""Baselines: what a model must beat to have learnt anything. Trained on the training split, judged on the same rows as the model."""
+"""Baselines: what a model must beat to have learnt anything.
+
+They learn from the training split and are judged on the same rows as the model.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from gradus.tasks.targets import ClassTarget, NumberTarget
 if TYPE_CHECKING:
     from gradus.tasks.task import InputTargetTask
 
-LARGEST_FIT = 5_000  # rows that the linear baseline learns from: enough to be a fair opponent, small enough to take seconds
+LARGEST_FIT = (
+    5_000  # rows that the linear baseline learns from: enough to be a fair opponent, small enough to take seconds
+)
 
 
 def baselines(task: InputTargetTask, train: dict[str, Tensor], test: dict[str, Tensor]) -> dict[str, dict[str, float]]:
@@ -64,7 +69,8 @@ def _linear(task: InputTargetTask, features: np.ndarray, targets: np.ndarray):
     from sklearn.linear_model import LogisticRegression, Ridge
 
     if isinstance(task.target, NumberTarget):
-        return Ridge(alpha=1.0).fit(features, targets).predict
+        ridge = Ridge(alpha=1.0).fit(features, targets)
+        return lambda inputs: ridge.predict(inputs).reshape(len(inputs), -1)  # one target comes back without its axis
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # 100 iterations without convergence is good enough for a baseline
         if isinstance(task.target, ClassTarget):

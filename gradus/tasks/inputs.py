@@ -33,7 +33,7 @@ class Inputs(ABC):
     def encode(self, split: Split) -> Tensor: ...
     @abstractmethod
     def prepare(self, batch: Tensor) -> Tensor: ...
-    def to_device(self, device: torch.device) -> None:
+    def to_device(self, device: torch.device) -> None:  # noqa: B027 - most have nothing to move
         """Moves what `prepare` needs to the device."""
 
     @abstractmethod
@@ -191,7 +191,8 @@ class TableInputs(Inputs):
         self.notes = []
 
     def fit(self, train: Split, exclude: tuple[str, ...]) -> None:
-        self.types, self.numbers = {}, {}
+        self.types = {}
+        self.numbers: dict[str, dict[str, Any]] = {}
         for name, column in train.columns.items():
             if name in exclude:
                 continue
@@ -203,9 +204,15 @@ class TableInputs(Inputs):
                 else:
                     self.types[name] = column.type
             else:
-                self.notes.append(f"column '{name}' ({type(column.type).__name__.lower()}) is left out: not a number or class")
+                self.notes.append(
+                    f"column '{name}' ({type(column.type).__name__.lower()}) is left out: not a number or class"
+                )
         if not self.types:
-            raise UserError("there is no usable input column: tables need columns of numbers or classes beside the target")
+            pictures = [name for name, column in train.columns.items() if isinstance(column.type, Image)]
+            hint = f" (column '{pictures[0]}' holds pictures: use --task image-classification)" if pictures else ""
+            raise UserError(
+                f"there is no usable input column: a table needs numbers or classes beside the target{hint}"
+            )
         self.notes.append(f"inputs: {len(self.types)} columns, {self.width} features after one-hot encoding")
 
     def _fit_number(self, name: str, column: Column) -> None:

@@ -10,8 +10,8 @@ from gradus import settings
 from gradus.data.columns import Image, Label, Labels, Number
 from gradus.data.dataset import Dataset
 from gradus.errors import UserError, did_you_mean, unknown_name
-from gradus.tasks.settings import TaskSettings
 from gradus.tasks.inputs import ImageInputs, ImageOptions, TableInputs
+from gradus.tasks.settings import TaskSettings
 from gradus.tasks.targets import ClassOptions, ClassTarget, LabelsTarget, NumberOptions, NumberTarget, Target
 from gradus.tasks.task import InputTargetTask, Task
 
@@ -37,7 +37,9 @@ TASKS: dict[str, TaskKind] = {
 def infer_task(dataset: Dataset) -> str:
     """The task that the columns suggest: pictures and a class, a table and a class, a table and a number."""
     if not dataset.target:
-        raise UserError(f"{dataset.name}: which column is to be learnt? Name it with --target; columns: {', '.join(dataset.types)}")
+        raise UserError(
+            f"{dataset.name}: which column is to be learnt? Name it with --target; columns: {', '.join(dataset.types)}"
+        )
     types = dataset.types
     first = dataset.target.split(",")[0].strip()
     kind = types.get(dataset.target) or types.get(first)
@@ -49,7 +51,9 @@ def infer_task(dataset: Dataset) -> str:
     if isinstance(kind, Number) and not pictures:
         return "tabular-regression"
     what = type(kind).__name__.lower() if kind else "an unknown column"
-    raise UserError(f"{dataset.name}: no task learns {what} from {'pictures' if pictures else 'a table'} yet; tasks: {', '.join(TASKS)}")
+    raise UserError(
+        f"{dataset.name}: no task learns {what} from {'pictures' if pictures else 'a table'} yet; tasks: {', '.join(TASKS)}"
+    )
 
 
 def create_task(task_settings: TaskSettings, dataset: Dataset, model_sizes: tuple[int, ...] | None = None) -> Task:
@@ -97,8 +101,10 @@ def _read_options(name: str, given: dict[str, Any]) -> dict[type, Any]:
     known = [field.name for kind in kinds for field in fields(kind)]
     for option in given:
         if option not in known:
-            raise UserError(f"{name} has no option '{option}'{did_you_mean(option, known) or '; options: ' + ', '.join(known)}")
-    result = {}
+            raise UserError(
+                f"{name} has no option '{option}'{did_you_mean(option, known) or '; options: ' + ', '.join(known)}"
+            )
+    result: dict[type, Any] = {}
     for kind in kinds:
         names = inspect.signature(kind).parameters
         mine = {key: value for key, value in given.items() if key in names}

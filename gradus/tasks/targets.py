@@ -21,7 +21,9 @@ from gradus.tasks.assessment import Assessment, ClassAssessment, LabelsAssessmen
 class Target(ABC):
     """One kind of target. `column` may be several names joined by commas; `source_columns` lists them."""
 
-    directions: dict[str, str]  # the metrics of `metrics`, each best at its "max" or "min"; the first one decides
+    directions: ClassVar[
+        dict[str, str]
+    ]  # the metrics of `metrics`, each best at its "max" or "min"; the first one decides
     notes: list[str]
     column: str
     num_outputs: int
@@ -30,7 +32,7 @@ class Target(ABC):
     def source_columns(self) -> tuple[str, ...]:
         return tuple(name.strip() for name in self.column.split(",")) if self.column else ()
 
-    def to_device(self, device: torch.device) -> None:
+    def to_device(self, device: torch.device) -> None:  # noqa: B027 - most have nothing to move
         """Moves what the loss and the counts need to the device."""
 
     @abstractmethod
@@ -55,7 +57,9 @@ class Target(ABC):
 
 def target_column(dataset: Dataset) -> str:
     if not dataset.target:
-        raise UserError(f"{dataset.name}: which column is to be learnt? Name it with --target; columns: {', '.join(dataset.types)}")
+        raise UserError(
+            f"{dataset.name}: which column is to be learnt? Name it with --target; columns: {', '.join(dataset.types)}"
+        )
     return dataset.target
 
 
@@ -74,7 +78,7 @@ class ClassOptions:
 class ClassTarget(Target):
     """One of C classes. Model outputs are logits (B, C); targets int64 (B,). Loss: cross-entropy in nats."""
 
-    directions: ClassVar = {"accuracy": "max"}
+    directions: ClassVar[dict[str, str]] = {"accuracy": "max"}
 
     def __init__(self, options: ClassOptions) -> None:
         self.options, self.notes = options, []
@@ -89,7 +93,9 @@ class ClassTarget(Target):
             raise UserError(f"target '{self.column}' holds {kind}s, classification needs classes{hint}")
         self.classes = column.type.classes
         if len(self.classes) < 2:
-            raise UserError(f"target '{self.column}' has one class only ('{self.classes[0]}'): there is nothing to tell apart")
+            raise UserError(
+                f"target '{self.column}' has one class only ('{self.classes[0]}'): there is nothing to tell apart"
+            )
         counts = np.bincount(np.asarray(column.values), minlength=len(self.classes))
         empty = [name for name, count in zip(self.classes, counts, strict=True) if count == 0]
         if empty:
@@ -156,7 +162,7 @@ class ClassTarget(Target):
 class LabelsTarget(Target):
     """Any of C labels (multi-label). Outputs are logits (B, C), each on its own; targets float32 (B, C) of 0 and 1."""
 
-    directions: ClassVar = {"macro_f1": "max", "label_accuracy": "max"}
+    directions: ClassVar[dict[str, str]] = {"macro_f1": "max", "label_accuracy": "max"}
 
     def __init__(self, options: ClassOptions) -> None:
         self.options, self.notes = options, []
@@ -209,9 +215,7 @@ class LabelsTarget(Target):
 
     def assess(self, outputs: Tensor, targets: Tensor) -> LabelsAssessment:
         probabilities = torch.sigmoid(outputs.double()).float().numpy()
-        assessment = LabelsAssessment(
-            classes=self.classes, probabilities=probabilities, targets=targets.numpy() > 0.5
-        )
+        assessment = LabelsAssessment(classes=self.classes, probabilities=probabilities, targets=targets.numpy() > 0.5)
         loss = float(functional.binary_cross_entropy_with_logits(outputs.double(), targets.double()))
         assessment.metrics.update({**metrics.multi_label(assessment), "loss": loss})
         return assessment
@@ -236,13 +240,15 @@ class NumberOptions:
     """How numbers are learnt."""
 
     loss: Literal["mse", "mae", "huber"] = "mse"  # of the standardised target; huber: quadratic below one deviation
-    standardize_target: bool = True  # the network learns (y - mean) / deviation; answers and metrics are in y's own units
+    standardize_target: bool = (
+        True  # the network learns (y - mean) / deviation; answers and metrics are in y's own units
+    )
 
 
 class NumberTarget(Target):
     """K numbers. Outputs (B, K) in the units that are learnt; targets float32 (B, K) likewise; metrics in the target's own."""
 
-    directions: ClassVar = {"mae": "min", "rmse": "min"}
+    directions: ClassVar[dict[str, str]] = {"mae": "min", "rmse": "min"}
 
     def __init__(self, options: NumberOptions) -> None:
         self.options, self.notes = options, []
@@ -278,7 +284,9 @@ class NumberTarget(Target):
             numbers = np.array([float(text) for text in column.type.classes])
         except (AssertionError, ValueError):
             kind = type(column.type).__name__.lower()
-            raise UserError(f"target '{name}' holds {kind}s, not numbers: regression needs a column of numbers") from None
+            raise UserError(
+                f"target '{name}' holds {kind}s, not numbers: regression needs a column of numbers"
+            ) from None
         return numbers[np.asarray(column.values)]
 
     def encode(self, split: Split) -> Tensor:

@@ -72,7 +72,7 @@ class Task(ABC):
             raise unknown_name("metric", name, known)
         return name, known[name]
 
-    def to_device(self, device: torch.device) -> None:
+    def to_device(self, device: torch.device) -> None:  # noqa: B027 - most have nothing to move
         """Moves what `prepare`, `loss` and `counts` need to the device; called once before they are."""
 
     @abstractmethod
@@ -80,7 +80,7 @@ class Task(ABC):
     @abstractmethod
     def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Tensor]: ...
     @abstractmethod
-    def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Any, Tensor | None]: ...
+    def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Any, Any]: ...
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor, *, training: bool) -> Tensor: ...
     @abstractmethod
@@ -131,7 +131,7 @@ class InputTargetTask(Task):
             tensors["targets"] = self.target.encode(split)
         return tensors
 
-    def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Tensor, Tensor | None]:
+    def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Tensor, Any]:
         return self.inputs.prepare(batch["inputs"]), batch.get("targets")
 
     def loss(self, outputs: Tensor, targets: Tensor, *, training: bool) -> Tensor:

@@ -58,8 +58,7 @@ def save(parent: Path, name: str, checkpoint: Checkpoint) -> None:
                 write_synced(new / file, data)
             sync_folder(new)
         except OSError:
-            if current.exists():
-                shutil.rmtree(new, ignore_errors=True)
+            shutil.rmtree(new, ignore_errors=True)
             raise
     shutil.rmtree(old, ignore_errors=True)
     if current.exists():
@@ -105,7 +104,9 @@ def _read(folder: Path) -> Checkpoint:
     except (OSError, ValueError, KeyError):
         raise UserError(f"{folder}: this checkpoint is damaged (state.json cannot be read)") from None
     if version > FORMAT:
-        raise UserError(f"{folder}: this checkpoint was made by a newer version of gradus (format {version}, known {FORMAT})")
+        raise UserError(
+            f"{folder}: this checkpoint was made by a newer version of gradus (format {version}, known {FORMAT})"
+        )
     tensors = {}
     for file, expected in manifest.items():
         try:

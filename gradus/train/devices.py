@@ -25,7 +25,7 @@ class Plan:
 
     def place(self, model: nn.Module) -> nn.Module:
         """Moves a model here. Convolution weights go channels-last, which is faster on CPU and GPU and changes no result."""
-        return model.to(self.device, memory_format=torch.channels_last)
+        return model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def synchronize(self) -> None:
         """Waits for the device, so that a clock read after it is true."""
@@ -33,7 +33,11 @@ class Plan:
             torch.cuda.synchronize(self.device)
 
     def describe(self) -> str:
-        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+        name = (
+            torch.cuda.get_device_name(self.device)
+            if self.device.type == "cuda"
+            else f"CPU, {torch.get_num_threads()} threads"
+        )
         return f"{name}, {'bf16' if self.autocast_type else 'fp32'}"
 
 

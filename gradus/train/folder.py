@@ -1,12 +1,12 @@
 """The run folder: its files, its lock, its metrics.
 
-    recipe.toml         everything resolved; running it again repeats the run
-    task.json           what the task found in the training split: classes, sizes, means
-    environment.json    versions, device, command
-    metrics.jsonl       one JSON object an epoch
-    evaluation.json     metrics and baselines by split, written when the training ends
-    checkpoints/last, checkpoints/best
-    report.html, log.txt
+recipe.toml         everything resolved; running it again repeats the run
+task.json           what the task found in the training split: classes, sizes, means
+environment.json    versions, device, command
+metrics.jsonl       one JSON object an epoch
+evaluation.json     metrics and baselines by split, written when the training ends
+checkpoints/last, checkpoints/best
+report.html, log.txt
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class RunFolder:
         folder.lock.acquire()
         if any(entry.name != ".lock" for entry in path.iterdir()):
             folder.lock.release()
-            raise UserError(f"{path}: the folder is not empty; choose another --out, or continue with: gradus resume {path}")
+            raise UserError(
+                f"{path}: the folder is not empty; choose another --out, or continue with: gradus resume {path}"
+            )
         return folder
 
     @classmethod

@@ -120,7 +120,8 @@ class Supervised:
         """average <- decay * average + (1 - decay) * weights; the decay starts low so that early weights are forgotten."""
         assert self.averaged is not None and self.average is not None
         decay = min(self.average, (1 + self.updates) / (10 + self.updates))
-        mine, theirs = list(self.averaged.parameters()), list(self.model.parameters())
+        mine: list[Tensor] = list(self.averaged.parameters())
+        theirs: list[Tensor] = list(self.model.parameters())
         torch._foreach_lerp_(mine, theirs, 1 - decay)
         for target, source in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
             target.copy_(source)
@@ -150,8 +151,8 @@ class Supervised:
         return {name: value.double().cpu().numpy() for name, value in sums.items()}, samples
 
     def summarize(self, totals: dict[str, np.ndarray], samples: int) -> dict[str, float]:
-        result = {name: float(totals[name] / samples) for name in ("loss", "penalty") if name in totals}
-        return {**result, **self.task.metrics(totals, samples)}
+        means = {name: float(totals[name] / samples) for name in ("loss", "penalty") if name in totals}
+        return means | self.task.metrics(totals, samples)
 
     def set_learning_rate(self, factor: float) -> float:
         for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
@@ -162,8 +163,8 @@ class Supervised:
         return dict(self.predictor.state_dict())
 
     def training_state(self) -> dict[str, Tensor]:
-        names = {parameter: name for name, parameter in self.model.named_parameters()}
-        tensors = {}
+        names: dict[Tensor, str] = {parameter: name for name, parameter in self.model.named_parameters()}
+        tensors: dict[str, Tensor] = {}
         for parameter, state in self.optimizer.state.items():
             for key, value in state.items():
                 if value is not None:

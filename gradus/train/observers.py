@@ -59,21 +59,31 @@ class _LiveBar:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[metrics]}"), TimeRemainingColumn(),
-            refresh_per_second=10, transient=True,
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[metrics]}"),
+            TimeRemainingColumn(),
+            refresh_per_second=10,
+            transient=True,
         )
         self.epochs = 0
 
     def __call__(self, record: Record) -> None:
         if record["event"] == "start":
             self.epochs, steps = record["epochs"], record["steps"]
-            self.job = self.bar.add_task("training", total=self.epochs * steps, completed=record["epoch"] * steps, metrics="")
+            self.job = self.bar.add_task(
+                "training", total=self.epochs * steps, completed=record["epoch"] * steps, metrics=""
+            )
             self.bar.start()
         elif record["event"] == "progress":
             done = (record["epoch"] - 1) * record["steps"] + record["step"]
             shown = {name: value for name, value in record.items() if name.startswith("train_")}
-            text = "  ".join(f"{name.removeprefix('train_')} {format_metric(name, value)}" for name, value in shown.items())
-            self.bar.update(self.job, completed=done, description=f"epoch {record['epoch']}/{self.epochs}", metrics=text)
+            text = "  ".join(
+                f"{name.removeprefix('train_')} {format_metric(name, value)}" for name, value in shown.items()
+            )
+            self.bar.update(
+                self.job, completed=done, description=f"epoch {record['epoch']}/{self.epochs}", metrics=text
+            )
         elif record["event"] == "epoch":
             self.bar.console.print(epoch_line(record, self.epochs), highlight=False, markup=False)
         elif record["event"] == "end":
@@ -103,7 +113,9 @@ def write_tensorboard() -> Observer:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise UserError("TensorBoard files need a package that is not installed: pip install 'gradus[tensorboard]'") from None
+        raise UserError(
+            "TensorBoard files need a package that is not installed: pip install 'gradus[tensorboard]'"
+        ) from None
     writer: Any = None
 
     def observe(record: Record) -> None:

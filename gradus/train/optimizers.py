@@ -18,10 +18,8 @@ def create_optimizer(model: nn.Module, settings: OptimizerSettings, device: torc
     rests = [p for p in trainable if not (settings.decay == "all" or p.ndim >= 2)]
     groups = [{"params": decays, "weight_decay": settings.weight_decay}, {"params": rests, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
-    rate = settings.learning_rate
-    assert rate is not None
+    rate, epsilon, rho = settings.learning_rate or 0.0, settings.epsilon or 0.0, settings.rho or 0.0  # no longer None
     betas = (settings.beta1, settings.beta2)
-    epsilon, rho = settings.epsilon, settings.rho
     more: dict[str, Any] = {"fused": True} if device.type == "cuda" else {}
     match settings.name:
         case "sgd":

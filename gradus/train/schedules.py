@@ -37,7 +37,7 @@ def factor_at(schedule: ScheduleSettings, step: int, steps: int, steps_per_epoch
 
 
 def _one_cycle(schedule: ScheduleSettings, progress: float) -> float:
-    """Half a cosine up from `start` to 1 at `peak_at`, half a cosine down to `final` (Smith 2018, with cosine for straight lines)."""
+    """Half a cosine up from `start` to 1 at `peak_at`, half a cosine down to `final` (after Smith 2018)."""
     if progress < schedule.peak_at:
         rise = (1 - math.cos(math.pi * progress / schedule.peak_at)) / 2
         return schedule.start + (1 - schedule.start) * rise

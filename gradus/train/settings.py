@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from gradus.errors import UserError, unknown_name
 
@@ -39,7 +39,9 @@ class OptimizerSettings:
     epsilon: float | None = None  # added to the divisor
     weight_decay: float = 0.0  # adamw: decoupled. The others: weight_decay * w is added to the gradient, which is an L2
     # penalty of weight_decay / 2 * w^2 (the same thing as decoupled decay for plain sgd only)
-    decay: Literal["weights", "all"] = "weights"  # what decays: parameters of two or more dimensions, or biases and norms too
+    decay: Literal["weights", "all"] = (
+        "weights"  # what decays: parameters of two or more dimensions, or biases and norms too
+    )
 
     def __post_init__(self) -> None:
         if self.name not in OPTIMIZERS:
@@ -58,17 +60,19 @@ class OptimizerSettings:
 
     def resolved(self) -> OptimizerSettings:
         """With every None replaced by the value that will be used."""
-        usual = OPTIMIZERS[self.name]
-        return replace(self, **{key: value for key, value in usual.items() if getattr(self, key) is None})
+        left_open: dict[str, Any] = {
+            key: usual for key, usual in OPTIMIZERS[self.name].items() if getattr(self, key) is None
+        }
+        return replace(self, **left_open)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleSettings:
     """How the learning rate changes. Formulas in `train/schedules.py`; steps and totals are counted in updates."""
 
-    name: Literal[
-        "constant", "step", "exponential", "inverse_time", "polynomial", "cosine", "one_cycle", "plateau"
-    ] = "constant"
+    name: Literal["constant", "step", "exponential", "inverse_time", "polynomial", "cosine", "one_cycle", "plateau"] = (
+        "constant"
+    )
     warmup: float = 0.0  # rise linearly from 0 over this share of all steps first
     factor: float = 0.1  # step and plateau: multiply by this; exponential: multiply by this every `every`
     every: float = 1.0  # step, exponential, inverse_time: the period, in epochs
@@ -98,7 +102,9 @@ class RegularizationSettings:
 
     l1: float = 0.0  # adds l1 * sum |w| to the training loss
     l2: float = 0.0  # adds l2 * sum w^2 to the training loss
-    max_norm: float | None = None  # after each update, each neuron's weight vector is scaled back to at most this length
+    max_norm: float | None = (
+        None  # after each update, each neuron's weight vector is scaled back to at most this length
+    )
     clip_norm: float | None = None  # gradients are scaled so that all together are at most this long
     clip_value: float | None = None  # each gradient entry is cut to +- this
 
@@ -123,7 +129,9 @@ class TrainSettings:
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     regularization: RegularizationSettings = field(default_factory=RegularizationSettings)
-    average: float | None = None  # decay of an exponential moving average of the weights, used in place of them to evaluate
+    average: float | None = (
+        None  # decay of an exponential moving average of the weights, used in place of them to evaluate
+    )
     patience: int | None = None  # stop after this many epochs without a better validation metric; None: never
     monitor: str = ""  # the validation metric that chooses the best weights; empty: the task's own
     checkpoint_seconds: float = 10.0  # least time between two checkpoints; one is always written at the end

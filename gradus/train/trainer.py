@@ -136,7 +136,9 @@ class Trainer:
             "train_seconds": round(self.train_seconds, 4),
             "learning_rate": self.learner.set_learning_rate(self._factor(self.step - 1)),
         }
-        record |= {f"train_{name}": value for name, value in self.learner.summarize(self._totals, self._counted).items()}
+        record |= {
+            f"train_{name}": value for name, value in self.learner.summarize(self._totals, self._counted).items()
+        }
         if self.validation is not None:
             batches = in_order(self.validation, max(self.settings.batch_size, EVALUATION_ROWS))
             found = self.learner.summarize(*self.learner.evaluate(batches))
@@ -146,7 +148,7 @@ class Trainer:
             self._stop_non_finite(f"{bad[0]} after the epoch", self.step - 1)
         self._choose_best(record)
         if self.settings.schedule.name == "plateau":
-            self.plateau.update(record.get("validation_loss", record["train_loss"]))
+            self.plateau.update(record["validation_loss" if self.validation is not None else "train_loss"])
         self.history.append(record)
         if self.folder:
             self.folder.append_metrics(record)
@@ -165,7 +167,11 @@ class Trainer:
             return
         sign = 1 if direction == "max" else -1
         if self.best is None or (sign * value, -loss) > (sign * self.best["value"], -self.best["loss"]):
-            self.best = {"epoch": record["epoch"], "value": value, "loss": loss}  # of equal values the lower loss is better
+            self.best = {
+                "epoch": record["epoch"],
+                "value": value,
+                "loss": loss,
+            }  # of equal values the lower loss is better
             self.best_state = {name: t.detach().cpu().clone() for name, t in self.learner.predicting_state().items()}
             self._best_is_saved = False
 
@@ -267,7 +273,8 @@ class Trainer:
         self.plateau.restore(state["plateau"])
         self.history = self.folder.keep_metrics(self.epoch)
         if len(self.history) != self.epoch:
-            raise UserError(f"{self.folder.path}: metrics.jsonl holds {len(self.history)} of {self.epoch} epochs: the run is damaged")
+            held = f"{len(self.history)} of {self.epoch} epochs"
+            raise UserError(f"{self.folder.path}: metrics.jsonl holds {held}: the run is damaged")
         updates = self.epoch * self.source.steps + self.step
         self.learner.restore(last.model, last.optimizer or {}, updates)
         if self.best is not None and checkpoint.exists(self.folder.checkpoints, "best"):

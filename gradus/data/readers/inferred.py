@@ -1,0 +1,220 @@
+"""A table, or a folder of tables named after the splits, as a data set whose columns are typed by looking at them.
+
+Choices: a column is looked at over all splits together, so every split has the same types and classes. What was
+decided is told in `Dataset.notes`: the target, rows dropped for want of a target value, columns left out (empty, row
+identifiers, lists) or without information (constant). Classes that only the test rows have are allowed, and noted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gradus.data.columns import Column, ColumnType, Image, Label, Labels, Number, Text
+from gradus.data.dataset import SPLITS, Dataset, NumberedRows, Split
+from gradus.data.images import EncodedImages
+from gradus.data.readers.cells import TABLE_SUFFIXES, Cells, is_missing, listed, read_cells
+from gradus.data.readers.convert import flags_column, picture_sources, to_column
+from gradus.data.readers.folder import SPLIT_NAMES
+from gradus.data.readers.infer import (
+    MOST_WHOLE_NUMBERS,
+    all_cells,
+    infer_target,
+    infer_type,
+    is_constant,
+    is_identifier,
+    nearly_numbers,
+)
+from gradus.data.readers.pictures import Headers
+from gradus.data.readers.target import are_flags, rows_with_target, target_names
+from gradus.errors import UserError, did_you_mean
+
+
+def read_table(path: Path, target: str | None = None, check: bool = True) -> Dataset:
+    """The data set in one table, as its "train" split.
+
+    target: the column to learn, or several joined by commas; None: the one that is called so
+    check:  False leaves rows without target value, broken pictures and a missing target for the scan to find
+
+    Raises `UserError` naming the file, row or column that cannot be read.
+    """
+    return _dataset({"train": read_cells(path)}, path, target, check)
+
+
+def split_tables(folder: Path) -> dict[str, Path]:
+    """Split name -> the table in `folder` that is named after it. Raises `UserError` where two claim the same split."""
+    tables: dict[str, Path] = {}
+    for file in sorted(folder.iterdir()):
+        split = SPLIT_NAMES.get(file.stem.lower())
+        if split is None or file.suffix.lower() not in TABLE_SUFFIXES or not file.is_file():
+            continue
+        if split in tables:
+            raise UserError(
+                f"{folder}: '{tables[split].name}' and '{file.name}' are both the {split} split; keep one of them"
+            )
+        tables[split] = file
+    return tables
+
+
+def read_table_folder(folder: Path, target: str | None = None, check: bool = True) -> Dataset:
+    """The data set in a folder of tables named train, validation (val, valid, dev) and test; else as `read_table`."""
+    files = split_tables(folder)
+    if "train" not in files:
+        found = ", ".join(file.name for file in files.values()) or "no table"
+        raise UserError(f"{folder}: expected a table called train, found {found}")
+    return _dataset({split: read_cells(files[split]) for split in SPLITS if split in files}, folder, target, check)
+
+
+def _dataset(tables: Mapping[str, Cells], path: Path, target: str | None, check: bool) -> Dataset:
+    notes = [note for table in tables.values() for note in table.notes]
+    try:
+        names = target_names([tables["train"]], target, str(path), notes)
+    except UserError:
+        if check or target is not None:
+            raise
+        names = []
+    kept = _same_columns(tables, names, notes)
+    if check:
+        kept = _drop_without_target(kept, names, path, notes)
+    columns, joined = _target_columns(kept, names, path, check, notes)
+    inputs = _input_columns(kept, [name for name in kept["train"].columns if name not in names], check, notes)
+    headers = _set_channels(inputs, kept, notes)
+    if check:
+        headers.raise_broken(path)
+    splits = {}
+    for split, table in kept.items():
+        made = inputs[split] | columns[split]
+        ordered = {name: made[name] for name in [*table.columns, joined] if name in made}
+        splits[split] = Split(ordered, NumberedRows(table.file, table.numbers))
+    resolved = path.resolve()
+    name = resolved.parent.name if resolved.stem.lower() in SPLIT_NAMES else resolved.stem
+    return Dataset(name=name, source=str(path), splits=splits, target=joined or None, notes=notes)
+
+
+def _same_columns(tables: Mapping[str, Cells], names: Sequence[str], notes: list[str]) -> dict[str, Cells]:
+    """The tables with the columns of train. One without the target is left out, one without an input is an error."""
+    wanted = list(tables["train"].columns)
+    kept = {}
+    for split, table in tables.items():
+        missing = [name for name in wanted if name not in table.columns]
+        if any(name in names for name in missing):
+            notes.append(f"{table.file} has no target column '{','.join(names)}' and was left out")
+            continue
+        if missing:
+            near = did_you_mean(missing[0], table.columns)
+            raise UserError(f"{table.file} has no column '{missing[0]}', which {tables['train'].file} has{near}")
+        extra = [name for name in table.columns if name not in wanted]
+        if extra:
+            notes.append(
+                f"{table.file} has columns that {tables['train'].file} lacks; they were left out: {listed(extra)}"
+            )
+        columns = {name: table.columns[name] for name in wanted}
+        kept[split] = Cells(table.file, table.folder, columns, table.numbers, table.notes)
+    return kept
+
+
+def _drop_without_target(
+    tables: Mapping[str, Cells], names: Sequence[str], path: Path, notes: list[str]
+) -> dict[str, Cells]:
+    kept = {split: rows_with_target(table, names) for split, table in tables.items()}
+    before, after = sum(map(len, tables.values())), sum(map(len, kept.values()))
+    target = ",".join(names)
+    if not len(kept["train"]):
+        raise UserError(f"{path}: no row of {tables['train'].file} has a value in the target column '{target}'")
+    if after < before:
+        notes.append(f"{before - after:,} of {before:,} rows have no value in the target '{target}' and were dropped")
+    return {split: table for split, table in kept.items() if len(table)}
+
+
+Columns = dict[str, dict[str, Column]]  # split -> column name -> column
+
+
+def _target_columns(
+    tables: Mapping[str, Cells], names: Sequence[str], path: Path, check: bool, notes: list[str]
+) -> tuple[Columns, str]:
+    """(target columns of each split, the target's name)."""
+    parts = list(tables.values())
+    joined = ",".join(names)
+    columns: Columns = {split: {} for split in tables}
+    if len(names) == 1:
+        kind = _target_type(parts, joined, path, check, notes)
+        for split, table in tables.items():
+            columns[split][joined] = to_column(table, joined, kind)
+    elif names and are_flags(parts, names):
+        for split, table in tables.items():
+            columns[split][joined] = flags_column(table, names)
+    else:
+        for split, table in tables.items():
+            columns[split] = {name: to_column(table, name, Number()) for name in names}
+    return columns, joined
+
+
+def _target_type(tables: Sequence[Cells], name: str, path: Path, check: bool, notes: list[str]) -> ColumnType:
+    cells = all_cells(tables, name)
+    kind = infer_target(cells, name, notes)
+    many = isinstance(kind, Text) or (isinstance(kind, Label) and len(kind.classes) > MOST_WHOLE_NUMBERS)
+    if check and many:  # few classes may well be called 1, 2, 3 and other
+        odd = nearly_numbers(tables, name)
+        if odd:
+            raise UserError(f"the target {odd}; correct it, or leave it empty to drop the row")
+    if isinstance(kind, Label) and check:
+        if len(kind.classes) == 1:
+            raise UserError(
+                f"{path}: the target '{name}' has only one class, '{kind.classes[0]}'; expected at least two"
+            )
+        trained = set(to_column(tables[0], name, kind).values.tolist())
+        unseen = [kind.classes[index] for index in range(len(kind.classes)) if index not in trained]
+        if unseen:
+            notes.append(f"target '{name}': no training row has the class {listed(unseen)}")
+    if isinstance(kind, Labels) and check and not kind.classes:
+        raise UserError(f"{path}: the target '{name}' names no class in any row")
+    return kind
+
+
+def _input_columns(tables: Mapping[str, Cells], names: Sequence[str], check: bool, notes: list[str]) -> Columns:
+    parts = list(tables.values())
+    columns: Columns = {split: {} for split in tables}
+    identifiers = [name for name in names if is_identifier(parts, name)]
+    if len(identifiers) == len(names):  # y against x = 0, 1, 2, ...: without them nothing would be left
+        identifiers = []
+    for name in names:
+        cells = all_cells(parts, name)
+        if name in identifiers:
+            notes.append(f"column '{name}' only numbers or names the rows: left out")
+            continue
+        kind = infer_type(cells)
+        if kind is None:
+            empty = all(map(is_missing, cells))
+            what = "is empty in every row" if empty else "holds lists, objects or other files"
+            notes.append(f"column '{name}' {what}: left out")
+            continue
+        if is_constant(cells) and check:
+            notes.append(f"column '{name}' is constant: it carries no information")
+        if isinstance(kind, Label | Text) and (odd := nearly_numbers(parts, name)):
+            notes.append(f"{odd}, so it was read as {'classes' if isinstance(kind, Label) else 'text'}")
+        for split, table in tables.items():
+            if isinstance(kind, Image):
+                columns[split][name] = Column(kind, EncodedImages(*picture_sources(table, name, check), kind.channels))
+            else:
+                columns[split][name] = to_column(table, name, kind)
+    return columns
+
+
+def _set_channels(columns: Columns, tables: Mapping[str, Cells], notes: list[str]) -> Headers:
+    """Looks at the headers of all pictures, and makes the picture columns grey where all pictures are."""
+    everything = Headers()
+    for name in list(columns["train"]):
+        if not isinstance(columns["train"][name].type, Image):
+            continue
+        headers = Headers()
+        for split in tables:
+            values = columns[split][name].values
+            headers.look(values.sources, (values.names[index] for index in range(len(values))))
+        for split in tables:
+            values = columns[split][name].values
+            images = EncodedImages(values.sources, values.names, headers.channels)
+            columns[split][name] = Column(Image(channels=headers.channels), images)
+        notes += headers.notes
+        everything.total += headers.total
+        everything.broken += headers.broken
+    return everything

@@ -1,0 +1,31 @@
+"""What all tests share: one thread a process (they run side by side), small data sets, the real ones where they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real data sets; skips where GRADUS_DATA does not name one."""
+    folder = os.environ.get("GRADUS_DATA", "").split(os.pathsep)[0]
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("needs real data: set GRADUS_DATA to a folder with NAME/SPLIT.parquet")
+    return Path(folder)
+
+
+@pytest.fixture
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder is an empty one, so that default run folders land there."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
