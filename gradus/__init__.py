@@ -19,17 +19,17 @@ from gradus.errors import UserError
 if TYPE_CHECKING:
     from gradus.data.load import load_data
     from gradus.models import create_model
-    from gradus.recipes.execute import fit, resume, train
+    from gradus.recipes.execute import fit, resume, train_recipe
     from gradus.recipes.run import Run, load_run
 
 __version__ = "0.1.0"
-__all__ = ["Run", "UserError", "create_model", "fit", "load_data", "load_run", "resume", "train"]
+__all__ = ["Run", "UserError", "create_model", "fit", "load_data", "load_run", "resume", "train_recipe"]
 
 _HOMES = {
     "load_data": "gradus.data.load",
     "create_model": "gradus.models",
     "fit": "gradus.recipes.execute",
-    "train": "gradus.recipes.execute",
+    "train_recipe": "gradus.recipes.execute",
     "resume": "gradus.recipes.execute",
     "Run": "gradus.recipes.run",
     "load_run": "gradus.recipes.run",

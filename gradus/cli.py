@@ -150,9 +150,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 def _train(arguments: argparse.Namespace) -> None:
     recipe = _recipe_of(arguments)
     observers = _observers(arguments)
-    from gradus.recipes.execute import train
+    from gradus.recipes.execute import train_recipe
 
-    _finish(train(recipe, arguments.out, observers=observers, say=_say))
+    _finish(train_recipe(recipe, arguments.out, observers=observers, say=_say))
 
 
 def _resume(arguments: argparse.Namespace) -> None:

@@ -86,5 +86,8 @@ def create_model(name: str, **options: Any) -> nn.Module:
         model = made_by(**options)
     except TypeError as error:
         raise UserError(f"{name}: {error}") from None
-    model.created_as = ModelSettings(name=name, options=dict(options))  # type: ignore[assignment]
+    plain = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in options.items()
+    }  # as TOML has it
+    model.created_as = ModelSettings(name=name, options=plain)  # type: ignore[assignment]
     return model

@@ -57,10 +57,12 @@ def fit(
         task=TaskSettings(name=task, options=dict(task_options or {})),
         train=train_settings(**training),
     )
-    return train(recipe, out, dataset=data if isinstance(data, Dataset) else None, model=model, observers=callbacks)
+    return train_recipe(
+        recipe, out, dataset=data if isinstance(data, Dataset) else None, model=model, observers=callbacks
+    )
 
 
-def train(
+def train_recipe(
     recipe: Recipe,
     out: str | Path | None = None,
     *,

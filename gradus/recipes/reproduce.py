@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gradus.errors import UserError
-from gradus.recipes.execute import resume, train
+from gradus.recipes.execute import resume, train_recipe
 from gradus.recipes.recipe import Recipe
 from gradus.recipes.run import Run, load_run
 from gradus.train.trainer import Observer
@@ -76,7 +76,7 @@ def reproduce(
 
 def _run(recipe: Recipe, path: Path, observers: tuple[Observer, ...]) -> Run:
     if not (path / "recipe.toml").exists():
-        return train(recipe, path, observers=observers)
+        return train_recipe(recipe, path, observers=observers)
     run = load_run(path)
     kept = (replace(run.recipe.train, batch_size=0), run.recipe.task.options, run.recipe.model.name)
     wanted = replace(recipe.train, batch_size=0, optimizer=recipe.train.optimizer.resolved())

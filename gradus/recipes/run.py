@@ -31,7 +31,7 @@ FORMAT = 1  # of recipe.toml and task.json; a newer one is refused
 
 
 class Run:
-    """A finished or unfinished run. Made by `fit`, `train`, `resume` and `load_run`.
+    """A finished or unfinished run. Made by `fit`, `train_recipe`, `resume` and `load_run`.
 
     path, recipe, task; the model is loaded when first needed, with the best weights (the last ones where there was no
     validation split to choose by).
@@ -73,7 +73,6 @@ class Run:
     def model(self) -> nn.Module:
         """The trained network, in evaluation mode, on the CPU or the GPU that there is."""
         if self._model is None:
-            # a copy is made for a model that was handed in: the user's own module keeps its weights
             model = self._fresh_model()
             folder = RunFolder(self.path).checkpoints
             name = "best" if checkpoint.exists(folder, "best") else "last"
@@ -95,19 +94,18 @@ class Run:
         return self._model
 
     def _fresh_model(self) -> nn.Module:
-        given = self._given or (self._experiment.model if self._experiment else None)
-        if self.is_custom:
-            if given is None:
-                raise UserError(
-                    f"{self.path}: this run trained a module of your own; give it as load_run(path, model=...)"
-                )
-            return copy.deepcopy(given)
+        if self.is_custom:  # a copy: the user's own module keeps the weights it has
+            return copy.deepcopy(self._given if self._given is not None else self.experiment.model)
         return create_model(self.recipe.model.name, **self.recipe.model.options)
 
     @property
     def experiment(self) -> Experiment:
         """The data, read again where this run was loaded from its folder."""
         if self._experiment is None:
+            if self.is_custom and self._given is None:
+                raise UserError(
+                    f"{self.path}: this run trained a module of your own; give it as load_run(path, model=...)"
+                )
             self._experiment = prepare(self.recipe, model=self._given)
         return self._experiment
 

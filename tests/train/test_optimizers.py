@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,8 +144,6 @@ def test_updates_are_those_of_the_formula(settings, rule):
 @every_update
 @pytest.mark.parametrize("decay", ["weights", "all"])
 def test_weight_decay_spares_biases_unless_asked(settings, rule, decay):
-    from dataclasses import replace
-
     settings = replace(settings, weight_decay=0.3, decay=decay)
     before, gradients, after = updated(settings)
     decoupled = settings.learning_rate if settings.name == "adamw" else None
@@ -171,16 +170,18 @@ TORCH = {
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_what_is_left_open_is_what_torch_uses(name):
+    """But for the learning rates of sgd and rmsprop, which are a choice of ours."""
     usual = {key: p.default for key, p in inspect.signature(TORCH[name]).parameters.items()}
     optimizer = create_optimizer(Neuron(), OptimizerSettings(name=name), CPU)
     assert type(optimizer) is TORCH[name]
     for group in optimizer.param_groups:
-        for key in ("lr", "eps", "rho", "alpha", "betas", "momentum", "nesterov"):
+        for key in ("eps", "rho", "alpha", "betas", "momentum", "nesterov"):
             if key in usual:
                 assert group[key] == usual[key], key
         assert group["weight_decay"] == 0
     resolved = OptimizerSettings(name=name).resolved()
-    assert resolved.learning_rate == usual["lr"] and resolved.resolved() == resolved
+    assert resolved.learning_rate == optimizer.param_groups[0]["lr"] and resolved.resolved() == resolved
+    assert (resolved.epsilon is None) == ("eps" not in usual)
 
 
 def test_frozen_parameters_are_left_alone():

@@ -1,0 +1,78 @@
+"""Every recipe reads, writes and runs (a smoke run in seconds; the full ones are `gradus reproduce`)."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+import gradus
+from gradus.errors import UserError
+from gradus.recipes.recipe import Recipe, read_recipe, write_recipe
+from gradus.recipes.table import RECIPES, get_recipe
+
+
+@pytest.fixture
+def tiny_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MNIST as far as names and shapes go: scikit-learn's digits as 28x28 PNG files in Parquet."""
+    digits = load_digits()
+    folder = tmp_path / "data" / "mnist"
+    folder.mkdir(parents=True)
+    for split, rows in (("train", slice(0, 300)), ("test", slice(300, 400))):
+        encoded = []
+        for pixels in digits.images[rows]:
+            file = io.BytesIO()
+            Image.fromarray((pixels * 15.9).astype(np.uint8)).resize((28, 28)).save(file, "PNG")
+            encoded.append({"bytes": file.getvalue(), "path": None})
+        columns = {"image": encoded, "label": digits.target[rows].astype(np.int64)}
+        pq.write_table(pa.table(columns), folder / f"{split}.parquet")
+    monkeypatch.setenv("GRADUS_DATA", str(tmp_path / "data"))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_its_toml(tmp_path: Path, name: str):
+    recipe = get_recipe(name)
+    assert recipe.name == name and recipe.about
+    (tmp_path / "recipe.toml").write_text(write_recipe(recipe), encoding="utf-8")
+    assert read_recipe(tmp_path / "recipe.toml") == recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_runs(tiny_mnist, tmp_path: Path, name: str):
+    recipe = get_recipe(name)
+    run = gradus.train_recipe(replace(recipe, train=replace(recipe.train, epochs=1)), tmp_path / "run")
+    assert len(run.history) == 1
+    assert set(run.evaluation["baselines"]) == {"majority class", "logistic regression"}
+    assert run.report().stat().st_size > 10_000
+    assert gradus.load_run(run.path).evaluate("test") == run.evaluation["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[trian]\nepochs = 3", "unknown setting 'trian'; did you mean 'train'"),
+        ("[train]\nepoch = 3", "unknown setting 'train.epoch'; did you mean 'epochs'"),
+        ("[train]\nepochs = 'three'", "train.epochs: expected a whole number, received 'three'"),
+        ("[train.optimizer]\nname = 'sgdd'", "did you mean 'sgd'"),
+        ("[data]\nvalidation = -0.1", "data.validation: expected a share"),
+        ("epochs =", "not a TOML file"),
+    ],
+)
+def test_mistakes_in_a_recipe_name_the_file(tmp_path: Path, text: str, told: str):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        read_recipe(path)
+    assert str(error.value).startswith(str(path)) and told in str(error.value)
+
+
+def test_an_empty_recipe_file_is_the_default(tmp_path: Path):
+    (tmp_path / "empty.toml").write_text("")
+    assert read_recipe(tmp_path / "empty.toml") == Recipe()
