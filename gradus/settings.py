@@ -41,6 +41,10 @@ def from_dict(settings_class: type[T], values: Mapping[str, Any], where: str = "
         if key not in fields:
             raise UserError(f"unknown setting '{path}'{did_you_mean(key, fields) or '; known: ' + ', '.join(fields)}")
         arguments[key] = convert(value, fields[key], path)
+    for field in dataclasses.fields(settings_class):  # type: ignore[arg-type]
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if required and field.name not in arguments:
+            raise UserError(f"{where or settings_class.__name__}: '{field.name}' is missing")
     return settings_class(**arguments)
 
 
@@ -97,7 +101,10 @@ def convert(value: Any, wanted: Any, path: str) -> Any:
             return from_dict(wanted, value, path)
         raise UserError(f"{path}: expected a table of settings, received {value!r}")
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise UserError(f"{path}: expected a number, received one too large to be one") from None
     if isinstance(wanted, type) and isinstance(value, wanted) and not (wanted is int and isinstance(value, bool)):
         return value
     expected = _NAMES.get(
@@ -122,32 +129,30 @@ def override(values: Mapping[str, Any], assignment: str, root: type) -> dict[str
     path, equals, text = assignment.partition("=")
     if not equals or not path.strip():
         raise UserError(f"--set {assignment}: expected part.field=value, for example train.optimizer.momentum=0.9")
-    keys = path.strip().split(".")
-    result = dict(values)
-    node, level, kind = result, 0, root
-    while True:
-        key = keys[level]
+    return _assign(values, path.strip().split("."), text, root, path.strip())
+
+
+def _assign(values: Any, keys: list[str], text: str, kind: type | None, path: str) -> dict[str, Any]:
+    """`values` with the setting at `keys` replaced; `kind` is its dataclass, or None inside a free dictionary."""
+    key, *rest = keys
+    if not isinstance(values, Mapping):
+        raise UserError(f"{path}: there is no '{key}' to set, since what it would belong to is the value {values!r}")
+    wanted = Any
+    if kind is not None:
         fields = field_types(kind)
         if key not in fields:
-            where = ".".join(keys[: level + 1])
+            where = path.removesuffix("." + ".".join(rest)) if rest else path
             raise UserError(f"unknown setting '{where}'{did_you_mean(key, fields) or '; known: ' + ', '.join(fields)}")
         wanted = fields[key]
+    if rest:
         nested = _dataclass_in(wanted)
-        last = level == len(keys) - 1
-        if last:
-            value = parse_value(text)
-            # `--set task.name=1` means the text "1": what is not accepted as TOML may be as it stands
-            node[key] = text if not _accepts(value, wanted) and _accepts(text, wanted) else convert(value, wanted, path)
-            return result
-        node[key] = dict(node.get(key) or {})
-        node = node[key]
-        if nested is None:  # a free dictionary, such as the arguments of a model
-            for inner in keys[level + 1 : -1]:
-                node[inner] = dict(node.get(inner) or {})
-                node = node[inner]
-            node[keys[-1]] = parse_value(text)
-            return result
-        kind, level = nested, level + 1
+        if kind is not None and nested is None and get_origin(wanted) is not dict:
+            raise UserError(f"{path}: '{key}' is a single setting, it has no '{rest[0]}'")
+        return {**values, key: _assign(values.get(key) or {}, rest, text, nested, path)}
+    value = parse_value(text)
+    # `--set task.name=1` means the text "1": what is not accepted as TOML may be as it stands
+    value = text if not _accepts(value, wanted) and _accepts(text, wanted) else convert(value, wanted, path)
+    return {**values, key: value}
 
 
 def _dataclass_in(wanted: Any) -> type | None:

@@ -253,7 +253,7 @@ def test_mistakes_in_folders(mistake):
         ("a,b,y\n", ["--target", "y"], "no rows"),
         ("a,b,y\n1,2,x\n2,3,z\n", ["--target", "yy"], "did you mean 'y'"),
         ("a,b,c\n1,2,3\n2,3,4\n", [], "--target"),
-        ("a,b,y\n" + "1,2,x\n2,3,z\n" * 9, ["--target", "y", "--task", "tabular-regression"], "not numbers"),
+        ("a,b,y\n" + "1,2,x\n2,3,z\n" * 9, ["--target", "y", "--task", "tabular-regression"], "a column of numbers"),
         ("a,y\n" + "1,2\n" * 30, ["--target", "y", "--task", "tabular-regression"], "y"),
         ("a,y\n" + "".join(f"7,{n}.5\n" for n in range(30)), ["--target", "y"], "no usable input column"),
     ],

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from PIL import ExifTags, ImageOps, UnidentifiedImageError
 from PIL import Image as PillowImage
-from PIL import ImageOps, UnidentifiedImageError
 
 from gradus.data.columns import Column, Image, take
 from gradus.errors import UserError
@@ -40,19 +40,25 @@ def decode_picture(source: bytes | Path, channels: int, name: str) -> np.ndarray
     pictures are scaled to 8 bits. Raises `UserError` naming `name` where the picture is broken."""
     picture = open_picture(source, name)
     try:
-        if picture.format in ("JPEG", "TIFF", "WEBP", "MPO"):
-            picture = ImageOps.exif_transpose(picture)
-        return to_array(picture, channels)
-    except (OSError, SyntaxError, ValueError, PillowImage.DecompressionBombError) as error:
+        return to_array(ImageOps.exif_transpose(picture) if _has_exif(picture) else picture, channels)
+    except (OSError, SyntaxError, ValueError, TypeError, PillowImage.DecompressionBombError) as error:
         raise UserError(f"{name}: the picture is broken ({error})") from None
+
+
+def _has_exif(picture: PillowImage.Image) -> bool:
+    return picture.format in ("TIFF", "MPO") or "exif" in picture.info
 
 
 def to_array(picture: PillowImage.Image, channels: int) -> np.ndarray:
     """uint8 (height, width, channels) of a Pillow picture of any mode."""
     if picture.mode in ("I", "I;16", "I;16B", "F"):
-        values = np.asarray(picture, dtype=np.float64)
-        scale = 255 / 65535 if values.max(initial=0) > 255 else 1.0
-        picture = PillowImage.fromarray((values * scale).clip(0, 255).astype(np.uint8))
+        values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
+        largest = values.max(initial=0)
+        if picture.mode.startswith("I;16") or largest > 255:
+            values = values * (255 / 65535)
+        elif picture.mode == "F" and largest <= 1:
+            values = values * 255
+        picture = PillowImage.fromarray(values.clip(0, 255).astype(np.uint8))
     if "A" in picture.mode or "transparency" in picture.info:
         rgba = picture.convert("RGBA")
         picture = PillowImage.new("RGBA", rgba.size, "white")
@@ -82,7 +88,8 @@ class EncodedImages(Sequence):
         """(height, width) of each picture, from its header alone."""
         for source, name in zip(self.sources, self.names, strict=True):
             with open_picture(source, name) as picture:
-                yield picture.height, picture.width
+                turned = _has_exif(picture) and picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+                yield (picture.width, picture.height) if turned else (picture.height, picture.width)
 
 
 def resize(array: np.ndarray, size: tuple[int, int], fit: Fit = "stretch") -> np.ndarray:

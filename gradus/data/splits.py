@@ -31,22 +31,20 @@ def hold_out(
         shuffled = random.permutation(rows)
         return np.sort(shuffled[number:]), np.sort(shuffled[:number])
     order = random.permutation(rows)
-    chosen: list[np.ndarray] = []
     members = [order[classes[order] == value] for value in np.unique(classes)]
-    exact = np.array([len(group) for group in members]) * (number / rows)
-    counts = np.minimum(np.floor(exact).astype(int), np.array([len(group) - 1 for group in members]))
-    room = np.array([len(group) - 1 for group in members]) - counts
-    for index in np.argsort(-(exact - np.floor(exact)), kind="stable"):  # largest remainders first
-        if counts.sum() < number and room[index] > 0:
-            counts[index] += 1
-    for group, count in zip(members, counts, strict=True):
-        chosen.append(group[:count])
-    held_rows = np.sort(np.concatenate(chosen))
+    sizes = np.array([len(group) for group in members])
+    if number > rows - len(members):
+        raise UserError(f"cannot hold out {number} of {rows} rows and keep a row of each of {len(members)} classes")
+    exact = sizes * (number / rows)
+    counts = np.minimum(np.floor(exact).astype(int), sizes - 1)
+    while counts.sum() < number:  # one row more for the class that is furthest below its share and can spare one
+        counts[np.argmax(np.where(counts < sizes - 1, exact - counts, -np.inf))] += 1
+    held_rows = np.sort(np.concatenate([group[:count] for group, count in zip(members, counts, strict=True)]))
     return np.setdiff1d(np.arange(rows), held_rows), held_rows
 
 
 def k_fold(
-    rows: int, folds: int, seed: int, classes: np.ndarray | None = None
+    rows: int, folds: int, seed: int | tuple[int, ...], classes: np.ndarray | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields (training rows, validation rows) for each of `folds` parts of the shuffled rows; every row validates once.
 
@@ -67,7 +65,7 @@ def iterated_k_fold(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """K-fold repeated with a new shuffle each time: `repeats` x `folds` pairs."""
     for repeat in range(repeats):
-        yield from k_fold(rows, folds, seed + repeat, classes)
+        yield from k_fold(rows, folds, (seed, repeat), classes)
 
 
 def classes_of(column: Column | None) -> np.ndarray | None:

@@ -82,6 +82,10 @@ def create_model(name: str, **options: Any) -> nn.Module:
     ]
     if missing:
         raise UserError(f"{name} needs {' and '.join(missing)}; options: {', '.join(accepted)}")
+    for option in ("in_features", "in_channels", "image_size", "num_classes"):
+        value = options.get(option, 1)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise UserError(f"{name}: {option} must be a whole number above 0, received {value!r}")
     try:
         model = made_by(**options)
     except TypeError as error:

@@ -53,17 +53,17 @@ class SparselyConnectedConv2d(nn.Module):
         self.bias = nn.Parameter(torch.empty(len(connections)))
         self.positions: Tensor
         self.register_buffer("positions", torch.tensor(positions), persistent=False)
-        self._fan_in = torch.tensor([len(sources) * kernel_size**2 for sources in connections])
-        self._fan_in_of_kernel = torch.tensor(
-            [len(sources) * kernel_size**2 for sources in connections for _ in sources]
-        )
+        fan_in = torch.tensor([len(sources) * kernel_size**2 for sources in connections])
+        self.fan_in: Tensor
+        self.register_buffer("fan_in", fan_in, persistent=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Uniform in +-1/sqrt(fan-in), fan-in counted over the connections that exist (as `nn.Conv2d` does for all)."""
         with torch.no_grad():
-            self.weight.uniform_(-1, 1).div_(self._fan_in_of_kernel.sqrt()[:, None, None])
-            self.bias.uniform_(-1, 1).div_(self._fan_in.sqrt())
+            fan_in_of_kernel = self.fan_in[self.positions // self.in_channels]
+            self.weight.uniform_(-1, 1).div_(fan_in_of_kernel.sqrt()[:, None, None])
+            self.bias.uniform_(-1, 1).div_(self.fan_in.sqrt())
 
     def dense_weight(self) -> Tensor:
         """(out, in, kernel, kernel), zero where there is no connection."""

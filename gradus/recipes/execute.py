@@ -83,7 +83,7 @@ def train_recipe(
     try:
         _write_beginning(folder, experiment)
         observers = (*observers, write_log(folder.path / "log.txt"))
-        trainer = _trainer(experiment, folder, observers)
+        trainer = create_trainer(experiment, folder, observers)
         return _finish(experiment, trainer, folder, observers)
     finally:
         folder.lock.release()
@@ -114,7 +114,7 @@ def resume(
                 f"{run.path}: the training data ({run.recipe.data.source}) are not those that the run began with"
             )
         observers = (*observers, write_log(folder.path / "log.txt"))
-        trainer = _trainer(experiment, folder, observers)
+        trainer = create_trainer(experiment, folder, observers)
         if checkpoint.exists(folder.checkpoints, "last"):
             trainer.restore()
             say(f"continuing at epoch {trainer.epoch + 1}, step {trainer.step} of {trainer.source.steps}")
@@ -141,7 +141,10 @@ def _write_beginning(folder: RunFolder, experiment: Experiment) -> None:
     write_atomic(folder.path / "recipe.toml", write_recipe(experiment.recipe, format=FORMAT))
 
 
-def _trainer(experiment: Experiment, folder: RunFolder, observers: tuple[Observer, ...]) -> Trainer:
+def create_trainer(
+    experiment: Experiment, folder: RunFolder | None = None, observers: tuple[Observer, ...] = ()
+) -> Trainer:
+    """The trainer of an experiment, its data on the device. Without a folder nothing is kept."""
     settings, plan, task = experiment.recipe.train, experiment.plan, experiment.task
     task.to_device(plan.device)
 

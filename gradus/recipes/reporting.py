@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,11 @@ from gradus import settings
 from gradus.data.columns import type_to_dict
 from gradus.errors import UserError
 from gradus.look.report import ReportContent, write_report
-from gradus.recipes.run import Run
 from gradus.tasks.task import InputTargetTask
 from gradus.train.folder import RunFolder
+
+if TYPE_CHECKING:
+    from gradus.recipes.run import Run
 
 
 def report_of(run: Run) -> Path:

@@ -15,7 +15,7 @@ import numpy as np
 class ClassAssessment:
     """Answers to "which one of these classes?".
 
-    probabilities (N, C) float32, rows sum to 1; targets (N,) int64
+    probabilities (N, C) float64, rows sum to 1; targets (N,) int64
     """
 
     classes: tuple[str, ...]
@@ -36,21 +36,14 @@ class ClassAssessment:
     def per_class(self) -> list[dict[str, float]]:
         """One dict a class: precision, recall, f1 (0 where nothing was predicted or present, as scikit-learn), support."""
         confusion = self.confusion()
-        hits, predicted, present = confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)
-        precision = hits / np.maximum(predicted, 1)
-        recall = hits / np.maximum(present, 1)
-        f1 = 2 * hits / np.maximum(predicted + present, 1)
-        columns = zip(precision, recall, f1, present, strict=True)
-        return [
-            {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)} for p, r, f, n in columns
-        ]
+        return _class_table(confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1))
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelsAssessment:
     """Answers to "which of these labels hold?" (multi-label).
 
-    probabilities (N, C) float32, each in 0..1 on its own; targets (N, C) bool. A label is predicted above 0.5.
+    probabilities (N, C) float64, each in 0..1 on its own; targets (N, C) bool. A label is predicted above 0.5.
     """
 
     classes: tuple[str, ...]
@@ -66,14 +59,7 @@ class LabelsAssessment:
     def per_class(self) -> list[dict[str, float]]:
         """One dict a label: precision, recall, f1, support."""
         hits = (self.predictions & self.targets).sum(axis=0)
-        predicted, present = self.predictions.sum(axis=0), self.targets.sum(axis=0)
-        precision = hits / np.maximum(predicted, 1)
-        recall = hits / np.maximum(present, 1)
-        f1 = 2 * hits / np.maximum(predicted + present, 1)
-        columns = zip(precision, recall, f1, present, strict=True)
-        return [
-            {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)} for p, r, f, n in columns
-        ]
+        return _class_table(hits, self.predictions.sum(axis=0), self.targets.sum(axis=0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,3 +78,12 @@ class NumberAssessment:
 
 
 Assessment = ClassAssessment | LabelsAssessment | NumberAssessment
+
+
+def _class_table(hits: np.ndarray, predicted: np.ndarray, present: np.ndarray) -> list[dict[str, float]]:
+    """precision, recall, f1 and support of each class, from (C,) counts: answered rightly, answered, there."""
+    precision = hits / np.maximum(predicted, 1)
+    recall = hits / np.maximum(present, 1)
+    f1 = 2 * hits / np.maximum(predicted + present, 1)
+    columns = zip(precision, recall, f1, present, strict=True)
+    return [{"precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)} for p, r, f, n in columns]

@@ -68,6 +68,9 @@ def _linear(task: InputTargetTask, features: np.ndarray, targets: np.ndarray):
     """A function from features to outputs, fitted by scikit-learn."""
     from sklearn.linear_model import LogisticRegression, Ridge
 
+    if isinstance(task.target, ClassTarget) and len(np.unique(targets)) < 2:
+        constant = _constant(task, targets)
+        return lambda inputs: np.repeat(constant[None], len(inputs), axis=0)
     if isinstance(task.target, NumberTarget):
         ridge = Ridge(alpha=1.0).fit(features, targets)
         return lambda inputs: ridge.predict(inputs).reshape(len(inputs), -1)  # one target comes back without its axis

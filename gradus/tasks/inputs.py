@@ -19,6 +19,7 @@ from gradus.data.columns import Column, Image, Label, Number, type_from_dict, ty
 from gradus.data.dataset import Split
 from gradus.data.images import EncodedImages, Fit, stack_pictures
 from gradus.errors import UserError
+from gradus.tasks.encode import class_indices, contents
 
 
 class Inputs(ABC):
@@ -204,9 +205,7 @@ class TableInputs(Inputs):
                 else:
                     self.types[name] = column.type
             else:
-                self.notes.append(
-                    f"column '{name}' ({type(column.type).__name__.lower()}) is left out: not a number or class"
-                )
+                self.notes.append(f"column '{name}' holds {contents(column)}: left out")
         if not self.types:
             pictures = [name for name, column in train.columns.items() if isinstance(column.type, Image)]
             hint = f" (column '{pictures[0]}' holds pictures: use --task image-classification)" if pictures else ""
@@ -217,7 +216,7 @@ class TableInputs(Inputs):
 
     def _fit_number(self, name: str, column: Column) -> None:
         values = np.asarray(column.values, dtype=np.float64)
-        known = values[~np.isnan(values)]
+        known = values[np.isfinite(values)]
         if not len(known) or (known.min() == known.max() and len(known) == len(values)):
             self.notes.append(f"column '{name}' is {'constant' if len(known) else 'empty'}: left out")
             return
@@ -238,14 +237,17 @@ class TableInputs(Inputs):
         refuse_if_too_large(len(split) * self.width * 4, f"{len(split):,} rows of {self.width} features")
         blocks = []
         for name, kind in self.types.items():
-            values = np.asarray(split[name].values)
             if isinstance(kind, Label):
+                values = class_indices(split[name], kind.classes)
                 rows = np.zeros((len(values), len(kind.classes)), dtype=np.float32)
                 known = np.flatnonzero(values >= 0)
                 rows[known, values[known]] = 1
                 blocks.append(rows)
                 continue
-            number = self.numbers[name]
+            number, values = self.numbers[name], np.asarray(split[name].values, dtype=np.float64)
+            if np.isinf(values).any():
+                row = split.origins[int(np.flatnonzero(np.isinf(values))[0])]
+                raise UserError(f"column '{name}' is infinite in {row}: correct it, or leave it empty")
             missing = np.isnan(values)
             scaled = np.where(missing, 0, (values - number["mean"]) / number["deviation"])
             blocks.append(scaled.astype(np.float32)[:, None])

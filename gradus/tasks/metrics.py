@@ -36,7 +36,7 @@ def multi_label(assessment: LabelsAssessment) -> dict[str, float]:
 
 
 def regression(assessment: NumberAssessment) -> dict[str, float]:
-    """mae, rmse (both in the target's units, over all columns) and r2 (mean over the columns; 0 is as good as the mean)."""
+    """mae, rmse (both in the target's units, pooled over all columns) and r2 (mean over the columns; 0: as good as the mean)."""
     residuals = assessment.residuals
     spread = ((assessment.targets - assessment.targets.mean(axis=0)) ** 2).sum(axis=0)
     unexplained = (residuals**2).sum(axis=0)

@@ -16,6 +16,7 @@ from gradus.data.dataset import Dataset, Split
 from gradus.errors import UserError
 from gradus.tasks import metrics
 from gradus.tasks.assessment import Assessment, ClassAssessment, LabelsAssessment, NumberAssessment
+from gradus.tasks.encode import class_indices, contents
 
 
 class Target(ABC):
@@ -75,33 +76,18 @@ class ClassOptions:
             raise UserError(f"label_smoothing: expected 0 to below 1, received {self.label_smoothing}")
 
 
-class ClassTarget(Target):
-    """One of C classes. Model outputs are logits (B, C); targets int64 (B,). Loss: cross-entropy in nats."""
+class _OverClasses(Target):
+    """What single-label and multi-label targets share: a list of classes, and weights for them in training."""
 
-    directions: ClassVar[dict[str, str]] = {"accuracy": "max"}
+    classes: tuple[str, ...]
 
     def __init__(self, options: ClassOptions) -> None:
         self.options, self.notes = options, []
         self.weights: Tensor | None = None
 
-    def fit(self, dataset: Dataset) -> None:
-        self.column = target_column(dataset)
-        column = dataset["train"][self.column]
-        if not isinstance(column.type, Label):
-            kind = type(column.type).__name__.lower()
-            hint = "; use --task tabular-regression" if isinstance(column.type, Number) else ""
-            raise UserError(f"target '{self.column}' holds {kind}s, classification needs classes{hint}")
-        self.classes = column.type.classes
-        if len(self.classes) < 2:
-            raise UserError(
-                f"target '{self.column}' has one class only ('{self.classes[0]}'): there is nothing to tell apart"
-            )
-        counts = np.bincount(np.asarray(column.values), minlength=len(self.classes))
-        empty = [name for name, count in zip(self.classes, counts, strict=True) if count == 0]
-        if empty:
-            self.notes.append(f"no training row of class {', '.join(empty[:5])}: the model cannot learn it")
-        if self.options.class_weights == "balanced":
-            self.weights = torch.tensor(len(column) / (len(self.classes) * np.maximum(counts, 1)), dtype=torch.float32)
+    @property
+    def source_columns(self) -> tuple[str, ...]:
+        return (self.column,)
 
     @property
     def num_outputs(self) -> int:  # type: ignore[override]
@@ -111,33 +97,69 @@ class ClassTarget(Target):
         if self.weights is not None:
             self.weights = self.weights.to(device)
 
+    def state(self) -> dict[str, Any]:
+        return {"column": self.column, "classes": list(self.classes)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.column, self.classes = state["column"], tuple(state["classes"])
+
+
+class ClassTarget(_OverClasses):
+    """One of C classes. Model outputs are logits (B, C); targets int64 (B,). Loss: cross-entropy in nats."""
+
+    directions: ClassVar[dict[str, str]] = {"accuracy": "max"}
+
+    def fit(self, dataset: Dataset) -> None:
+        self.column = target_column(dataset)
+        column = dataset["train"][self.column]
+        if not isinstance(column.type, Label):
+            hint = "; use --task tabular-regression" if isinstance(column.type, Number) else ""
+            raise UserError(f"target '{self.column}' holds {contents(column)}, classification needs classes{hint}")
+        self.classes = column.type.classes
+        if len(self.classes) < 2:
+            raise UserError(
+                f"target '{self.column}' has one class only ('{self.classes[0]}'): there is nothing to tell apart"
+            )
+        counts = np.bincount(self.encode(dataset["train"]).numpy(), minlength=len(self.classes))
+        empty = [name for name, count in zip(self.classes, counts, strict=True) if count == 0]
+        if empty:
+            self.notes.append(f"no training row of class {', '.join(empty[:5])}: the model cannot learn it")
+        if self.options.class_weights == "balanced":
+            self.weights = torch.tensor(len(column) / (len(self.classes) * np.maximum(counts, 1)), dtype=torch.float32)
+
     def encode(self, split: Split) -> Tensor:
         column = split[self.column]
-        if isinstance(column.type, Label) and column.type.classes != self.classes:
-            positions = {name: index for index, name in enumerate(self.classes)}
-            unknown = [name for name in column.type.classes if name not in positions]
-            if unknown:
-                raise UserError(f"target '{self.column}': class '{unknown[0]}' was never seen in training")
-            mapping = np.array([positions[name] for name in column.type.classes])
-            return torch.from_numpy(mapping[np.asarray(column.values)])
-        return torch.from_numpy(np.asarray(column.values, dtype=np.int64))
+        encoded = class_indices(column, self.classes)
+        bad = np.flatnonzero(encoded < 0)
+        if len(bad):
+            kind, value = column.type, int(column.values[bad[0]])
+            assert isinstance(kind, Label)
+            what = "is missing" if value < 0 else f"is the class '{kind.classes[value]}', which training does not know"
+            raise UserError(f"target '{self.column}' {what} in {split.origins[int(bad[0])]}")
+        return torch.from_numpy(encoded)
 
     def loss(self, outputs: Tensor, targets: Tensor, *, training: bool) -> Tensor:
-        """Weights and smoothing shape the training only: the validation loss is the plain cross-entropy."""
+        """Weights and smoothing shape the training only: the validation loss is the plain cross-entropy.
+
+        Weighted losses are divided by the rows, not (as PyTorch's mean does) by the weights of the rows that happen to be in
+        the batch: the gradient of a batch is then the mean of those of its parts.
+        """
         if not training:
             return functional.cross_entropy(outputs, targets)
-        return functional.cross_entropy(
-            outputs, targets, weight=self.weights, label_smoothing=self.options.label_smoothing
-        )
+        smoothing = self.options.label_smoothing
+        if self.weights is None:
+            return functional.cross_entropy(outputs, targets, label_smoothing=smoothing)
+        total = functional.cross_entropy(outputs, targets, self.weights, label_smoothing=smoothing, reduction="sum")
+        return total / len(targets)
 
     def counts(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        return {"correct": (outputs.argmax(dim=1) == targets).sum()}
+        return {"correct": (outputs.argmax(dim=1) == targets).count_nonzero()}
 
     def metrics(self, totals: dict[str, np.ndarray], samples: int) -> dict[str, float]:
         return {"accuracy": float(totals["correct"] / samples)}
 
     def assess(self, outputs: Tensor, targets: Tensor) -> ClassAssessment:
-        probabilities = torch.softmax(outputs.double(), dim=1).float().numpy()
+        probabilities = torch.softmax(outputs.double(), dim=1).numpy()
         assessment = ClassAssessment(classes=self.classes, probabilities=probabilities, targets=targets.numpy())
         loss = float(functional.cross_entropy(outputs.double(), targets))
         assessment.metrics.update({**metrics.classification(assessment), "loss": loss})
@@ -152,21 +174,11 @@ class ClassTarget(Target):
             answers.append((int(order[0]), kind, best[0][1], dict(best[1:3])))
         return answers
 
-    def state(self) -> dict[str, Any]:
-        return {"column": self.column, "classes": list(self.classes)}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        self.column, self.classes = state["column"], tuple(state["classes"])
-
-
-class LabelsTarget(Target):
+class LabelsTarget(_OverClasses):
     """Any of C labels (multi-label). Outputs are logits (B, C), each on its own; targets float32 (B, C) of 0 and 1."""
 
     directions: ClassVar[dict[str, str]] = {"macro_f1": "max", "label_accuracy": "max"}
-
-    def __init__(self, options: ClassOptions) -> None:
-        self.options, self.notes = options, []
-        self.weights: Tensor | None = None
 
     def fit(self, dataset: Dataset) -> None:
         self.column = target_column(dataset)
@@ -176,18 +188,6 @@ class LabelsTarget(Target):
         if self.options.class_weights == "balanced":
             holds = np.asarray(column.values).sum(axis=0)
             self.weights = torch.tensor((len(column) - holds) / np.maximum(holds, 1), dtype=torch.float32)
-
-    @property
-    def source_columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
-    def num_outputs(self) -> int:  # type: ignore[override]
-        return len(self.classes)
-
-    def to_device(self, device: torch.device) -> None:
-        if self.weights is not None:
-            self.weights = self.weights.to(device)
 
     def encode(self, split: Split) -> Tensor:
         return torch.from_numpy(np.asarray(split[self.column].values, dtype=np.float32))
@@ -214,7 +214,7 @@ class LabelsTarget(Target):
         }
 
     def assess(self, outputs: Tensor, targets: Tensor) -> LabelsAssessment:
-        probabilities = torch.sigmoid(outputs.double()).float().numpy()
+        probabilities = torch.sigmoid(outputs.double()).numpy()
         assessment = LabelsAssessment(classes=self.classes, probabilities=probabilities, targets=targets.numpy() > 0.5)
         loss = float(functional.binary_cross_entropy_with_logits(outputs.double(), targets.double()))
         assessment.metrics.update({**metrics.multi_label(assessment), "loss": loss})
@@ -227,12 +227,6 @@ class LabelsTarget(Target):
             shares = {name: float(share) for name, share in zip(self.classes, row, strict=True)}
             answers.append(((row > 0.5).numpy(), kind, None, shares))
         return answers
-
-    def state(self) -> dict[str, Any]:
-        return {"column": self.column, "classes": list(self.classes)}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.column, self.classes = state["column"], tuple(state["classes"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,11 +250,11 @@ class NumberTarget(Target):
     def fit(self, dataset: Dataset) -> None:
         self.column = target_column(dataset)
         values = self._values(dataset["train"])
-        if np.isnan(values).any():
-            raise UserError(f"target '{self.column}' has missing values in the training split")
         self.mean, self.deviation = [0.0] * values.shape[1], [1.0] * values.shape[1]
-        if (values.min(axis=0) == values.max(axis=0)).any():
-            raise UserError(f"target '{self.column}' is constant ({values[0, 0]:g}): there is nothing to learn")
+        constant = np.flatnonzero(values.min(axis=0) == values.max(axis=0))
+        if len(constant):
+            name, value = self.source_columns[constant[0]], values[0, constant[0]]
+            raise UserError(f"target '{name}' is constant ({value:g}): there is nothing to learn")
         if self.options.standardize_target:
             self.mean = [float(value) for value in values.mean(axis=0)]
             self.deviation = [float(value) for value in values.std(axis=0)]
@@ -273,7 +267,12 @@ class NumberTarget(Target):
         self.scale = torch.tensor(self.deviation, dtype=torch.float64, device=device)
 
     def _values(self, split: Split) -> np.ndarray:
-        return np.stack([self._numbers(split[name], name) for name in self.source_columns], axis=1)
+        values = np.stack([self._numbers(split[name], name) for name in self.source_columns], axis=1)
+        bad = np.argwhere(~np.isfinite(values))
+        if len(bad):
+            row, place = map(int, bad[0])
+            raise UserError(f"target '{self.source_columns[place]}' is missing or infinite in {split.origins[row]}")
+        return values
 
     @staticmethod
     def _numbers(column: Column, name: str) -> np.ndarray:
@@ -283,11 +282,9 @@ class NumberTarget(Target):
             assert isinstance(column.type, Label)
             numbers = np.array([float(text) for text in column.type.classes])
         except (AssertionError, ValueError):
-            kind = type(column.type).__name__.lower()
-            raise UserError(
-                f"target '{name}' holds {kind}s, not numbers: regression needs a column of numbers"
-            ) from None
-        return numbers[np.asarray(column.values)]
+            raise UserError(f"target '{name}' holds {contents(column)}: regression needs a column of numbers") from None
+        indices = np.asarray(column.values)
+        return np.where(indices < 0, np.nan, numbers[indices])
 
     def encode(self, split: Split) -> Tensor:
         scaled = (self._values(split) - np.array(self.mean)) / np.array(self.deviation)

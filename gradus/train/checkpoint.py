@@ -45,13 +45,13 @@ def save(parent: Path, name: str, checkpoint: Checkpoint) -> None:
     if checkpoint.optimizer is not None:
         files["optimizer.safetensors"] = _encode(checkpoint.optimizer)
     manifest = {file: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for file, data in files.items()}
-    content = {"format": FORMAT, "files": manifest, "state": checkpoint.state}
+    content = {"format": FORMAT, "files": manifest, "state": checkpoint.state, "sha256": _digest(checkpoint.state)}
     files["state.json"] = json.dumps(content, indent=1, allow_nan=False).encode()
     current, new, old = parent / name, parent / f".{name}.new", parent / f".{name}.old"
     with told_disk_errors(current, sum(map(len, files.values()))):
+        if not current.exists():
+            _recover(parent, name)
         try:
-            if not current.exists():
-                _recover(parent, name)
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir(parents=True)
             for file, data in files.items():
@@ -69,7 +69,8 @@ def save(parent: Path, name: str, checkpoint: Checkpoint) -> None:
 
 
 def exists(parent: Path, name: str) -> bool:
-    return any((parent / candidate).is_dir() for candidate in (name, f".{name}.new", f".{name}.old"))
+    """Whether there is a checkpoint to load: NAME, or what a save that was cut off left whole."""
+    return (parent / name).is_dir() or any(_is_whole(parent / f".{name}.{suffix}") for suffix in ("new", "old"))
 
 
 def load(parent: Path, name: str) -> Checkpoint:
@@ -88,32 +89,43 @@ def load(parent: Path, name: str) -> Checkpoint:
 def _recover(parent: Path, name: str) -> None:
     """Finishes a save that was cut off between its two renames."""
     for candidate in (parent / f".{name}.new", parent / f".{name}.old"):
-        if candidate.is_dir():
-            try:
-                _read(candidate)
-            except UserError:
-                continue
+        if _is_whole(candidate):
             os.rename(candidate, parent / name)
             return
 
 
+def _is_whole(folder: Path) -> bool:
+    try:
+        return folder.is_dir() and bool(_read(folder))
+    except UserError:
+        return False
+
+
+def _digest(state: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
 def _read(folder: Path) -> Checkpoint:
+    version = 0
     try:
         content = json.loads((folder / "state.json").read_text())
-        version, manifest, state = content["format"], content["files"], content["state"]
-    except (OSError, ValueError, KeyError):
-        raise UserError(f"{folder}: this checkpoint is damaged (state.json cannot be read)") from None
+        version, manifest, state = int(content["format"]), content["files"], content["state"]
+        expected = {file: (entry["bytes"], entry["sha256"]) for file, entry in manifest.items()}
+        whole = "model.safetensors" in expected and content["sha256"] == _digest(state)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        whole = False
     if version > FORMAT:
-        raise UserError(
-            f"{folder}: this checkpoint was made by a newer version of gradus (format {version}, known {FORMAT})"
-        )
+        known = f"format {version}, known {FORMAT}"
+        raise UserError(f"{folder}: this checkpoint was made by a newer version of gradus ({known})")
+    if not whole:
+        raise UserError(f"{folder}: this checkpoint is damaged (state.json is not what was saved)")
     tensors = {}
-    for file, expected in manifest.items():
+    for file, size_and_digest in expected.items():
         try:
             data = (folder / file).read_bytes()
         except OSError:
             raise UserError(f"{folder}: this checkpoint is damaged ({file} is missing)") from None
-        if len(data) != expected["bytes"] or hashlib.sha256(data).hexdigest() != expected["sha256"]:
+        if (len(data), hashlib.sha256(data).hexdigest()) != size_and_digest:
             raise UserError(f"{folder}: this checkpoint is damaged ({file} is not what was saved)")
         try:
             tensors[file] = load_tensors(data)

@@ -20,6 +20,8 @@ from gradus.train.optimizers import clip, create_optimizer, limit_norms, penalty
 from gradus.train.settings import TrainSettings
 from gradus.train.source import Batch
 
+MEANS = ("loss", "penalty")  # of what a step returns; the trainer weighs them by rows when it reads them
+
 
 class NonFiniteError(ArithmeticError):
     """A loss or weight stopped being a finite number; `where` names the first layer at which it shows."""
@@ -35,10 +37,11 @@ class Learner(Protocol):
     device: torch.device
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
-        """Changes the parameters on one batch; returns sums over its rows as tensors on the device, among them "loss"."""
+        """Changes the parameters on one batch; returns tensors on the device: those in `MEANS` (always "loss") are means over
+        the rows of the batch, all others sums over them."""
 
     def evaluate(self, batches: Iterable[Batch]) -> tuple[dict[str, np.ndarray], int]:
-        """The same sums over batches without learning, and the number of rows."""
+        """The sums over the rows of all batches (of losses too), without learning, and the number of rows."""
 
     def summarize(self, totals: dict[str, np.ndarray], samples: int) -> dict[str, float]:
         """Metrics from sums: loss, accuracy, ..."""
@@ -83,7 +86,8 @@ class Supervised:
         self.guard = plan.device.type == "cpu"
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
-        self.optimizer.zero_grad()
+        for parameter in self.parameters:  # what zero_grad() does, in a tenth of the time
+            parameter.grad = None
         parts = [batch] if self.accumulate == 1 else split(batch, self.accumulate)
         rows = rows_of(batch)
         sums: dict[str, Tensor] = {}
@@ -93,7 +97,7 @@ class Supervised:
         extra = penalty(self.weights, self.settings)
         if extra is not None:
             extra.backward()
-            sums["penalty"] = extra.detach() * rows
+            sums["penalty"] = extra.detach()
         clip(self.parameters, self.settings)
         self.optimizer.step()
         self.updates += 1
@@ -104,7 +108,7 @@ class Supervised:
         return sums
 
     def _backward(self, batch: Batch, share: float) -> dict[str, Tensor]:
-        """Adds the gradient of `share` times the mean loss of this (part of a) batch; returns the sums over its rows."""
+        """Adds the gradient of `share` times the mean loss of this (part of a) batch; returns that, and sums over its rows."""
         inputs, targets = self.task.prepare(batch, training=True)
         with self.plan.autocast():
             outputs = self.model(inputs)
@@ -112,8 +116,10 @@ class Supervised:
         value = loss.detach()
         if self.guard and not math.isfinite(value.item()):
             raise NonFiniteError(first_non_finite(self.model, inputs))
-        (loss if share == 1 else loss * share).backward()
-        return {"loss": value * rows_of(batch), **self.task.counts(outputs.detach(), targets)}
+        if share != 1:
+            loss, value = loss * share, value * share
+        loss.backward()
+        return {"loss": value, **self.task.counts(outputs.detach(), targets)}
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -151,7 +157,7 @@ class Supervised:
         return {name: value.double().cpu().numpy() for name, value in sums.items()}, samples
 
     def summarize(self, totals: dict[str, np.ndarray], samples: int) -> dict[str, float]:
-        means = {name: float(totals[name] / samples) for name in ("loss", "penalty") if name in totals}
+        means = {name: float(totals[name] / samples) for name in MEANS if name in totals}
         return means | self.task.metrics(totals, samples)
 
     def set_learning_rate(self, factor: float) -> float:

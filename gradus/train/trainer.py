@@ -25,7 +25,7 @@ from gradus.errors import UserError
 from gradus.train import checkpoint
 from gradus.train.checkpoint import Checkpoint
 from gradus.train.folder import RunFolder
-from gradus.train.learner import Learner, NonFiniteError
+from gradus.train.learner import MEANS, Learner, NonFiniteError
 from gradus.train.randomness import seed_step
 from gradus.train.schedules import Plateau, factor_at
 from gradus.train.settings import TrainSettings
@@ -87,7 +87,7 @@ class Trainer:
         self.plateau = Plateau(settings.schedule.factor, settings.schedule.patience)
         self._totals: dict[str, np.ndarray] = {}  # sums over the rows of this epoch so far
         self._counted = 0  # those rows
-        self._pending: list[tuple[dict[str, Tensor], int]] = []  # sums of steps not yet read from the device
+        self._pending: list[tuple[dict[str, Tensor], int]] = []  # of steps not yet read from the device
         self._best_is_saved = True
         self._next_look = self._last_save = 0.0
         self._signal: int | None = None
@@ -107,10 +107,10 @@ class Trainer:
             seed_step(seed, self.epoch, self.step, learner.device)
             learner.set_learning_rate(self._factor(self.step))
             try:
-                sums = learner.step(source.batch(self.epoch, self.step))
+                found = learner.step(source.batch(self.epoch, self.step))
             except NonFiniteError as error:
                 self._stop_non_finite(error.where, self.step)
-            self._pending.append((sums, source.size(self.step)))
+            self._pending.append((found, source.size(self.step)))
             self.step += 1
             now = time.perf_counter()
             if now >= self._next_look or self._signal is not None:
@@ -194,12 +194,13 @@ class Trainer:
             return
         first = self.step - len(self._pending)
         for name in self._pending[0][0]:
-            rows = torch.stack([sums[name] for sums, _ in self._pending]).double().cpu().numpy()
-            if name == "loss" and not np.isfinite(rows).all():
-                step = first + int(np.flatnonzero(~np.isfinite(rows))[0])
+            values = torch.stack([found[name] for found, _ in self._pending]).double().cpu().numpy()
+            if name == "loss" and not np.isfinite(values).all():
+                step = first + int(np.flatnonzero(~np.isfinite(values))[0])
                 self._stop_non_finite("the loss", step)
-            for row in rows:
-                self._totals[name] = self._totals[name] + row if name in self._totals else row
+            for value, (_, rows) in zip(values, self._pending, strict=True):
+                value = value * rows if name in MEANS else value
+                self._totals[name] = self._totals[name] + value if name in self._totals else value
         count = sum(rows for _, rows in self._pending)
         self._counted += count
         self.samples += count

@@ -115,7 +115,6 @@ def test_every_mode_is_stored_as_it_says():
             assert picture.mode == name.split(" ")[0], name
 
 
-@pytest.mark.xfail(strict=True, reason="16 bits are told from 8 by the brightest pixel, not by the mode")
 def test_a_dark_picture_of_16_bits_stays_dark():
     dark = np.array([[0, 200, 255]], dtype=np.uint16)  # of 65535: black to the eye
     assert decode_picture(encoded(PillowImage.fromarray(dark), "PNG"), 1, "x").max() <= 1
@@ -169,7 +168,6 @@ def test_sizes_come_from_the_headers():
     assert list(EncodedImages(sources, ["a", "b"], 3).sizes()) == [(5, 7), (4, 9)]
 
 
-@pytest.mark.xfail(strict=True, reason="sizes are those before the picture is turned upright")
 def test_sizes_are_those_of_the_upright_picture():
     pictures = EncodedImages([turned(6, "WEBP", lossless=True)], ["a"], 3)
     assert list(pictures.sizes()) == [pictures[0].shape[:2]]
@@ -178,7 +176,7 @@ def test_sizes_are_those_of_the_upright_picture():
 def test_encoded_pictures_are_decoded_when_asked_for():
     pictures = EncodedImages([MODES["L"][0], b"no picture", MODES["RGB"][0]], ["a", "b", "c"], 1)
     assert len(pictures) == 3 and pictures[0].shape == (5, 7, 1)
-    with pytest.raises(UserError, match="^b: "):
+    with pytest.raises(UserError, match=r"^b: "):
         pictures[1]
     taken = pictures.take(np.array([2, 0]))
     assert len(taken) == 2 and list(taken.names) == ["c", "a"]
@@ -294,7 +292,9 @@ PHOTOGRAPH = PillowImage.fromarray(RANDOM.integers(0, 256, (20, 30, 3), dtype=np
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_a_cut_picture_is_told(kind, share, capfd):
     source = encoded(PHOTOGRAPH, kind)
-    assert "broken" in refused(source[: int(len(source) * share)]) or kind in ("WEBP", "TIFF")
+    message = refused(source[: int(len(source) * share)])
+    header_alone = "not a picture that can be read" in message and (kind in ("WEBP", "TIFF") or share == 0.5)
+    assert "the picture is broken" in message or header_alone
 
 
 @pytest.mark.parametrize("kind", KINDS)

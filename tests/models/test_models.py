@@ -211,14 +211,12 @@ def test_mistakes_are_told(name, options, message):
     assert message in str(told.value)
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="a negative size is torch's traceback")
 @pytest.mark.parametrize("option", ["in_features", "num_classes"])
 def test_negative_sizes_are_told(option):
     with pytest.raises(UserError, match=option):
         create_model("mlp", **{"in_features": 3, "num_classes": 2, option: -1})
 
 
-@pytest.mark.xfail(strict=True, reason="a size of 0 is taken, with a warning of torch's")
 @pytest.mark.filterwarnings("ignore:Initializing zero-element")
 @pytest.mark.parametrize("option", ["in_features", "num_classes"])
 def test_empty_sizes_are_told(option):

@@ -197,21 +197,16 @@ def flipped_states(folder: Path) -> set[str]:
     return found
 
 
-@pytest.mark.xfail(strict=True, reason="a manifest without bytes or sha256 is a KeyError")
 def test_a_flipped_bit_of_the_state_is_no_traceback(tmp_path):
     checkpoint.save(tmp_path, "last", made(1))
     assert flipped_states(tmp_path) <= {"refused", "the same", "another"}
 
 
-@pytest.mark.xfail(strict=True, reason="state.json carries no checksum of its own state")
 def test_a_flipped_bit_of_the_state_is_not_taken_for_another_state(tmp_path):
     checkpoint.save(tmp_path, "last", made(1))
     assert "another" not in flipped_states(tmp_path)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=(TypeError, KeyError, AttributeError), reason="only the outermost keys are checked"
-)
 @pytest.mark.parametrize(
     "content",
     [
@@ -299,13 +294,24 @@ class Killed(BaseException):
 
 
 def save_until(call: int, folder: Path, number: int) -> bool:
-    """Saves, and is killed before the change of the disk numbered `call`; tells whether the save came to its end."""
+    """Saves, and is killed in the change of the disk numbered `call`; tells whether the save came to its end.
+
+    A file is then half written, a folder half removed, and nothing renamed or made.
+    """
     changes = 0
 
-    def counted(function):
+    def half_written(path: Path, content: bytes) -> None:
+        path.write_bytes(content[: len(content) // 2])
+
+    def half_removed(path: Path, **options: bool) -> None:
+        for file in sorted(Path(path).glob("*"))[:1]:
+            file.unlink()
+
+    def counted(function, half=lambda *arguments, **options: None):
         def run(*arguments, **options):
             nonlocal changes
             if changes == call:
+                half(*arguments, **options)
                 raise Killed
             changes += 1
             return function(*arguments, **options)
@@ -313,11 +319,11 @@ def save_until(call: int, folder: Path, number: int) -> bool:
         return run
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(checkpoint, "write_synced", counted(checkpoint.write_synced))
+        patched.setattr(checkpoint, "write_synced", counted(checkpoint.write_synced, half_written))
         patched.setattr(checkpoint, "sync_folder", counted(checkpoint.sync_folder))
         patched.setattr(os, "rename", counted(os.rename))
         patched.setattr(os, "mkdir", counted(os.mkdir))
-        patched.setattr(shutil, "rmtree", counted(shutil.rmtree))
+        patched.setattr(shutil, "rmtree", counted(shutil.rmtree, half_removed))
         try:
             checkpoint.save(folder, "last", made(number))
         except Killed:
@@ -325,7 +331,7 @@ def save_until(call: int, folder: Path, number: int) -> bool:
     return True
 
 
-def test_a_kill_before_any_change_of_the_disk_leaves_a_whole_checkpoint(tmp_path):
+def test_a_kill_in_any_change_of_the_disk_leaves_a_whole_checkpoint(tmp_path):
     found = []
     for call in range(100):
         folder = tmp_path / str(call)
@@ -404,7 +410,6 @@ def test_a_full_disk_at_the_first_save_leaves_no_checkpoint(tmp_path, monkeypatc
     assert not checkpoint.exists(tmp_path, "last")
 
 
-@pytest.mark.xfail(strict=True, reason="after any error .last.new is removed, also where it is all there is")
 def test_a_full_disk_while_only_the_new_one_is_there_keeps_it(tmp_path, monkeypatch):
     whole(tmp_path / ".last.new", 1)  # the first save, killed before its rename
 

@@ -79,7 +79,7 @@ def test_it_is_the_loop_one_would_write_by_hand(digits):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            total += float(loss.detach() * len(rows))
+            total += float(loss.detach()) * len(rows)
         mean_losses.append(total / len(targets))
 
     assert [record["train_loss"] for record in trainer.history] == mean_losses

@@ -1,0 +1,81 @@
+"""Training loops written by hand: what a framework has to be compared with. No metrics, no checks, nothing read back.
+
+`data_loader` is what the tutorials show. The two resident loops are the fast way: all rows in memory as one tensor, a
+batch is one index-select, convolutions in channels-last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from clock import Clock
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, TensorDataset
+from workload import EPSILON, LEARNING_RATE, RHO, Workload
+
+
+def rmsprop(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.RMSprop(model.parameters(), lr=LEARNING_RATE, alpha=RHO, eps=EPSILON)
+
+
+def to_float(images: np.ndarray) -> Tensor:
+    """uint8 (N, H, W, 1) -> float32 (N, 1, H, W) in 0..1, contiguous: the default layout."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255).contiguous()
+
+
+def data_loader(workload: Workload, epochs: int, clock: Clock) -> np.ndarray:
+    """The default layout and a `DataLoader` in this process (its default; on 2 cores worker processes take from the training)."""
+    model = workload.create_model().train()
+    optimizer = rmsprop(model)
+    dataset = TensorDataset(to_float(workload.train_images), torch.from_numpy(workload.train_labels))
+    loader = DataLoader(dataset, batch_size=workload.batch_size, shuffle=True)
+    clock.start()
+    for _ in range(epochs):
+        for inputs, targets in loader:
+            optimizer.zero_grad()
+            loss = cross_entropy(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+        clock.lap()
+    return predict(model, workload)
+
+
+def resident_float(workload: Workload, epochs: int, clock: Clock) -> np.ndarray:
+    """Rows in memory as float32, ready for the network."""
+    rows = to_float(workload.train_images).permute(0, 2, 3, 1).contiguous()
+    return _resident(workload, epochs, clock, rows, lambda batch: batch.permute(0, 3, 1, 2))
+
+
+def resident_uint8(workload: Workload, epochs: int, clock: Clock) -> np.ndarray:
+    """Rows in memory as uint8, a quarter of the bytes; each batch is brought to 0..1 when it is needed."""
+    rows = torch.from_numpy(workload.train_images)
+    return _resident(workload, epochs, clock, rows, lambda batch: batch.permute(0, 3, 1, 2).float().div_(255))
+
+
+def _resident(
+    workload: Workload, epochs: int, clock: Clock, rows: Tensor, decode: Callable[[Tensor], Tensor]
+) -> np.ndarray:
+    """rows: (N, H, W, 1), whose permuted view (N, 1, H, W) is channels-last."""
+    model = workload.create_model().to(memory_format=torch.channels_last).train()
+    optimizer = rmsprop(model)
+    labels = torch.from_numpy(workload.train_labels)
+    clock.start()
+    for _ in range(epochs):
+        for chosen in torch.randperm(len(rows)).split(workload.batch_size):
+            inputs, targets = decode(rows.index_select(0, chosen)), labels.index_select(0, chosen)
+            optimizer.zero_grad()
+            loss = cross_entropy(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+        clock.lap()
+    return predict(model, workload)
+
+
+@torch.no_grad()
+def predict(model: nn.Module, workload: Workload) -> np.ndarray:
+    """(N,) the classes of the test rows."""
+    model.eval()
+    return torch.cat([model(part).argmax(dim=1) for part in to_float(workload.test_images).split(500)]).numpy()

@@ -1,0 +1,115 @@
+"""Gradus, twice: the bare trainer, and all that `gradus train` does.
+
+Both count loss and accuracy on the training rows, which the bare loops do not.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from typing import Any
+
+import numpy as np
+import torch
+from clock import Clock
+from workload import EPSILON, LEARNING_RATE, RHO, SEED, Workload
+
+from gradus.data.columns import Column, Image, Label
+from gradus.data.dataset import Dataset, NumberedRows, Split
+from gradus.data.load import DataSettings
+from gradus.models import ModelSettings
+from gradus.recipes.execute import train_recipe
+from gradus.recipes.experiment import Experiment, prepare
+from gradus.recipes.recipe import Recipe
+from gradus.tasks.settings import TaskSettings
+from gradus.train.learner import Supervised
+from gradus.train.observers import show_progress
+from gradus.train.settings import OptimizerSettings, TrainSettings
+from gradus.train.source import Resident
+from gradus.train.trainer import Observer, Trainer
+
+
+def trainer_only(workload: Workload, epochs: int, clock: Clock) -> np.ndarray:
+    """Trainer, `Supervised` and `Resident`, without a run folder."""
+    experiment = prepare(recipe(workload, epochs), dataset(workload))
+    trainer = create_trainer(experiment, observers=(lap_each_epoch(clock),))
+    clock.start()
+    trainer.fit()
+    outputs = []
+    with torch.no_grad():
+        trainer.learner.model.eval()
+        for part in experiment.tensors["test"]["inputs"].split(500):
+            outputs.append(trainer.learner.model(experiment.task.prepare({"inputs": part}, training=False)[0]))
+    return torch.cat(outputs).argmax(dim=1).numpy()
+
+
+def whole_run(workload: Workload, epochs: int, clock: Clock) -> np.ndarray:
+    """`gradus train` into a run folder: metrics, log, checkpoints every 10 s, the live bar of a terminal.
+
+    Its clock runs on while the other contestants have their turn, so it writes a checkpoint nearly every epoch: more than
+    it would by itself.
+    """
+    os.environ["FORCE_COLOR"] = "1"  # rich then draws the bar, although what it draws goes to a log
+    with tempfile.TemporaryDirectory() as folder:
+        observers = (start_clock(clock), show_progress(Terminal()), lap_each_epoch(clock))
+        run = train_recipe(recipe(workload, epochs), folder, dataset=dataset(workload), observers=observers)
+        return run.assess("test").probabilities.argmax(axis=1)
+
+
+def recipe(workload: Workload, epochs: int) -> Recipe:
+    """As gradus/recipes/mnist.py has it: no validation split, pixels in 0..1, Keras' RMSprop."""
+    optimizer = OptimizerSettings(name="rmsprop", learning_rate=LEARNING_RATE, rho=RHO, epsilon=EPSILON)
+    return Recipe(
+        data=DataSettings(source=f"benchmark-{workload.name}", validation=0),
+        task=TaskSettings(name="image-classification", options={"normalize": "unit"}),
+        model=ModelSettings(name=workload.model, options=workload.options),
+        train=TrainSettings(epochs=epochs, batch_size=workload.batch_size, seed=SEED, optimizer=optimizer),
+    )
+
+
+def dataset(workload: Workload) -> Dataset:
+    digits = Label(classes=tuple("0123456789"))
+
+    def split(images: np.ndarray, labels: np.ndarray) -> Split:
+        columns = {"image": Column(Image(channels=1), images), "label": Column(digits, labels)}
+        return Split(columns, NumberedRows.count("benchmark", len(labels)))
+
+    splits = {
+        "train": split(workload.train_images, workload.train_labels),
+        "test": split(workload.test_images, workload.test_labels),
+    }
+    name = f"benchmark-{workload.name}"
+    return Dataset(name=name, source=name, splits=splits, target="label")
+
+
+def create_trainer(experiment: Experiment, observers: tuple[Observer, ...] = ()) -> Trainer:
+    """As gradus.recipes.execute makes it, without a run folder."""
+    settings, plan, task = experiment.recipe.train, experiment.plan, experiment.task
+    task.to_device(plan.device)
+    rows = {name: tensor.to(plan.device) for name, tensor in experiment.tensors["train"].items()}
+    learner = Supervised(experiment.model, task, settings, plan)
+    return Trainer(learner, Resident(rows, settings.batch_size, settings.seed), settings, observers=observers)
+
+
+def lap_each_epoch(clock: Clock) -> Observer:
+    def observe(record: dict[str, Any]) -> None:
+        if record["event"] == "epoch":
+            clock.lap()
+
+    return observe
+
+
+def start_clock(clock: Clock) -> Observer:
+    def observe(record: dict[str, Any]) -> None:
+        if record["event"] == "start":
+            clock.start()
+
+    return observe
+
+
+class Terminal(io.StringIO):
+    """Says that it is a terminal, so that progress is a live bar and not plain lines."""
+
+    def isatty(self) -> bool:
+        return True
