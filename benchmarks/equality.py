@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 import torch
 from bare_loops import rmsprop
-from gradus_entry import create_trainer, dataset, recipe
+from gradus_entry import dataset, recipe
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from workload import SEED, Workload
 
+from gradus.recipes.execute import create_trainer
 from gradus.recipes.experiment import prepare
 from gradus.train.randomness import ORDER, derive
 
@@ -45,15 +46,15 @@ def compare(workload: Workload, least_steps: int = 200) -> Equality:
 
 
 def gradus_losses(workload: Workload, epochs: int) -> tuple[Tensor, list[Tensor]]:
-    """(steps,) the loss summed over the rows of each step, read by a wrapper around `learner.step`; and the weights."""
+    """(steps,) the mean loss of each step, read by a wrapper around `learner.step`; and the weights."""
     trainer = create_trainer(prepare(recipe(workload, epochs), dataset(workload)))
     losses: list[Tensor] = []
     step = trainer.learner.step
 
     def watched_step(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        sums = step(batch)
-        losses.append(sums["loss"])
-        return sums
+        found = step(batch)
+        losses.append(found["loss"])
+        return found
 
     trainer.learner.step = watched_step  # type: ignore[method-assign]
     trainer.fit()
@@ -76,5 +77,5 @@ def bare_losses(workload: Workload, epochs: int) -> tuple[Tensor, list[Tensor]]:
             loss = cross_entropy(model(inputs), targets)
             loss.backward()
             optimizer.step()
-            losses.append(loss.detach() * len(targets))
+            losses.append(loss.detach())
     return torch.stack(losses), list(model.parameters())

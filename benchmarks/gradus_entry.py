@@ -19,15 +19,13 @@ from gradus.data.columns import Column, Image, Label
 from gradus.data.dataset import Dataset, NumberedRows, Split
 from gradus.data.load import DataSettings
 from gradus.models import ModelSettings
-from gradus.recipes.execute import train_recipe
-from gradus.recipes.experiment import Experiment, prepare
+from gradus.recipes.execute import create_trainer, train_recipe
+from gradus.recipes.experiment import prepare
 from gradus.recipes.recipe import Recipe
 from gradus.tasks.settings import TaskSettings
-from gradus.train.learner import Supervised
 from gradus.train.observers import show_progress
 from gradus.train.settings import OptimizerSettings, TrainSettings
-from gradus.train.source import Resident
-from gradus.train.trainer import Observer, Trainer
+from gradus.train.trainer import Observer
 
 
 def trainer_only(workload: Workload, epochs: int, clock: Clock) -> np.ndarray:
@@ -81,15 +79,6 @@ def dataset(workload: Workload) -> Dataset:
     }
     name = f"benchmark-{workload.name}"
     return Dataset(name=name, source=name, splits=splits, target="label")
-
-
-def create_trainer(experiment: Experiment, observers: tuple[Observer, ...] = ()) -> Trainer:
-    """As gradus.recipes.execute makes it, without a run folder."""
-    settings, plan, task = experiment.recipe.train, experiment.plan, experiment.task
-    task.to_device(plan.device)
-    rows = {name: tensor.to(plan.device) for name, tensor in experiment.tensors["train"].items()}
-    learner = Supervised(experiment.model, task, settings, plan)
-    return Trainer(learner, Resident(rows, settings.batch_size, settings.seed), settings, observers=observers)
 
 
 def lap_each_epoch(clock: Clock) -> Observer:

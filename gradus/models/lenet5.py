@@ -14,7 +14,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from gradus.errors import UserError
-from gradus.nn import ScaledTanh, SparselyConnectedConv2d, Subsampling
+from gradus.nn import ScaledTanh, SparselyConnectedConv2d, Subsampling, initialize
 
 # Table I of the paper: which of the 6 maps of S2 each of the 16 maps of C3 sees. 60 connections.
 C3_CONNECTIONS = (
@@ -85,7 +85,9 @@ class LeNet5Of1998(nn.Module):
 class LeNet5Dropout(nn.Module):
     """The listing's form, 28x28 only there. (B, in_channels, image_size, same) -> logits (B, num_classes)."""
 
-    def __init__(self, num_classes: int = 10, in_channels: int = 1, image_size: int = 28) -> None:
+    def __init__(
+        self, num_classes: int = 10, in_channels: int = 1, image_size: int = 28, initialization: str = "pytorch"
+    ) -> None:
         super().__init__()
         side = (image_size // 2 - 4) // 2
         if side < 1:
@@ -105,6 +107,7 @@ class LeNet5Dropout(nn.Module):
             *(nn.Linear(120, 84), nn.ReLU(), nn.Dropout(0.5)),
         )
         self.head = nn.Linear(84, num_classes)
+        initialize(self, initialization)
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.head(self.hidden(self.features(inputs).flatten(1)))

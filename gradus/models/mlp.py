@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from gradus.errors import UserError, unknown_name
+from gradus.nn import initialize
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -27,6 +28,7 @@ class MultilayerPerceptron(nn.Module):
     hidden:     widths of the hidden layers, from the input on; () is logistic regression
     activation: after every hidden layer
     dropout:    share of each hidden layer's outputs set to zero in training
+    initialization: "pytorch" or "glorot" (`gradus.nn.initialize`)
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class MultilayerPerceptron(nn.Module):
         hidden: Sequence[int] = (64, 64),
         activation: str = "relu",
         dropout: float = 0.0,
+        initialization: str = "pytorch",
     ) -> None:
         super().__init__()
         if isinstance(hidden, int):
@@ -55,6 +58,7 @@ class MultilayerPerceptron(nn.Module):
             width = next_width
         self.features = nn.Sequential(*layers)
         self.head = nn.Linear(width, num_classes)
+        initialize(self, initialization)
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.head(self.features(inputs.flatten(1)))

@@ -8,12 +8,18 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from gradus.errors import UserError
+from gradus.nn import initialize
 
 
 class MnistConvnet(nn.Module):
-    """(B, in_channels, image_size, image_size) -> logits (B, num_classes); image_size at least 18."""
+    """(B, in_channels, image_size, image_size) -> logits (B, num_classes); image_size at least 18.
 
-    def __init__(self, num_classes: int, in_channels: int = 1, image_size: int = 28) -> None:
+    initialization: "pytorch" or "glorot" (`gradus.nn.initialize`)
+    """
+
+    def __init__(
+        self, num_classes: int, in_channels: int = 1, image_size: int = 28, initialization: str = "pytorch"
+    ) -> None:
         super().__init__()
         side = (((image_size - 2) // 2 - 2) // 2) - 2
         if side < 1:
@@ -31,6 +37,7 @@ class MnistConvnet(nn.Module):
         )
         self.hidden = nn.Sequential(nn.Linear(64 * side * side, 64), nn.ReLU())
         self.head = nn.Linear(64, num_classes)
+        initialize(self, initialization)
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.head(self.hidden(self.features(inputs).flatten(1)))

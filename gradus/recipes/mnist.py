@@ -14,7 +14,9 @@ from gradus.train.settings import OptimizerSettings, ScheduleSettings, TrainSett
 
 DATA = DataSettings(source="mnist", validation=0)
 TASK = TaskSettings(name="image-classification", options={"normalize": "unit"})
-# Keras 2, which the text uses, forgets squared gradients faster than PyTorch's default (0.9 against 0.99), with epsilon 1e-7
+# The texts use Keras 2, which draws initial weights in another way than PyTorch, and forgets squared gradients faster (0.9
+# against 0.99)
+KERAS_INITIALIZATION = {"initialization": "glorot"}
 KERAS_RMSPROP = OptimizerSettings(name="rmsprop", learning_rate=0.001, rho=0.9, epsilon=1e-7)
 
 
@@ -37,7 +39,7 @@ def mnist_mlp() -> Recipe:
         about="784-512-10 with ReLU: 407 050 parameters.",
         data=DATA,
         task=TASK,
-        model=ModelSettings(name="mlp", options={"hidden": [512]}),
+        model=ModelSettings(name="mlp", options={"hidden": [512], **KERAS_INITIALIZATION}),
         train=TrainSettings(epochs=5, batch_size=128, optimizer=KERAS_RMSPROP),
         published=Published(metric="accuracy", value=0.9785, source="Deep Learning with Python, 1st ed., §2.1"),
     )
@@ -50,7 +52,7 @@ def mnist_convnet() -> Recipe:
         about="Three 3x3 convolutions: 93 322 parameters.",
         data=DATA,
         task=TASK,
-        model=ModelSettings(name="mnist_convnet"),
+        model=ModelSettings(name="mnist_convnet", options=KERAS_INITIALIZATION),
         train=TrainSettings(epochs=5, batch_size=64, optimizer=KERAS_RMSPROP),
         published=Published(
             metric="accuracy", value=0.9908, source="Deep Learning with Python, 1st ed., §5.1 (as printed)"
@@ -65,7 +67,7 @@ def lenet5_mnist() -> Recipe:
         about="LeNet-5 as that text codes it: wider, with dropout, 254 718 parameters.",
         data=DATA,
         task=TASK,
-        model=ModelSettings(name="lenet5_dropout"),
+        model=ModelSettings(name="lenet5_dropout", options=KERAS_INITIALIZATION),
         train=TrainSettings(
             epochs=30,
             batch_size=128,
