@@ -27,6 +27,9 @@ TORCH, JAX = {"KERAS_BACKEND": "torch"}, {"KERAS_BACKEND": "jax"}
 CONTESTANTS: dict[str, Contestant] = {
     "bare-float": Contestant("bare loop, resident float32, channels-last", "bare_loops:resident_float"),
     "bare-uint8": Contestant("bare loop, resident uint8, channels-last", "bare_loops:resident_uint8"),
+    "bare-kept": Contestant(
+        "bare loop, resident uint8, channels-last, freed memory kept", "bare_loops:resident_uint8_kept"
+    ),
     "gradus": Contestant("Gradus, the trainer", "gradus_entry:trainer_only"),
     "gradus-run": Contestant("Gradus, a whole run (folder, checkpoints, live progress)", "gradus_entry:whole_run"),
     "bare-loader": Contestant("bare loop, DataLoader, default layout", "bare_loops:data_loader"),

@@ -212,6 +212,7 @@ def test_data_show_and_scan(gradus, wine: Path):
         (["train", "digits-lenet5", "--set", "task.options.label_smothing=0.1"], "did you mean 'label_smoothing'"),
         (["train", "digits-lenet5", "--set", "train.monitor=acuracy"], "did you mean 'accuracy'"),
         (["train", "digits-lenet5", "--set", "task.options.image_size=50"], "takes pictures of 28x28 or 32x32"),
+        (["train", "digits-lenet5", "--validation", "0", "--set", "train.patience=3"], "needs validation rows"),
         (["train", "digits-lenet5", "--task", "tabular-regression"], "use --task image-classification"),
         (["resume", "runs/none"], "there is no such run"),
         (["eval", "runs/none"], "there is no such run"),

@@ -58,6 +58,8 @@ def prepare(recipe: Recipe, dataset: Dataset | None = None, model: nn.Module | N
         recipe, model = _make_model(recipe, task)
     _try_model(model, task, tensors["train"], recipe.model.name)
     task.monitored(recipe.train.monitor)
+    if recipe.train.patience and "validation" not in tensors:
+        raise UserError("patience: stopping early needs validation rows; set data.validation above 0")
     resolved = recipe.train.resolved(rows=len(tensors["train"]["targets"]))
     notes += [*inferred, *dataset.notes[before:], *task.notes]
     if recipe.train.batch_size != resolved.batch_size:

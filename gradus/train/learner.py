@@ -90,14 +90,14 @@ class Supervised:
             parameter.grad = None
         parts = [batch] if self.accumulate == 1 else split(batch, self.accumulate)
         rows = rows_of(batch)
-        sums: dict[str, Tensor] = {}
+        found: dict[str, Tensor] = {}
         for part in parts:
             for name, value in self._backward(part, rows_of(part) / rows).items():
-                sums[name] = sums[name] + value if name in sums else value
+                found[name] = found[name] + value if name in found else value
         extra = penalty(self.weights, self.settings)
         if extra is not None:
             extra.backward()
-            sums["penalty"] = extra.detach()
+            found["penalty"] = extra.detach()
         clip(self.parameters, self.settings)
         self.optimizer.step()
         self.updates += 1
@@ -105,7 +105,7 @@ class Supervised:
             limit_norms(self.weights, self.settings.max_norm)
         if self.averaged is not None:
             self._average()
-        return sums
+        return found
 
     def _backward(self, batch: Batch, share: float) -> dict[str, Tensor]:
         """Adds the gradient of `share` times the mean loss of this (part of a) batch; returns that, and sums over its rows."""

@@ -165,13 +165,9 @@ class Trainer:
         value, loss = record.get(f"validation_{metric}"), record.get("validation_loss", 0.0)
         if value is None:
             return
-        sign = 1 if direction == "max" else -1
+        sign = 1 if direction == "max" else -1  # of equal values the one with the lower loss is better
         if self.best is None or (sign * value, -loss) > (sign * self.best["value"], -self.best["loss"]):
-            self.best = {
-                "epoch": record["epoch"],
-                "value": value,
-                "loss": loss,
-            }  # of equal values the lower loss is better
+            self.best = {"epoch": record["epoch"], "value": value, "loss": loss}
             self.best_state = {name: t.detach().cpu().clone() for name, t in self.learner.predicting_state().items()}
             self._best_is_saved = False
 

@@ -1,0 +1,57 @@
+"""The plan of a device, and the memory that is kept."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from gradus.errors import UserError
+from gradus.train.devices import plan_device
+
+# Steps of a convnet, counting the page faults that they cause. In a process of its own: the setting holds for a process.
+COUNT_FAULTS = """
+import resource, torch
+from gradus.models import create_model
+from gradus.train.devices import keep_freed_memory
+torch.set_num_threads(1)
+if {keep}:
+    assert keep_freed_memory() and keep_freed_memory()
+model, pictures = create_model("mnist_convnet", num_classes=10), torch.rand(256, 1, 28, 28)
+for step in range(6):
+    if step == 3:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    model(pictures).sum().backward()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
+def test_freed_memory_is_used_again():
+    faults = {}
+    for keep in (False, True):
+        code = COUNT_FAULTS.format(keep=keep)
+        faults[keep] = int(
+            subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        )
+    assert faults[True] < faults[False] / 5, faults
+
+
+def test_the_plan():
+    plan = plan_device("cpu")
+    assert plan.device.type == "cpu" and plan.autocast_type is None and "fp32" in plan.describe()
+    assert plan_device("cpu", "bf16").autocast_type is torch.bfloat16
+    if not torch.cuda.is_available():
+        assert plan_device("auto").device.type == "cpu"
+        with pytest.raises(UserError, match="no GPU"):
+            plan_device("cuda")
+
+
+def test_convolution_weights_are_channels_last_and_nothing_else_changes():
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Linear(4, 2))
+    before = [parameter.clone() for parameter in model.parameters()]
+    placed = plan_device("cpu").place(model)
+    assert placed[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert all(torch.equal(old, new) for old, new in zip(before, placed.parameters(), strict=True))
