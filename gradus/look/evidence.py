@@ -220,7 +220,11 @@ def _calibration_words(measured: Calibration, frequency: float, answers: str) ->
         return paragraph("The model's probabilities are not numbers, so there is nothing to compare.")
     stated = float(np.nansum(measured.counts * measured.confidence) / measured.counts.sum())
     gap = stated - frequency
-    lean = "neither too sure nor too modest" if abs(gap) < 0.005 else "too sure" if gap > 0 else "too modest"
+    chance = 1.96 * math.sqrt(
+        frequency * (1 - frequency) / measured.counts.sum()
+    )  # what the choice of rows alone may do
+    even = abs(gap) < max(chance, 0.005)
+    lean = "neither too sure nor too modest" if even else "too sure" if gap > 0 else "too modest"
     return paragraph(
         f"When it says 90%, is it right nine times out of ten? Its stated confidence averages {percent(stated)}; "
         f"{percent(frequency)} of its {answers} are right, so on the whole it is {lean}.",
