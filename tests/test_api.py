@@ -74,6 +74,19 @@ def test_a_module_that_does_not_fit_is_told_before_anything_is_written(in_empty_
     assert not list(in_empty_folder.iterdir())
 
 
+def test_observers_are_told_when_it_stops(in_empty_folder: Path):
+    seen = []
+
+    def watch(record: dict) -> None:
+        seen.append(record["event"])
+        if record["event"] == "epoch":
+            raise RuntimeError("the user's own mistake")
+
+    with pytest.raises(RuntimeError, match="own mistake"):
+        gradus.fit(Own(), "digits", epochs=2, callbacks=(watch,))
+    assert seen[-1] == "stopped" and "end" not in seen
+
+
 def test_a_dataset_made_by_hand(in_empty_folder: Path):
     from gradus.data import Column, Dataset, Label, Number, Split
 

@@ -168,7 +168,12 @@ def _finish(experiment: Experiment, trainer: Trainer, folder: RunFolder, observe
     start = {"event": "start", "path": str(folder.path), "epochs": recipe.train.epochs, "steps": trainer.source.steps}
     for observer in observers:
         observer({**start, "epoch": trainer.epoch, "rows": trainer.source.rows})
-    trainer.fit()
+    try:
+        trainer.fit()
+    except BaseException:
+        for observer in observers:  # a live bar gives the terminal back, a file is closed
+            observer({"event": "stopped"})
+        raise
     run = Run(folder.path, recipe, experiment.task, experiment=experiment)
     started = time.perf_counter()
     split = next(name for name in ("test", "validation", "train") if name in experiment.tensors)

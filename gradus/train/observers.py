@@ -1,7 +1,8 @@
 """Observers: what is shown and written while training. Each is a function of a record; none can change the training.
 
 Records are dicts with an "event": "start" (path, epochs, steps, rows), "progress" (epoch, step, steps, train_...), "epoch" (the
-line of metrics.jsonl, and whether it is the best so far) and "end" (split, metrics, baselines, timing).
+line of metrics.jsonl, and whether it is the best so far) and "end" (split, metrics, baselines, timing), or "stopped" where it
+does not come to that.
 """
 
 from __future__ import annotations
@@ -86,11 +87,8 @@ class _LiveBar:
             )
         elif record["event"] == "epoch":
             self.bar.console.print(epoch_line(record, self.epochs), highlight=False, markup=False)
-        elif record["event"] == "end":
-            self.close()
-
-    def close(self) -> None:
-        self.bar.stop()
+        elif record["event"] in ("end", "stopped"):
+            self.bar.stop()
 
 
 def write_log(path: Path) -> Observer:
@@ -129,7 +127,7 @@ def write_tensorboard() -> Observer:
                     writer.add_scalar(f"{metric}/{part}", value, record["epoch"])
             writer.add_scalar("learning_rate", record["learning_rate"], record["epoch"])
             writer.flush()
-        elif record["event"] == "end":
+        elif record["event"] in ("end", "stopped"):
             writer.close()
 
     return observe
