@@ -24,12 +24,21 @@ class DataSettings:
     split_seed: int = (
         0  # the rows that are held out; separate from train.seed, so that seeds are compared on equal splits
     )
+    folds: int = 0  # K-fold: the training rows are cut into this many parts, and one of them validates; 0: no folds
+    fold: int = 0  # which part validates, counted from 0
+    repeat: int = 0  # which of the repeated shuffles of iterated K-fold, counted from 0
 
     def __post_init__(self) -> None:
         for name in ("validation", "test"):
             share = getattr(self, name)
             if share < 0 or (share >= 1 and share != int(share)):
                 raise UserError(f"data.{name}: expected a share below 1 or a whole number of rows, received {share}")
+        if self.folds < 0 or self.folds == 1:
+            raise UserError(f"data.folds: expected 2 or more (or 0 for none), received {self.folds}")
+        if not 0 <= self.fold < max(self.folds, 1):
+            raise UserError(f"data.fold: expected 0 to {max(self.folds, 1) - 1} of {self.folds} folds, received {self.fold}")
+        if self.repeat < 0:
+            raise UserError(f"data.repeat: expected a whole number from 0, received {self.repeat}")
 
 
 def load_data(source: str | Path, target: str | None = None) -> Dataset:

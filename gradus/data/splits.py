@@ -6,6 +6,7 @@ a class. K-fold plans are index pairs, for whoever trains the folds.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -66,6 +67,22 @@ def iterated_k_fold(
     """K-fold repeated with a new shuffle each time: `repeats` x `folds` pairs."""
     for repeat in range(repeats):
         yield from k_fold(rows, folds, (seed, repeat), classes)
+
+
+def one_fold(
+    dataset: Dataset, folds: int, fold: int, repeat: int, seed: int, target: str | None
+) -> Dataset:
+    """`dataset` with its training rows cut into `folds` parts, of which part `fold` becomes the validation split.
+
+    The parts are those of `iterated_k_fold` with the same seed; a validation split that the data bring is not used.
+    """
+    train = dataset["train"]
+    classes = classes_of(train[target] if target and "," not in target else None)
+    plan = k_fold(len(train), folds, (seed, repeat), classes)
+    kept, held = next(itertools.islice(plan, fold, None))
+    splits = {**dataset.splits, "train": train.take(kept), "validation": train.take(held)}
+    name = f"fold {fold + 1} of {folds}" + (f", shuffle {repeat + 1}" if repeat else "")
+    return dataset.with_splits(splits, f"validation: {len(held):,} of {len(train):,} training rows ({name}, seed {seed})")
 
 
 def classes_of(column: Column | None) -> np.ndarray | None:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from gradus import settings
 from gradus.data.catalogue import CATALOGUE
 from gradus.data.dataset import Dataset
-from gradus.data.load import load_data
-from gradus.data.splits import complete_splits
+from gradus.data.load import DataSettings, load_data
+from gradus.data.splits import complete_splits, one_fold
 from gradus.errors import UserError
 from gradus.models import ModelSettings, accepted_options, create_model, image_sizes, model_class
 from gradus.recipes.recipe import Recipe
@@ -48,9 +48,7 @@ def prepare(recipe: Recipe, dataset: Dataset | None = None, model: nn.Module | N
     notes = list(dataset.notes)
     dataset, recipe, inferred = _resolve(recipe, dataset, model)
     before = len(dataset.notes)
-    dataset = complete_splits(
-        dataset, recipe.data.validation, recipe.data.test, recipe.data.split_seed, recipe.data.target
-    )
+    dataset = _split(dataset, recipe.data)
     sizes = image_sizes(model if model is not None else recipe.model.name, recipe.model.options)
     task = create_task(recipe.task, dataset, sizes)
     tensors = {name: task.encode(split) for name, split in dataset.splits.items()}
@@ -67,6 +65,15 @@ def prepare(recipe: Recipe, dataset: Dataset | None = None, model: nn.Module | N
     notes.append(f"device: {plan.describe()}")
     recipe = replace(recipe, train=resolved)
     return Experiment(recipe, dataset, task, model, plan, tensors, notes)
+
+
+def _split(dataset: Dataset, data: DataSettings) -> Dataset:
+    """`dataset` with the splits that its settings ask for: folds are cut from the training rows that the test left."""
+    validation = 0 if data.folds else data.validation
+    dataset = complete_splits(dataset, validation, data.test, data.split_seed, data.target)
+    if data.folds:
+        dataset = one_fold(dataset, data.folds, data.fold, data.repeat, data.split_seed, data.target)
+    return dataset
 
 
 def _resolve(recipe: Recipe, dataset: Dataset, model: nn.Module | None) -> tuple[Dataset, Recipe, list[str]]:
