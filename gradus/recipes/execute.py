@@ -159,6 +159,7 @@ def create_trainer(
         monitor=task.monitored(settings.monitor),
         folder=folder,
         observers=observers,
+        origins=experiment.dataset["train"].origins,
     )
 
 
