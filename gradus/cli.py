@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -35,6 +36,9 @@ TRAIN_FLAGS = {
     "seed": ("train.seed", "of the weights, the order and dropout"),
     "device": ("train.device", "auto, cpu or cuda"),
 }
+
+
+OTHER_FLAGS = ("out", "set", "tensorboard", "nproc", "max-restarts", "json", "split", "seeds")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -63,10 +67,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="any setting, such as train.average=0.999",
     )
     train.add_argument("--tensorboard", action="store_true", help="write TensorBoard files too")
+    _add_process_flags(train)
 
     resume = command("resume", "Continue a run from its last checkpoint.")
     resume.add_argument("run", metavar="RUN")
     resume.add_argument("--tensorboard", action="store_true", help="write TensorBoard files too")
+    _add_process_flags(resume)
 
     evaluate = command("eval", "Measure a run's best weights on a split.")
     evaluate.add_argument("run", metavar="RUN")
@@ -102,30 +108,80 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_process_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--nproc", metavar="N", help="train in N processes on this machine (1)")
+    parser.add_argument(
+        "--max-restarts",
+        metavar="N",
+        help="with --nproc: how often in a row killed processes are started again without a new checkpoint (3)",
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command line and exits."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        parsed = _parse(list(sys.argv[1:] if arguments is None else arguments))
+        parsed = _parse(given)
+        if _is_to_be_launched(parsed):
+            from gradus.launch import launch
+
+            sys.exit(launch(given, *_processes(parsed)))
         _COMMANDS[parsed.command](parsed)
     except UserError as error:
-        _fail(str(error), 2)
+        _fail("" if getattr(error, "told_by_main", False) else str(error), 2)
     except BrokenPipeError:
         os.dup2(
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
         )  # the reader of our output has gone: nothing to say
         sys.exit(0)
     except KeyboardInterrupt as stop:
-        _fail(str(stop) or "stopped", 128 + getattr(stop, "signal_number", 2))
+        _fail((str(stop) or "stopped") if _is_main() else "", 128 + getattr(stop, "signal_number", 2))
     except RuntimeError as error:
         if type(error).__name__ == "TrainingStopped":  # told without importing the trainer
             _fail(str(error), 1)
+        if _is_one_of_several() and _lost_another(error):
+            quiet = not _is_main() or "GRADUS_LAUNCHED" in os.environ  # our launcher tells it in its own words
+            _fail("" if quiet else "another process of this training is gone, so this one cannot go on", 75)
         raise
     sys.exit(0)
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print(f"gradus: {message}", file=sys.stderr)
+    """Ends with a message; without one where another process tells it."""
+    if message:
+        print(f"gradus: {message}", file=sys.stderr, flush=True)
+    if _is_one_of_several():
+        os._exit(code)  # the threads that exchange gradients may wait for processes that are gone
     sys.exit(code)
+
+
+def _is_one_of_several() -> bool:
+    """Whether torchrun, or our launcher, started this process beside others."""
+    return os.environ.get("WORLD_SIZE", "1") not in ("", "1")
+
+
+def _is_main() -> bool:
+    return not _is_one_of_several() or os.environ.get("RANK", "0") == "0"
+
+
+def _lost_another(error: RuntimeError) -> bool:
+    from gradus.train.world import was_lost
+
+    return was_lost(error)
+
+
+def _processes(arguments: argparse.Namespace) -> tuple[int, int]:
+    from gradus.launch import check_processes
+
+    return check_processes(getattr(arguments, "nproc", None), getattr(arguments, "max_restarts", None))
+
+
+def _is_to_be_launched(arguments: argparse.Namespace) -> bool:
+    """Whether this command is to run in several processes, and is not one of them yet."""
+    several = _processes(arguments)[0] > 1
+    if several and _is_one_of_several() and "GRADUS_LAUNCHED" not in os.environ:
+        raise UserError("--nproc: torchrun has started several processes already; leave --nproc out")
+    return several and not _is_one_of_several()
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -140,7 +196,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         )
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
-        flags = [f"--{flag}" for flag in (*TRAIN_FLAGS, "out", "set", "tensorboard", "json", "split", "seeds")]
+        flags = [f"--{flag}" for flag in (*TRAIN_FLAGS, *OTHER_FLAGS)]
         raise UserError(f"{parsed.command}: unknown argument '{unknown[0]}'{did_you_mean(unknown[0], flags)}")
     if parsed.command is None:
         raise UserError(f"expected a command: {', '.join(names)}")
@@ -148,8 +204,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    recipe = _recipe_of(arguments)
-    observers = _observers(arguments)
+    with _together():
+        recipe = _recipe_of(arguments)
+        observers = _observers(arguments)
     from gradus.recipes.execute import train_recipe
 
     _finish(train_recipe(recipe, arguments.out, observers=observers, say=_say))
@@ -159,7 +216,9 @@ def _resume(arguments: argparse.Namespace) -> None:
     from gradus.recipes.execute import resume
     from gradus.recipes.run import load_run
 
-    if load_run(arguments.run).evaluation:
+    with _together():
+        finished = bool(load_run(arguments.run).evaluation)
+    if finished:
         _say(f"{arguments.run}: this run is finished")
         return
     _finish(resume(arguments.run, observers=_observers(arguments), say=_say))
@@ -347,7 +406,18 @@ def _recipe_of(arguments: argparse.Namespace) -> Recipe:
     return settings.from_dict(Recipe, values)
 
 
+def _together() -> AbstractContextManager:
+    """Within it a user's mistake is told once, however many processes find it."""
+    if not _is_one_of_several():
+        return nullcontext()
+    from gradus.train.world import join
+
+    return join().together()
+
+
 def _observers(arguments: argparse.Namespace) -> tuple:
+    if not _is_main():
+        return ()
     from gradus.train.observers import show_progress, write_tensorboard
 
     return (show_progress(), write_tensorboard()) if arguments.tensorboard else (show_progress(),)
@@ -355,6 +425,8 @@ def _observers(arguments: argparse.Namespace) -> tuple:
 
 def _finish(run: Run) -> None:
     """Tells how good the run is beside its baselines and the published value, and where everything is."""
+    if not _is_main():
+        return
     evaluation = run.evaluation
     metric = run.task.primary[0]
     rows = [[f"{evaluation['split']} {metric}", _format(metric, evaluation["metrics"][metric])]]
@@ -374,7 +446,8 @@ def _format(name: str, value: float) -> str:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    if _is_main():
+        print(line, flush=True)
 
 
 def _print_table(rows: list[list[str]]) -> None:

@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "settings": {"errors"},
     "files": {"errors"},
+    "launch": {"errors"},
     "reference": set(),
     "nn": GROUND,
     "models": GROUND | {"nn"},

@@ -33,6 +33,7 @@ def describe_environment(plan: Plan) -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "device": plan.describe(),
         "versions": versions,
     }

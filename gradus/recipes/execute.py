@@ -21,11 +21,12 @@ from gradus.recipes.run import FORMAT, Run, load_run
 from gradus.tasks.settings import TaskSettings
 from gradus.tasks.table import save_state
 from gradus.train import checkpoint
+from gradus.train.distributed import SharedSource, create_learner
 from gradus.train.folder import RunFolder
-from gradus.train.learner import Supervised
 from gradus.train.observers import write_log
 from gradus.train.source import Batch, Resident
 from gradus.train.trainer import Observer, Trainer
+from gradus.train.world import ALONE, World, begun_run, check_can_restart, join, restarted, tell_launcher
 
 
 def fit(
@@ -75,18 +76,37 @@ def train_recipe(
 
     out: the run's folder, which must be new or empty; None: runs/MODEL-DATA-NUMBER
     say: is given the lines that tell what was inferred
+
+    With several processes (torchrun, --nproc) all of them call this; the main one writes and is the only one with observers.
+    Where processes were killed and started again, the run that they had begun goes on.
     """
-    experiment = prepare(recipe, dataset, model)
-    for note in experiment.notes:
-        say(note)
-    folder = RunFolder.create(Path(out)) if out else RunFolder.create_numbered(Path("runs"), _default_name(experiment))
+    world = join()
+    begun = begun_run(out)
+    if begun is not None and (begun / "evaluation.json").exists():
+        return load_run(begun, model)
+    if begun is not None:
+        return resume(begun, dataset=dataset, model=model, observers=observers, say=say)
+    with world.together():
+        check_can_restart(out)
+        experiment = prepare(recipe, dataset, model)
+    folder = None
     try:
-        _write_beginning(folder, experiment)
-        observers = (*observers, write_log(folder.path / "log.txt"))
-        trainer = create_trainer(experiment, folder, observers)
+        with world.together():
+            if world.is_main:
+                for note in experiment.notes:
+                    say(note)
+                folder = _new_folder(out, experiment)
+                _write_beginning(folder, experiment)
+                tell_launcher(folder.path)
+        path = world.from_main(str(folder.path) if folder else None)
+        folder = folder or RunFolder(Path(path))
+        _check_same_data(experiment, world)
+        observers = _observers_of(folder, observers, world)
+        trainer = create_trainer(experiment, folder, observers, world)
         return _finish(experiment, trainer, folder, observers)
     finally:
-        folder.lock.release()
+        if folder is not None:
+            folder.lock.release()
 
 
 def resume(
@@ -101,29 +121,66 @@ def resume(
 
     A run that was killed before its first checkpoint starts again. dataset, model: for runs of a dataset or module of one's own.
     """
-    run = load_run(path)
-    folder = RunFolder(run.path)
-    folder.lock.acquire()
+    world = join()
+    with world.together():
+        run = load_run(path)
+        folder = RunFolder(run.path)
+        if world.is_main:
+            folder.lock.acquire()
     try:
-        if run.is_custom and model is None:
-            raise UserError(f"{run.path}: this run trained a module of your own; resume it from Python with model=...")
-        experiment = prepare(run.recipe, dataset, model)
-        expected = folder.read_json("task.json").get("fingerprint")
-        if fingerprint(experiment.tensors["train"]) != expected:
-            raise UserError(
-                f"{run.path}: the training data ({run.recipe.data.source}) are not those that the run began with"
-            )
-        observers = (*observers, write_log(folder.path / "log.txt"))
-        trainer = create_trainer(experiment, folder, observers)
-        if checkpoint.exists(folder.checkpoints, "last"):
+        with world.together():
+            if run.is_custom and model is None:
+                raise UserError(
+                    f"{run.path}: this run trained a module of your own; resume it from Python with model=..."
+                )
+            if world.is_main:
+                tell_launcher(folder.path)
+            experiment = prepare(run.recipe, dataset, model)
+            expected = folder.read_json("task.json").get("fingerprint")
+            if fingerprint(experiment.tensors["train"]) != expected:
+                raise UserError(
+                    f"{run.path}: the training data ({run.recipe.data.source}) are not those that the run began with"
+                )
+        observers = _observers_of(folder, observers, world)
+        trainer = create_trainer(experiment, folder, observers, world)
+        say = say if world.is_main else lambda line: None
+        if world.from_main(checkpoint.exists(folder.checkpoints, "last")):
             trainer.restore()
             say(f"continuing at epoch {trainer.epoch + 1}, step {trainer.step} of {trainer.source.steps}")
         else:
-            folder.keep_metrics(0)
+            if world.is_main:
+                folder.keep_metrics(0)
             say("no checkpoint had been written yet: starting from the beginning")
         return _finish(experiment, trainer, folder, observers)
     finally:
         folder.lock.release()
+
+
+def _new_folder(out: str | Path | None, experiment: Experiment) -> RunFolder:
+    if not out:
+        return RunFolder.create_numbered(Path("runs"), _default_name(experiment))
+    if restarted() and Path(out).is_dir():  # what was killed had come to no more than making it
+        folder = RunFolder(Path(out))
+        folder.lock.acquire()
+        return folder
+    return RunFolder.create(Path(out))
+
+
+def _observers_of(folder: RunFolder, observers: tuple[Observer, ...], world: World) -> tuple[Observer, ...]:
+    return (*observers, write_log(folder.path / "log.txt")) if world.is_main else ()
+
+
+def _check_same_data(experiment: Experiment, world: World) -> None:
+    """Processes on several machines each read the data: they have to be the same."""
+    if world.size > 1:
+        found = world.gather(fingerprint(experiment.tensors["train"]))
+        with world.together():
+            other = next((rank for rank, digest in enumerate(found) if digest != found[0]), None)
+            if other is not None:
+                source = experiment.recipe.data.source
+                raise UserError(
+                    f"{source}: process {other} reads other training data than process 0; give all the same"
+                )
 
 
 def _default_name(experiment: Experiment) -> str:
@@ -142,7 +199,10 @@ def _write_beginning(folder: RunFolder, experiment: Experiment) -> None:
 
 
 def create_trainer(
-    experiment: Experiment, folder: RunFolder | None = None, observers: tuple[Observer, ...] = ()
+    experiment: Experiment,
+    folder: RunFolder | None = None,
+    observers: tuple[Observer, ...] = (),
+    world: World = ALONE,
 ) -> Trainer:
     """The trainer of an experiment, its data on the device. Without a folder nothing is kept."""
     settings, plan, task = experiment.recipe.train, experiment.plan, experiment.task
@@ -151,15 +211,21 @@ def create_trainer(
     def on_device(split: str) -> Batch:
         return {name: tensor.to(plan.device) for name, tensor in experiment.tensors[split].items()}
 
+    source: Any = Resident(on_device("train"), settings.batch_size, settings.seed)
+    if world.size > 1:
+        source = SharedSource(source, world)
+    with world.together():
+        learner = create_learner(experiment.model, task, settings, plan, world)
     return Trainer(
-        Supervised(experiment.model, task, settings, plan),
-        Resident(on_device("train"), settings.batch_size, settings.seed),
+        learner,
+        source,
         settings,
         validation=on_device("validation") if "validation" in experiment.tensors else None,
         monitor=task.monitored(settings.monitor),
         folder=folder,
         observers=observers,
         origins=experiment.dataset["train"].origins,
+        world=world,
     )
 
 
@@ -176,6 +242,8 @@ def _finish(experiment: Experiment, trainer: Trainer, folder: RunFolder, observe
             observer({"event": "stopped"})
         raise
     run = Run(folder.path, recipe, experiment.task, experiment=experiment)
+    if not trainer.world.is_main:
+        return run
     started = time.perf_counter()
     split = next(name for name in ("test", "validation", "train") if name in experiment.tensors)
     metrics = run.assess(split).metrics
