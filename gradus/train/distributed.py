@@ -37,6 +37,8 @@ from gradus.train.shards import Saved, Shard, Shards
 from gradus.train.source import Batch
 from gradus.train.world import World, add_up
 
+BLOCK = 2**16  # least number of parameters for which a block is collected by itself; fewer cost more time than they save memory
+
 
 class Part(dict[str, Tensor]):
     """The rows of a batch that one process takes. Where it has none it works on borrowed rows, which count for nothing.
@@ -126,12 +128,12 @@ class SharedOut(Supervised):
         return found
 
     def _pieces(self, part: Part, pieces: int) -> Iterator[tuple[Batch, int]]:
-        """A part cut into pieces, each with how many of its rows count. None is empty: where rows run out, one is borrowed."""
+        """A part cut into pieces, each with how many of its rows count. None is empty: where rows run out, some are borrowed."""
         rows = rows_of(part)
         for index in range(pieces):
             first, end = World(index, pieces).share_of(rows)
             counted = end - first if part.counted else 0
-            first, end = (first, end) if end > first else (0, 1)
+            first, end = (first, end) if end > first else (0, min(2, rows))
             yield {name: tensor[first:end] for name, tensor in part.items()}, counted
 
     def _weighed_backward(self, piece: Batch, weight: float) -> dict[str, Tensor]:
@@ -361,7 +363,10 @@ class Sharded(SharedOut):
 
 
 def shard(model: nn.Module, mesh: Any) -> None:
-    """fully_shard on each block (an element of a Sequential or ModuleList) that has parameters, then on what is left."""
+    """fully_shard on each large block (an element of a Sequential or ModuleList), then on what is left.
+
+    Only such blocks, since a module must be called to be made whole, and not every module's weights are used by calling it.
+    """
     from torch.distributed.fsdp import fully_shard
 
     blocks = [
@@ -369,8 +374,11 @@ def shard(model: nn.Module, mesh: Any) -> None:
         for module in model.modules()
         if isinstance(module, nn.Sequential | nn.ModuleList)
         for child in module.children()
-        if not isinstance(child, nn.ModuleList | nn.ModuleDict) and any(True for _ in child.parameters())
+        if not isinstance(child, nn.ModuleList | nn.ModuleDict)
+        and sum(parameter.numel() for parameter in child.parameters()) >= BLOCK
     ]
+    for parameter in model.parameters():
+        parameter.data = parameter.data.contiguous()  # fully_shard takes no channels-last weights
     for block in reversed(blocks):  # the inner ones come later in `modules`, and have to be sharded first
         fully_shard(block, mesh=mesh, reshard_after_forward=True)
     fully_shard(model, mesh=mesh, reshard_after_forward=True)

@@ -47,8 +47,14 @@ class World:
         return self.rank == 0
 
     def share_of(self, rows: int) -> tuple[int, int]:
-        """Which of `rows` rows are this process's, as (first, end): as `Tensor.tensor_split` cuts them."""
-        least, more = divmod(rows, self.size)
+        """Which of `rows` rows are this process's, as (first, end): consecutive, nearly equal numbers.
+
+        Of fewer than two rows a process the last ones get none, since batch normalisation cannot learn from a single row.
+        """
+        busy = min(self.size, max(rows // 2, 1))
+        if self.rank >= busy:
+            return rows, rows
+        least, more = divmod(rows, busy)
         first = self.rank * least + min(self.rank, more)
         return first, first + least + (self.rank < more)
 
