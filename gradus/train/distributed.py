@@ -37,7 +37,9 @@ from gradus.train.shards import Saved, Shard, Shards
 from gradus.train.source import Batch
 from gradus.train.world import World, add_up
 
-BLOCK = 2**16  # least number of parameters for which a block is collected by itself; fewer cost more time than they save memory
+BLOCK = (
+    2**16
+)  # least number of parameters for which a block is collected by itself; fewer cost more time than they save memory
 
 
 class Part(dict[str, Tensor]):

@@ -1,13 +1,16 @@
-"""What each process of `test_distributed.py` runs: `python one_of_several.py JOB FOLDER`.
+"""What each process of `test_distributed.py` runs. As a program it starts them: see `serve`.
 
-The cases are here so that one process (pytest's) and several compute the same ones. Each job is a function of a World and a folder.
+The cases are here so that one process (pytest's) and several compute the same ones. Each job is a function of a World and a
+folder.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 import torch
@@ -16,6 +19,7 @@ from torch import Tensor, nn
 
 from gradus.data.catalogue import load
 from gradus.data.splits import complete_splits
+from gradus.errors import UserError
 from gradus.models import create_model
 from gradus.tasks.settings import TaskSettings
 from gradus.tasks.table import create_task
@@ -25,8 +29,8 @@ from gradus.train.distributed import Part, SharedSource, create_learner
 from gradus.train.folder import RunFolder
 from gradus.train.settings import OptimizerSettings, RegularizationSettings, TrainSettings
 from gradus.train.source import Batch, Resident
-from gradus.train.trainer import Interrupted, Trainer
-from gradus.train.world import World, join
+from gradus.train.trainer import Interrupted, Trainer, TrainingStopped
+from gradus.train.world import World, join, leave
 
 KINDS = ("ddp", "fsdp")
 GRADIENTS = [(32, 1), (32, 2), (32, 4), (13, 1), (13, 3), (3, 1), (3, 2), (1, 1)]  # rows of the batch, accumulate
@@ -106,7 +110,7 @@ def hundred_losses(world: World, kind: str) -> Tensor:
 
 
 def all_regularized(world: World, kind: str) -> dict[str, Tensor]:
-    """Weights after 12 float64 steps with every optimiser, with penalties, clipping, max-norm and averaging."""
+    """Weights after 5 float64 steps with every optimiser, with penalties, clipping, max-norm and averaging."""
     task, tensors = digits()
     regularization = RegularizationSettings(l1=1e-4, l2=1e-3, max_norm=1.5, clip_norm=0.5, clip_value=0.2)
     found = {}
@@ -114,7 +118,7 @@ def all_regularized(world: World, kind: str) -> dict[str, Tensor]:
         optimizer = OptimizerSettings(name=name, learning_rate=0.01, weight_decay=0.01)
         changes = {"optimizer": optimizer, "regularization": regularization, "average": 0.9}
         learner = create_learner(network(double=True), task, settings(kind, **changes), plan_device("cpu"), world)
-        for step in range(12):
+        for step in range(5):
             rows = slice(step * 20, step * 20 + 20)
             result = learner.step(take({key: tensor[rows] for key, tensor in tensors["train"].items()}, world))
         penalties = world.gather(result["penalty"].item())
@@ -175,30 +179,22 @@ def go_on(world: World, kind: str, folder: Path, noisy: bool = False) -> Trainer
 
 
 def job_compute(world: World, folder: Path) -> None:
-    """Everything that is compared with one process, and a training that is stopped."""
+    """Everything that is compared with one process, and trainings that are stopped."""
     for kind in KINDS:
-        import time
-        t=[time.perf_counter()]
         found = all_gradients(world, kind)
-        t.append(time.perf_counter())
         regularized = all_regularized(world, kind)
-        t.append(time.perf_counter())
         losses = hundred_losses(world, kind)
-        t.append(time.perf_counter())
         if world.is_main:
             save_file(found, folder / f"{kind}-gradients.safetensors")
             save_file(regularized, folder / f"{kind}-regularized.safetensors")
             save_file({"losses": losses}, folder / f"{kind}-losses.safetensors")
         train(world, kind, folder / f"{kind}-whole")
         places = world.gather(stop_in_the_middle(world, kind, folder / f"{kind}-stopped"))
-        assert len({tuple(place) for place in places}) == 1, places
-        assert places[0] == [1, 4, signal.SIGTERM], places
-        t.append(time.perf_counter())
-        train(world, kind, folder / f"{kind}-noisy", noisy=True)
-        stop_in_the_middle(world, kind, folder / f"{kind}-noisy-stopped", noisy=True)
-        go_on(world, kind, folder / f"{kind}-noisy-stopped", noisy=True)
-        t.append(time.perf_counter())
-        if world.is_main: print(world.size, kind, [round(b-a,1) for a,b in zip(t,t[1:])], file=open("/tmp/distributed/times","a"))
+        assert places == [[1, 4, signal.SIGTERM]] * world.size, places
+    kind = "fsdp" if world.size == 2 else "ddp"
+    train(world, kind, folder / "noisy", noisy=True)
+    stop_in_the_middle(world, kind, folder / "noisy-stopped", noisy=True)
+    go_on(world, kind, folder / "noisy-stopped", noisy=True)
 
 
 def job_go_on(world: World, folder: Path) -> None:
@@ -210,10 +206,57 @@ def job_damaged(world: World, folder: Path) -> None:
     """Each process is told the same of a checkpoint that is damaged."""
     try:
         make_trainer(world, "fsdp", folder).restore()
-    except ValueError as error:
+    except UserError as error:
         (folder / f"told-{world.rank}").write_text(str(error), encoding="utf-8")
+        if not world.is_main:  # which would have waited for the main one to end
+            os._exit(0)
+
+
+def job_not_finite(world: World, folder: Path) -> None:
+    """One row, in the part of the last process, is not finite: all stop, before the step changes a weight."""
+    trainer = make_trainer(world, "ddp", folder)
+    rows = trainer.source.whole.order(0)[32:64]
+    trainer.source.whole.tensors["inputs"] = trainer.source.whole.tensors["inputs"].float()
+    trainer.source.whole.tensors["inputs"][rows[-1]] = float("nan")
+    try:
+        trainer.fit()
+    except TrainingStopped as stopped:
+        finite = all(bool(torch.isfinite(value).all()) for value in trainer.learner.predicting_state().values())
+        told = {"message": str(stopped), "step": trainer.step, "finite": finite}
+        (folder / f"told-{world.rank}").write_text(json.dumps(told), encoding="utf-8")
+
+
+JOBS = {"compute": job_compute, "go_on": job_go_on, "damaged": job_damaged, "not_finite": job_not_finite}
+
+
+def start(job: str, folder: Path, rank: int, size: int, meeting: str) -> int:
+    """Runs a job in a process forked from this one, which spares it the imports; returns its number."""
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
+        os.environ.update({name: str(value) for name, value in told.items()}, GRADUS_RENDEZVOUS=meeting)
+        JOBS[job](join(), folder)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        leave()
+        os._exit(code)
+
+
+def serve() -> None:
+    """Reads lines "JOB SIZE FOLDER" and answers each with the exit codes of its processes."""
+    torch.set_num_threads(1)
+    for number, line in enumerate(sys.stdin):
+        job, size, folder = line.split(maxsplit=2)
+        meeting = (Path(folder.strip()) / f"meeting-{number}").as_uri()
+        children = [start(job, Path(folder.strip()), rank, int(size), meeting) for rank in range(int(size))]
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        print(*codes, flush=True)
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    {"compute": job_compute, "go_on": job_go_on, "damaged": job_damaged}[sys.argv[1]](join(), Path(sys.argv[2]))
+    serve()
