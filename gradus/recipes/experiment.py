@@ -20,6 +20,7 @@ from gradus.recipes.recipe import Recipe
 from gradus.tasks.table import TASKS, create_task, infer_task
 from gradus.tasks.task import Task
 from gradus.train.devices import Plan, plan_device
+from gradus.train.measure import choose_precision, choose_threads, operations
 from gradus.train.randomness import INITIAL_WEIGHTS, derive
 from gradus.train.settings import TrainSettings
 
@@ -37,10 +38,15 @@ class Experiment:
     notes: list[str]
 
 
-def prepare(recipe: Recipe, dataset: Dataset | None = None, model: nn.Module | None = None) -> Experiment:
+def prepare(
+    recipe: Recipe, dataset: Dataset | None = None, model: nn.Module | None = None, *, measure: bool = True
+) -> Experiment:
     """Reads the data, infers what is left open, fits the task to the training split, makes and tries the model.
 
-    dataset, model: used in place of what the recipe names. Raises `UserError` for whatever does not fit.
+    dataset, model: used in place of what the recipe names
+    measure:        try out what depends on the machine (the precision); else what the recipe says is taken as it is
+
+    Raises `UserError` for whatever does not fit.
     """
     plan = plan_device(recipe.train.device, recipe.train.precision)
     if dataset is None:
@@ -54,7 +60,7 @@ def prepare(recipe: Recipe, dataset: Dataset | None = None, model: nn.Module | N
     tensors = {name: task.encode(split) for name, split in dataset.splits.items()}
     if model is None:
         recipe, model = _make_model(recipe, task)
-    _try_model(model, task, tensors["train"], recipe.model.name)
+    per_row = _try_model(model, task, tensors["train"], recipe.model.name)
     task.monitored(recipe.train.monitor)
     if recipe.train.patience and "validation" not in tensors:
         raise UserError("patience: stopping early needs validation rows; set data.validation above 0")
@@ -62,8 +68,18 @@ def prepare(recipe: Recipe, dataset: Dataset | None = None, model: nn.Module | N
     notes += [*inferred, *dataset.notes[before:], *task.notes]
     if recipe.train.batch_size != resolved.batch_size:
         notes.append(f"batch size: {resolved.batch_size}")
-    notes.append(f"device: {plan.describe()}")
-    recipe = replace(recipe, train=resolved)
+    threads, warning = choose_threads(resolved, per_row, resolved.batch_size)
+    precision = resolved.precision
+    if measure:
+        rows = {name: tensor[: resolved.batch_size].to(plan.device) for name, tensor in tensors["train"].items()}
+        task.to_device(plan.device)
+        inputs, _ = task.prepare(rows, training=True)
+        plan, note = choose_precision(resolved, plan_device(resolved.device), model, inputs)
+        precision = "bf16" if plan.autocast_type else "fp32"
+        notes += [note] if note else []
+    notes.append(f"device: {plan.describe(threads)}")
+    notes += [warning] if warning else []
+    recipe = replace(recipe, train=replace(resolved, threads=threads, precision=precision))
     return Experiment(recipe, dataset, task, model, plan, tensors, notes)
 
 
@@ -110,8 +126,11 @@ def _make_model(recipe: Recipe, task: Task) -> tuple[Recipe, nn.Module]:
     return replace(recipe, model=ModelSettings(name=name, options=options)), create_model(name, **options)
 
 
-def _try_model(model: nn.Module, task: Task, tensors: dict[str, Tensor], name: str) -> None:
-    """Runs two rows through the model, so that a model that does not fit the data is told before anything is written."""
+def _try_model(model: nn.Module, task: Task, tensors: dict[str, Tensor], name: str) -> float:
+    """Runs two rows through the model, so that a model that does not fit the data is told before anything is written.
+
+    Returns the floating-point operations that one row takes.
+    """
     task.to_device(torch.device("cpu"))
     inputs, _ = task.prepare({key: value[:2] for key, value in tensors.items()}, training=False)
     wanted = (len(inputs), task.model_options()["num_classes"])
@@ -119,6 +138,7 @@ def _try_model(model: nn.Module, task: Task, tensors: dict[str, Tensor], name: s
     try:
         with torch.no_grad():
             shape = tuple(model.cpu().eval()(inputs).shape)
+        needed = operations(model, inputs) / max(len(inputs), 1)
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"model {name} does not take inputs of shape {tuple(inputs.shape)}: {reason}") from None
@@ -128,6 +148,7 @@ def _try_model(model: nn.Module, task: Task, tensors: dict[str, Tensor], name: s
         raise UserError(
             f"model {name} gives outputs of shape {shape}, task {task.name} needs {wanted} for {wanted[0]} rows"
         )
+    return needed
 
 
 def fingerprint(tensors: dict[str, Tensor]) -> str:

@@ -282,6 +282,7 @@ class Trainer:
             "counted": self._counted,
             "best": self.best,
             "plateau": self.plateau.state(),
+            "accumulate": getattr(self.learner, "accumulate", 1),  # it grows where memory does not suffice
             "finished": self.finished,
         }
 
@@ -294,6 +295,8 @@ class Trainer:
         self.train_seconds, self.best, self.finished = state["train_seconds"], state["best"], state["finished"]
         self._totals = {name: np.asarray(total, dtype=np.float64) for name, total in state["totals"].items()}
         self._counted = state["counted"]
+        if hasattr(self.learner, "accumulate"):
+            self.learner.accumulate = state.get("accumulate", self.learner.accumulate)
         self.plateau.restore(state["plateau"])
         self.history = self.folder.keep_metrics(self.epoch)
         if len(self.history) != self.epoch:
