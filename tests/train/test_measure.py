@@ -13,7 +13,6 @@ from torch import nn
 
 from gradus.data.load import DataSettings
 from gradus.errors import UserError
-from gradus.models import ModelSettings
 from gradus.recipes.execute import create_trainer
 from gradus.recipes.experiment import prepare
 from gradus.recipes.recipe import Recipe
