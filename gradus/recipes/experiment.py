@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,25 +41,37 @@ class Experiment:
 
 
 def prepare(
-    recipe: Recipe, dataset: Dataset | None = None, model: nn.Module | None = None, *, measure: bool = True
+    recipe: Recipe,
+    dataset: Dataset | None = None,
+    model: nn.Module | None = None,
+    *,
+    measure: bool = True,
+    cache: dict[Any, Any] | None = None,
 ) -> Experiment:
     """Reads the data, infers what is left open, fits the task to the training split, makes and tries the model.
 
     dataset, model: used in place of what the recipe names
     measure:        try out what depends on the machine (the precision); else what the recipe says is taken as it is
+    cache:          keeps what was read and encoded, so that recipes on the same rows share it
 
     Raises `UserError` for whatever does not fit.
     """
     plan = plan_device(recipe.train.device, recipe.train.precision)
     if dataset is None:
-        dataset = load_data(recipe.data.source, recipe.data.target)
+        source = recipe.data.source, recipe.data.target
+        dataset = _once(cache, source, lambda: load_data(*source))
     notes = list(dataset.notes)
     dataset, recipe, inferred = _resolve(recipe, dataset, model)
     before = len(dataset.notes)
-    dataset = _split(dataset, recipe.data)
     sizes = image_sizes(model if model is not None else recipe.model.name, recipe.model.options)
-    task = create_task(recipe.task, dataset, sizes)
-    tensors = {name: task.encode(split) for name, split in dataset.splits.items()}
+    whole = dataset
+
+    def encode() -> tuple[Dataset, Task, dict[str, dict[str, Tensor]]]:
+        split = _split(whole, recipe.data)
+        task = create_task(recipe.task, split, sizes)
+        return split, task, {name: task.encode(rows) for name, rows in split.splits.items()}
+
+    dataset, task, tensors = _once(cache, (recipe.data, repr(recipe.task), sizes), encode)
     if model is None:
         recipe, model = _make_model(recipe, task)
     per_row = _try_model(model, task, tensors["train"], recipe.model.name)
@@ -71,9 +85,12 @@ def prepare(
     threads, warning = choose_threads(resolved, per_row, resolved.batch_size)
     precision = resolved.precision
     if measure:
-        rows = {name: tensor[: resolved.batch_size].to(plan.device) for name, tensor in tensors["train"].items()}
-        task.to_device(plan.device)
-        inputs, _ = task.prepare(rows, training=True)
+
+        def inputs() -> Any:
+            task.to_device(plan.device)
+            rows = {name: tensor[: resolved.batch_size].to(plan.device) for name, tensor in tensors["train"].items()}
+            return task.prepare(rows, training=True)[0]
+
         plan, note = choose_precision(resolved, plan_device(resolved.device), model, inputs)
         precision = "bf16" if plan.autocast_type else "fp32"
         notes += [note] if note else []
@@ -81,6 +98,15 @@ def prepare(
     notes += [warning] if warning else []
     recipe = replace(recipe, train=replace(resolved, threads=threads, precision=precision))
     return Experiment(recipe, dataset, task, model, plan, tensors, notes)
+
+
+def _once(cache: dict[Any, Any] | None, key: Any, make: Callable[[], Any]) -> Any:
+    """What `make` gives, kept in `cache` where there is one."""
+    if cache is None:
+        return make()
+    if key not in cache:
+        cache[key] = make()
+    return cache[key]
 
 
 def _split(dataset: Dataset, data: DataSettings) -> Dataset:

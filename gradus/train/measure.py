@@ -6,6 +6,7 @@ import copy
 import math
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,10 +21,12 @@ HOPELESS = 20  # times slower in a product of two small matrices: not tried on t
 SMALL_WORK = 2e7  # floating-point operations a step below which a second thread costs more than it saves
 
 
-def choose_precision(settings: TrainSettings, plan: Plan, model: nn.Module, inputs: Any) -> tuple[Plan, str]:
+def choose_precision(
+    settings: TrainSettings, plan: Plan, model: nn.Module, inputs: Callable[[], Any]
+) -> tuple[Plan, str]:
     """The plan with the precision that is asked for or found faster, and a note on what was measured (empty: nothing was).
 
-    inputs: a batch as the model takes it, on the device. Raises `UserError` where bf16 is asked for and slower than fp32.
+    inputs: makes a batch as the model takes it, on the device. Raises `UserError` where bf16 is asked for and slower than fp32.
     """
     on_gpu = plan.device.type == "cuda"
     if settings.precision == "fp32" or (settings.precision == "auto" and not on_gpu):
@@ -31,7 +34,7 @@ def choose_precision(settings: TrainSettings, plan: Plan, model: nn.Module, inpu
     reduced = Plan(plan.device, torch.bfloat16)
     if settings.force_precision:
         return reduced, ""
-    full, half = compare_precisions(plan, reduced, model, inputs)
+    full, half = compare_precisions(plan, reduced, model, inputs())
     figures = f"a pass takes {1000 * half:.2g} ms in bf16 here, {1000 * full:.2g} ms in fp32"
     if half < full:
         return reduced, f"precision: bf16 ({figures})"

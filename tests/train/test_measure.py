@@ -31,21 +31,24 @@ def settings(**changes) -> TrainSettings:
 @pytest.mark.parametrize("precision", ["auto", "fp32"])
 def test_a_cpu_computes_in_fp32_unasked(precision, monkeypatch):
     monkeypatch.setattr(measure, "compare_precisions", lambda *arguments: pytest.fail("nothing is to be measured"))
-    plan, note = measure.choose_precision(settings(precision=precision), CPU, nn.Linear(3, 2), torch.ones(4, 3))
+    plan, note = measure.choose_precision(settings(precision=precision), CPU, nn.Linear(3, 2), lambda: torch.ones(4, 3))
     assert plan.autocast_type is None and note == ""
 
 
 def test_a_precision_that_is_slower_is_refused_unless_forced(monkeypatch):
     monkeypatch.setattr(measure, "compare_precisions", lambda *arguments: (0.001, 0.005))
     with pytest.raises(UserError, match=r"precision 'bf16': 5.0 times slower than fp32 here .*force_precision=true"):
-        measure.choose_precision(settings(precision="bf16"), CPU, nn.Linear(3, 2), torch.ones(4, 3))
+        measure.choose_precision(settings(precision="bf16"), CPU, nn.Linear(3, 2), lambda: torch.ones(4, 3))
     forced = settings(precision="bf16", force_precision=True)
-    assert measure.choose_precision(forced, CPU, nn.Linear(3, 2), torch.ones(4, 3))[0].autocast_type is torch.bfloat16
+    assert (
+        measure.choose_precision(forced, CPU, nn.Linear(3, 2), lambda: torch.ones(4, 3))[0].autocast_type
+        is torch.bfloat16
+    )
 
 
 def test_a_precision_that_is_faster_is_taken_and_the_figures_are_told(monkeypatch):
     monkeypatch.setattr(measure, "compare_precisions", lambda *arguments: (0.005, 0.001))
-    plan, note = measure.choose_precision(settings(precision="bf16"), CPU, nn.Linear(3, 2), torch.ones(4, 3))
+    plan, note = measure.choose_precision(settings(precision="bf16"), CPU, nn.Linear(3, 2), lambda: torch.ones(4, 3))
     assert plan.autocast_type is torch.bfloat16
     assert note == "precision: bf16 (a pass takes 1 ms in bf16 here, 5 ms in fp32)"
 
