@@ -79,7 +79,7 @@ def train_recipe(
     experiment = prepare(recipe, dataset, model)
     for note in experiment.notes:
         say(note)
-    folder = RunFolder.create(Path(out)) if out else RunFolder.create_numbered(Path("runs"), _default_name(experiment))
+    folder = RunFolder.create(Path(out)) if out else RunFolder.create_numbered(Path("runs"), default_name(experiment))
     try:
         _write_beginning(folder, experiment)
         observers = (*observers, write_log(folder.path / "log.txt"))
@@ -126,7 +126,7 @@ def resume(
         folder.lock.release()
 
 
-def _default_name(experiment: Experiment) -> str:
+def default_name(experiment: Experiment) -> str:
     model = experiment.recipe.model.name.rpartition(":")[2]
     return re.sub(r"[^\w.-]+", "-", f"{model}-{experiment.dataset.name}").strip("-")
 
