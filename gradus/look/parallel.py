@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FAILED_AT = -0.14  # height of the mark for trials without a result, below the axes
+APART = 0.004
 FAR = 3.0  # the metric's axis ends where a trial is so many times as far from the best as the median is
 
 
@@ -69,12 +70,14 @@ def _paint(figure: Figure, axes: Sequence[Axis], lines: Sequence[Line], metric: 
     last = len(axes)
     colours: Any = colormaps["viridis"].reversed()
     complete = [line.value for line in lines if line.state == "complete" and line.value is not None]
+    places = _spread(np.array([line.positions for line in lines]).reshape(len(lines), last))
     champion = (max(complete) if direction == "max" else min(complete)) if complete else None
     shown = False
-    for line in sorted(lines, key=lambda line: line.value is not None and line.value == champion):
+    by_worth = sorted(zip(lines, places, strict=True), key=lambda pair: pair[0].value == champion)
+    for line, positions in by_worth:
         height = None if line.value is None else min(max((line.value - worst) / (best - worst), 0.0), 1.0)
         x = np.arange(last + 1)
-        y = np.array([*line.positions, FAILED_AT if height is None else height])
+        y = np.array([*positions, FAILED_AT if height is None else height])
         if height is None:
             plot.plot(x, y, color=MUTED, linewidth=1, alpha=0.6, linestyle=(0, (1, 2)))
             plot.plot(last, FAILED_AT, "x", color=INK, markersize=6, clip_on=False)
@@ -99,6 +102,17 @@ def _paint(figure: Figure, axes: Sequence[Axis], lines: Sequence[Line], metric: 
     plot.axis("off")
 
 
+def _spread(places: np.ndarray) -> np.ndarray:
+    """(lines, axes) positions, in which lines that meet in one point of an axis lie a little apart, so that all are seen."""
+    spread = places.copy()
+    for column in range(places.shape[1]):
+        for value in np.unique(places[:, column]):
+            same = np.flatnonzero(places[:, column] == value)
+            reach = min(APART * (len(same) - 1), 0.03)
+            spread[same, column] = value + np.linspace(-reach, reach, len(same)) if len(same) > 1 else value
+    return spread
+
+
 def _metric_ticks(values: np.ndarray, worst: float, best: float, direction: str) -> list[tuple[float, str]]:
     if not len(values):
         return []
@@ -109,9 +123,7 @@ def _metric_ticks(values: np.ndarray, worst: float, best: float, direction: str)
     return ticks
 
 
-def _vertical(
-    plot: Axes, place: int, name: str, note: str, ticks: Sequence[tuple[float, str]]
-) -> None:
+def _vertical(plot: Axes, place: int, name: str, note: str, ticks: Sequence[tuple[float, str]]) -> None:
     """An axis at x = `place`, its name and note above it, its ticks beside it on white so that lines do not hide them."""
     plot.plot([place, place], [0, 1], color=MUTED, linewidth=1.2, zorder=3)
     plot.text(place, 1.12, brief(clean(name), 26), ha="center", va="bottom", color=INK, fontweight="bold")
@@ -123,4 +135,3 @@ def _vertical(
                 place + 0.04, position, brief(clean(text), 16), ha="left", va="center", color=INK, fontsize=9, zorder=7,
                 bbox={"facecolor": PAGE, "edgecolor": LINE, "linewidth": 0.4, "alpha": 0.85, "pad": 1.2},
             )  # fmt: skip
-

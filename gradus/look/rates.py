@@ -19,7 +19,7 @@ def draw_rates(
     """Raw and smoothed loss against the learning rate, with the suggestion and the recipe's own rate marked. Arrays (S,)."""
 
     def paint(figure: Figure) -> None:
-        from matplotlib.ticker import LogLocator, NullLocator
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
         plot = figure.add_subplot()
         plot.plot(rates, losses, color=MODEL, alpha=0.3, linewidth=1, label="loss of each step")
@@ -27,6 +27,7 @@ def draw_rates(
         plot.set_xscale("log")
         plot.xaxis.set_major_locator(LogLocator(numticks=12))
         plot.xaxis.set_minor_locator(NullLocator())
+        plot.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
         low, high = float(smoothed.min()), float(np.quantile(smoothed, 0.98))
         reach = max(high - low, 1e-9)
         top = min(float(losses.max()), high + 0.6 * reach)

@@ -31,7 +31,7 @@ from gradus.train.folder import RunFolder
 from gradus.train.learner import NonFiniteError
 from gradus.train.randomness import seed_step
 
-LEAST_STEPS, MOST_STEPS = 100, 300  # by default as many as an epoch has, within these
+LEAST_STEPS, MOST_STEPS = 200, 400  # by default as many as an epoch has, within these
 BURST = 4.0  # a running mean so many times its lowest ends the test
 WIDTH = 0.15  # decades: the deviation of the Gaussian that smooths
 FALL = 0.05  # the smoothed loss must fall by this share for a suggestion
@@ -61,6 +61,16 @@ class RangeTest:
         curves = {name: [float(f"{v:.6g}") for v in getattr(self, name)] for name in ("rates", "losses", "smoothed")}
         return {name: getattr(self, name) for name in fields} | curves
 
+    def marks(self) -> dict[str, float | None]:
+        """The learning rates that matter, under the words that a table shows."""
+        return {
+            "suggestion": self.suggestion,
+            "steepest fall of the loss": self.steepest,
+            "lowest loss": self.lowest,
+            "the loss burst": self.burst,
+            "the recipe's own": self.own,
+        }
+
     def draw(self, path: Path) -> None:
         """Writes the picture (PNG)."""
         draw_rates(path, self.rates, self.losses, self.smoothed, suggestion=self.suggestion, own=self.own)
@@ -79,7 +89,7 @@ def lr_range_test(
 ) -> RangeTest:
     """Raises the rate from `lowest` to `highest` over `steps` steps, with the recipe's optimiser, batches and regularisation.
 
-    steps: None: as many as an epoch has, but 100 to 300
+    steps: None: as many as an epoch has, but 200 to 400
     seeds: repeats with train.seed, train.seed + 1, ..., whose losses are averaged
     model: a module to be tested in place of the recipe's; it is copied and stays as it is
     """
@@ -99,7 +109,9 @@ def lr_range_test(
             say(note)
     shortest = min(map(len, curves))
     if shortest < 3:
-        raise UserError(f"the loss is not a finite number at a learning rate of {lowest:g} already: start lower, or look at the data")
+        raise UserError(
+            f"the loss is not a finite number at a learning rate of {lowest:g} already: start lower, or look at the data"
+        )
     burst = float(rates[shortest]) if shortest < len(rates) else None
     mean = np.mean([curve[:shortest] for curve in curves], axis=0)
     return _judge(rates[:shortest], mean, burst, own, seeds)

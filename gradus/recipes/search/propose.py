@@ -77,7 +77,9 @@ def grid(space: Sequence[Dimension], trials: int) -> list[dict[str, Any]]:
         return math.prod(len(values) for values in combinations(points))
 
     if count(2) > trials:
-        raise UserError(f"a grid of this space needs at least {count(2)} trials: give --trials {count(2)}, or vary less")
+        raise UserError(
+            f"a grid of this space needs at least {count(2)} trials: give --trials {count(2)}, or vary less"
+        )
     points = 2
     while count(points + 1) <= trials and count(points + 1) > count(points):
         points += 1
@@ -239,7 +241,9 @@ class OptunaProposer:
         value = trial.values[dimension.setting]
         if dimension.scale == "choice":
             return json.dumps(value)
-        return min(max(1 - value, 1 - dimension.high), 1 - dimension.low) if dimension.scale == "one_minus_log" else value
+        return (
+            min(max(1 - value, 1 - dimension.high), 1 - dimension.low) if dimension.scale == "one_minus_log" else value
+        )
 
 
 def import_optuna() -> Any:

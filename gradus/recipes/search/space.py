@@ -81,7 +81,7 @@ class Dimension:
             raise UserError(f"{self.setting}: expected low..high with low below high, received {ends}")
         if self.scale in ("log", "int_log") and self.low <= 0:
             raise UserError(f"{self.setting}: a logarithmic scale needs a low end above 0, received {ends}")
-        if self.scale == "one_minus_log" and not (0 <= self.low and self.high < 1):
+        if self.scale == "one_minus_log" and not (self.low >= 0 and self.high < 1):
             raise UserError(f"{self.setting}: the scale one_minus_log needs ends from 0 to below 1, received {ends}")
         if self.whole and (self.low != int(self.low) or self.high != int(self.high)):
             raise UserError(f"{self.setting}: the scale {self.scale} needs whole numbers, received {ends}")

@@ -1,4 +1,4 @@
-"""Trials: what was tried and what came of it; their order; the median rule that stops hopeless ones; the lines of trials.jsonl."""
+"""Trials: what was tried and what came of it, their order, the median rule, and the lines of trials.jsonl."""
 
 from __future__ import annotations
 

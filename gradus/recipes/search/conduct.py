@@ -11,8 +11,6 @@ The test split is never looked at. Trials are trained with `train_many`, a batch
 
 from __future__ import annotations
 
-import json
-import math
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,17 +24,17 @@ from gradus.data.dataset import Dataset
 from gradus.data.load import load_data
 from gradus.errors import UserError
 from gradus.files import write_atomic
-from gradus.look.parallel import Axis, Line, draw_parallel
 from gradus.models import accepted_options, create_model
 from gradus.recipes.execute import default_name
 from gradus.recipes.experiment import Experiment, prepare
 from gradus.recipes.many import Outcome, train_many
 from gradus.recipes.recipe import Recipe, write_recipe
 from gradus.recipes.search.propose import SearchSettings, create_proposer
+from gradus.recipes.search.result import SearchResult
 from gradus.recipes.search.space import Dimension, apply, read_space
 from gradus.recipes.search.trials import Direction, MedianRule, Trial, append_trials, ranked, read_trials
 from gradus.train.folder import RunFolder
-from gradus.train.observers import RATES, format_metric
+from gradus.train.observers import format_metric
 from gradus.train.trainer import Interrupted
 
 FORMAT = 1  # of search.toml
@@ -53,7 +51,9 @@ class Plan:
 
     def to_toml(self) -> str:
         tree = {"format": FORMAT, "vary": [dimension.text() for dimension in self.space]}
-        return tomli_w.dumps({**tree, "search": settings.to_dict(self.settings), "recipe": settings.to_dict(self.recipe)})
+        return tomli_w.dumps(
+            {**tree, "search": settings.to_dict(self.settings), "recipe": settings.to_dict(self.recipe)}
+        )
 
     def build(self, values: Mapping[str, Any], fold: int | None = None) -> Recipe:
         """The recipe of one training of a trial."""
@@ -61,62 +61,6 @@ class Plan:
         if fold is None:
             return recipe
         return replace(recipe, data=replace(recipe.data, folds=self.settings.folds, fold=fold))
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """What a search found. trials: the best first; metric: the validation metric that judged, and "max" or "min"."""
-
-    path: Path
-    trials: list[Trial]
-    metric: tuple[str, Direction]
-    space: list[Dimension]
-    recipe: Recipe | None  # the best one; None where no trial came to a result
-    validation_rows: int
-
-    @property
-    def best(self) -> Trial | None:
-        return self.trials[0] if self.trials and self.trials[0].state == "complete" else None
-
-    def count(self, state: str) -> int:
-        return sum(trial.state == state for trial in self.trials)
-
-    def table(self, rows: int = 10) -> list[list[str]]:
-        """Header and the best trials: number, metric, its spread over the folds, the varied settings, seconds."""
-        name = self.metric[0]
-        spread = any(trial.spread is not None for trial in self.trials)
-        short = short_names(self.space)
-        header = ["trial", f"validation {name}", *(["± over folds"] if spread else []), *short, "epoch", "seconds"]
-        found = [header]
-        for trial in self.trials[:rows]:
-            value = trial.state if trial.value is None or trial.state == "diverged" else format_metric(name, trial.value)
-            value += " (pruned)" if trial.state == "pruned" else ""
-            deviation = "" if trial.spread is None else format_metric(name, trial.spread)
-            shown = [_show(trial.values[dimension.setting]) for dimension in self.space]
-            epochs = ", ".join(map(str, trial.epochs))
-            found.append(
-                [str(trial.index), value, *([deviation] if spread else []), *shown, epochs, f"{trial.seconds:.1f}"]
-            )
-        return found
-
-    def summary(self) -> str:
-        """How many trials there were, how many came to nothing, and how long they took."""
-        parts = [f"{len(self.trials)} trials"]
-        parts += [f"{self.count(state)} {state}" for state in ("pruned", "diverged", "impossible") if self.count(state)]
-        return ", ".join(parts) + f"; {sum(trial.seconds for trial in self.trials):.1f} s of training"
-
-    def caution(self) -> str:
-        """Why the best value is not what to expect, with the number of rows that chose."""
-        best, name = self.best, self.metric[0]
-        if best is None or best.value is None or self.count("complete") < 2:
-            return ""
-        text = (
-            f"the best of {len(self.trials)} trials on {self.validation_rows:,} validation rows looks better than it is"
-        )
-        if name in RATES and 0 < best.value < 1:
-            error = math.sqrt(best.value * (1 - best.value) / self.validation_rows)
-            text += f" (chance alone moves this figure by about ±{100 * error:.2g} points)"
-        return f"{text}: judge it once on test rows, with gradus train {self.path / 'best.toml'}"
 
 
 def search(
@@ -203,9 +147,7 @@ def _difference(stored: Plan, asked: Plan) -> str:
     return "its recipe is another one"
 
 
-def _plan(
-    recipe: Recipe, space: list[Dimension], asked: SearchSettings, dataset: Dataset
-) -> tuple[Plan, Experiment]:
+def _plan(recipe: Recipe, space: list[Dimension], asked: SearchSettings, dataset: Dataset) -> tuple[Plan, Experiment]:
     """The plan with everything named that was inferred, and the experiment of its base; all of the space is tried out."""
     if asked.folds:
         experiment = prepare(replace(recipe, data=replace(recipe.data, folds=asked.folds, fold=0)), dataset)
@@ -226,7 +168,9 @@ def _check(plan: Plan, dimension: Dimension, experiment: Experiment, dataset: Da
     """Raises `UserError` where an end (or a choice) of a dimension is not possible in the recipe."""
     setting = dimension.setting
     if setting.startswith("data.") or setting in ("task.name", "train.monitor", "train.device"):
-        raise UserError(f"--vary {setting}: trials must be judged on the same rows by the same metric, so it stays fixed")
+        raise UserError(
+            f"--vary {setting}: trials must be judged on the same rows by the same metric, so it stays fixed"
+        )
     fold = 0 if plan.settings.folds else None
     for value in dimension.ends():
         candidate = plan.build({setting: value}, fold)
@@ -266,11 +210,16 @@ def _run(plan: Plan, experiment: Experiment, folder: RunFolder, dataset: Dataset
         if leader.value is not None:
             say(f"  best so far: validation {name} {format_metric(name, leader.value)} (trial {leader.index})")
     result = SearchResult(
-        folder.path, ranked(trials, metric[1]), metric, plan.space, _best(plan, trials, metric[1], rows["train"]), judged
+        folder.path,
+        ranked(trials, metric[1]),
+        metric,
+        plan.space,
+        _best(plan, trials, metric[1], rows["train"]),
+        judged,
     )
     if result.recipe is not None:
         write_atomic(folder.path / "best.toml", write_recipe(result.recipe))
-    _draw(result, folder.path / "search.png")
+    result.draw()
     return result
 
 
@@ -281,9 +230,7 @@ def _announce(batch: list[Trial], plan: Plan) -> str:
     return f"{which}{rounds}" + (f", {plan.settings.folds} folds each" if plan.settings.folds else "")
 
 
-def _train(
-    batch: list[Trial], finished: list[Trial], plan: Plan, metric: tuple[str, str], dataset: Dataset
-) -> None:
+def _train(batch: list[Trial], finished: list[Trial], plan: Plan, metric: tuple[str, str], dataset: Dataset) -> None:
     """Trains a batch and fills in what came of it."""
     folds: list[int | None] = list(range(plan.settings.folds)) if plan.settings.folds else [None]
     recipes: list[Recipe] = []
@@ -310,50 +257,3 @@ def _best(plan: Plan, trials: list[Trial], direction: Direction, rows: int) -> R
     found = f"The best of {len(trials)} trials ({plan.settings.method} search, seed {plan.settings.seed})."
     about = f"{recipe.about} {found}".strip()
     return replace(recipe, about=about, train=recipe.train.resolved(rows))
-
-
-def short_names(space: Sequence[Dimension]) -> list[str]:
-    """The last parts of the settings' paths, with as much before them as tells them apart."""
-    last = [dimension.setting.rpartition(".")[2] for dimension in space]
-    return [
-        dimension.setting if last.count(name) > 1 or name == "name" else name
-        for dimension, name in zip(space, last, strict=True)
-    ]
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _draw(result: SearchResult, path: Path) -> None:
-    axes = [
-        Axis(name, [(dimension.position(value), _show(value)) for value in _ticks(dimension)], dimension.scale)
-        for dimension, name in zip(result.space, short_names(result.space), strict=True)
-    ]
-    lines = [
-        Line(
-            positions=[dimension.position(trial.values[dimension.setting]) for dimension in result.space],
-            value=trial.value if trial.state in ("complete", "pruned") else None,
-            state=trial.state,
-        )
-        for trial in reversed(result.trials)
-    ]
-    draw_parallel(path, axes, lines, metric=f"validation {result.metric[0]}", direction=result.metric[1])
-
-
-def _ticks(dimension: Dimension) -> list[Any]:
-    """Values to be written beside an axis: every choice, whole decades, or five steps."""
-    if dimension.scale == "choice":
-        return list(dimension.choices)
-    if dimension.scale in ("log", "one_minus_log"):
-        low, high = sorted(end if dimension.scale == "log" else 1 - end for end in (dimension.low, dimension.high))
-        first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
-        decades = [10.0**power for power in range(first, last + 1, max(1, (last - first) // 5))]
-        values = decades if dimension.scale == "log" else [round(1 - decade, 15) for decade in decades]
-        if len(values) >= 2:
-            places = [dimension.position(value) for value in values]
-            far = [end for end in (0.0, 1.0) if min(abs(end - place) for place in places) > 0.06]
-            return [*values, *(dimension.value(end) for end in far)]
-    return dimension.grid(5)
