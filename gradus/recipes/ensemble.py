@@ -270,7 +270,7 @@ def _check_alike(first: Run, other: Run, *, same_validation: bool) -> None:
     mine, theirs = task_of(first).target, task_of(other).target
     what.append(("target", mine.column, theirs.column))
     kinds = [type(target).__name__.removesuffix("Target").lower() for target in (mine, theirs)]
-    what.append(("kind of target", *kinds))
+    what.append(("kind of target", kinds[0], kinds[1]))
     what.append(("list of classes", getattr(mine, "classes", None), getattr(theirs, "classes", None)))
     for split in (*judged, "test"):
         what.append((f"number of {split} rows", _rows(first).get(split, 0), _rows(other).get(split, 0)))

@@ -5,7 +5,8 @@ good one lets the loss fall, too large a one makes it rise or burst. What is tra
 
 The rule of the suggestion: the smoothed loss is a Gaussian mean over the logarithm of the rate (deviation 0.15 decades), which,
 unlike a running mean, does not lag behind. `steepest` is the rate at which it falls fastest, `lowest` the one at which it is
-lowest. The suggestion is `steepest`, but at most a tenth of `lowest`, which is where a single step is no longer small.
+lowest. The suggestion lies midway between them on the logarithmic scale. At `steepest` itself training is safe but slow (most of
+the fall is of rates before), at `lowest` it is about to burst; docs/search.md has what each of the three came to on real data.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def lr_range_test(
         )
     burst = float(rates[shortest]) if shortest < len(rates) else None
     mean = np.mean([curve[:shortest] for curve in curves], axis=0)
-    return _judge(rates[:shortest], mean, burst, own, seeds)
+    return judge(rates[:shortest], mean, burst, own, seeds)
 
 
 def _one_seed(
@@ -154,7 +155,8 @@ def smooth(rates: np.ndarray, losses: np.ndarray, width: float = WIDTH) -> np.nd
     return weights @ losses / weights.sum(axis=1)
 
 
-def _judge(rates: np.ndarray, losses: np.ndarray, burst: float | None, own: float, seeds: int) -> RangeTest:
+def judge(rates: np.ndarray, losses: np.ndarray, burst: float | None, own: float, seeds: int) -> RangeTest:
+    """Smooths the losses and applies the rule above to them."""
     smoothed = smooth(rates, losses)
     bottom = int(smoothed.argmin())
     start = float(smoothed[: max(len(smoothed) // 10, 1)].mean())
@@ -162,7 +164,7 @@ def _judge(rates: np.ndarray, losses: np.ndarray, burst: float | None, own: floa
         return RangeTest(rates, losses, smoothed, None, None, None, burst, own, seeds)
     slopes = np.gradient(smoothed[: bottom + 1], np.log10(rates[: bottom + 1]))
     steepest, lowest = float(rates[int(slopes.argmin())]), float(rates[bottom])
-    suggestion = float(f"{min(steepest, lowest / 10):.2g}")
+    suggestion = float(f"{math.sqrt(steepest * lowest):.2g}")
     return RangeTest(rates, losses, smoothed, suggestion, steepest, lowest, burst, own, seeds)
 
 
