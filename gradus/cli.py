@@ -30,7 +30,7 @@ TRAIN_FLAGS = {
     "task": ("task.name", "what to learn; inferred from the columns"),
     "model": ("model.name", "which network; `gradus list models`"),
     "epochs": ("train.epochs", "passes over the training rows"),
-    "batch-size": ("train.batch_size", "rows an update"),
+    "batch-size": ("train.batch_size", "rows an update; auto: computed in as many parts as the memory asks for"),
     "learning-rate": ("train.optimizer.learning_rate", "size of the updates"),
     "optimizer": ("train.optimizer.name", "sgd, adagrad, adadelta, rmsprop, adam or adamw"),
     "seed": ("train.seed", "of the weights, the order and dropout"),
@@ -55,6 +55,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_recipe_flags(train)
     train.add_argument("--out", metavar="DIR", help="the run's folder; default runs/MODEL-DATA-NUMBER")
     train.add_argument("--tensorboard", action="store_true", help="write TensorBoard files too")
+    train.add_argument(
+        "--compile", action="store_true", help="torch.compile the model; pays for long runs (train.compile)"
+    )
 
     resume = command("resume", "Continue a run from its last checkpoint.")
     resume.add_argument("run", metavar="RUN")
@@ -147,10 +150,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         )
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
-        flags = [
-            f"--{flag}"
-            for flag in (*TRAIN_FLAGS, "out", "set", "tensorboard", "json", "split", "seeds", *cli_search.FLAGS)
-        ]
+        others = ("out", "set", "tensorboard", "compile", "json", "split", "seeds", *cli_search.FLAGS)
+        flags = [f"--{flag}" for flag in (*TRAIN_FLAGS, *others)]
         raise UserError(f"{parsed.command}: unknown argument '{unknown[0]}'{did_you_mean(unknown[0], flags)}")
     if parsed.command is None:
         raise UserError(f"expected a command: {', '.join(names)}")
@@ -358,9 +359,13 @@ def _recipe_of(arguments: argparse.Namespace) -> Recipe:
     if given.get("data", base.data.source) != base.data.source:
         values["data"].pop("target", None)
         values.pop("published", None)
+    more = ["train.compile=true"] if getattr(arguments, "compile", False) else []
+    if given.get("batch-size") == "auto":
+        del given["batch-size"]
+        more.append("train.accumulate=0")
     for flag, value in given.items():
         values = settings.override(values, f"{TRAIN_FLAGS[flag][0]}={value}", Recipe)
-    for assignment in arguments.set:
+    for assignment in [*more, *arguments.set]:
         values = settings.override(values, assignment, Recipe)
     return settings.from_dict(Recipe, values)
 
