@@ -663,6 +663,8 @@ class FleetTrainer(Trainer):
 
     def _go_on_with(self, places: list[int]) -> None:
         self.active = [self.active[place] for place in places]
+        if not isinstance(self.samples, int):  # one number a member, once a step was read
+            self.samples = self.samples[places]
         self.learner.keep(places)
         self.source.keep(places)
 

@@ -500,3 +500,22 @@ def test_optuna_learns_from_what_it_saw(tmp_path: Path):
     assert len(finished) == 40
     first, last = finished[:10], finished[-10:]
     assert np.mean([t.value for t in last]) > np.mean([t.value for t in first])
+
+
+def test_a_fleet_is_pruned_member_by_member(in_empty_folder: Path):
+    vary = {"learning_rate": [1e-6, 0.2], "seed": "int:0..5"}
+    found = search(iris(epochs=20), vary, "p", method="grid", trials=12, at_once=6, prune=True)
+    slow = [trial for trial in found.trials if trial.values["train.optimizer.learning_rate"] == 1e-6]
+    assert found.count("pruned") == 0 and len(slow) == 6  # the slow half came first: nothing to compare with
+    again = search(
+        iris(epochs=20),
+        {"learning_rate": [0.2, 1e-6], "seed": "int:0..5"},
+        "q",
+        method="grid",
+        trials=12,
+        at_once=6,
+        prune=True,
+    )
+    assert again.count("pruned") == 6 and again.count("complete") == 6
+    assert again.best is not None and again.best.value == found.best.value
+    assert all(len(trial.curves[0]) == 3 for trial in again.trials if trial.state == "pruned")  # after a tenth, at once

@@ -91,7 +91,7 @@ class MedianRule:
     """Stops a training whose best value so far is worse than the median of those that finished trials had at that epoch.
 
     It compares with trials of earlier batches only, fold by fold, so what is stopped does not depend on the order in which a
-    batch trains. The first tenth of the epochs is never judged.
+    batch trains. The first tenth of the epochs is never judged, nor the last epoch.
     """
 
     def __init__(self, finished: Sequence[Trial], metric: tuple[str, str], folds: int, epochs: Sequence[int]) -> None:
@@ -112,7 +112,7 @@ class MedianRule:
         if trial in self.stopped:
             return True
         curves = self.curves[fold]
-        if len(curves) < LEAST_COMPARED or epoch <= self.epochs[index] // 10:
+        if len(curves) < LEAST_COMPARED or not self.epochs[index] // 10 < epoch < self.epochs[index]:
             return False
         median = statistics.median(curve[min(epoch, len(curve)) - 1] for curve in curves)
         if sign * self.best[index] < sign * median:
