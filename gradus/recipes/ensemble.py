@@ -28,6 +28,7 @@ from gradus.tasks.task import Answer, InputTargetTask
 from gradus.train.folder import RunFolder
 
 FORMAT = 1  # of ensemble.json
+STEPS = (0.3, 0.1, 0.1, 0.03)  # sides of the simplices that Nelder-Mead begins with, one after the other
 DRAWS = 4000  # combinations that a random search tries
 
 Combine = Literal["arithmetic", "geometric"]
@@ -329,10 +330,14 @@ def _fit(made: Ensemble, method: Method, seed: int) -> np.ndarray:
 
 
 def _nelder_mead(error: Callable[[np.ndarray], float], starts: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Nelder and Mead's simplex from equal weights, and from halfway between them and the best member."""
+    """Nelder and Mead's simplex from equal weights, and from halfway between them and the best member.
+
+    Each is begun again from where it ended, since a simplex that has become flat stops short of the lowest point.
+    """
     from scipy.optimize import minimize
 
     equal, *alone = starts
+    count = len(equal)
 
     def on_simplex(point: np.ndarray) -> np.ndarray:
         size = np.abs(point)
@@ -340,9 +345,12 @@ def _nelder_mead(error: Callable[[np.ndarray], float], starts: Sequence[np.ndarr
 
     found = []
     for start in (equal, (equal + min(alone, key=error)) / 2):
-        options = {"maxiter": 400 * len(equal), "xatol": 1e-5, "fatol": 1e-9}
-        done = minimize(lambda point: error(on_simplex(point)), start, method="Nelder-Mead", options=options)
-        found.append(on_simplex(done.x))
+        for step in STEPS:
+            around = np.vstack([start, start + step * np.eye(count)])
+            options = {"maxiter": 200 * count, "xatol": 1e-5, "fatol": 1e-9, "initial_simplex": around}
+            done = minimize(lambda point: error(on_simplex(point)), start, method="Nelder-Mead", options=options)
+            start = on_simplex(done.x)
+        found.append(start)
     return found
 
 
