@@ -1,10 +1,10 @@
 """K-fold validation and repeated seeds: one recipe trained many times over, as a fleet where it can, in one folder.
 
-    recipe.toml           the recipe, with the number of folds
-    folds.json            how many folds and repeats; at the end what was measured: each value, mean, deviation, the mean curve
-    folds.png             the mean curve of the validation metric by epoch, with its spread
-    checkpoints/last      of the whole fleet, while it trains
-    members/fold-1-repeat-1, ...   every model as a run of its own, to be looked into, predicted with and put into ensembles
+recipe.toml           the recipe, with the number of folds
+folds.json            how many folds and repeats; at the end what was measured: each value, mean, deviation, the mean curve
+folds.png             the mean curve of the validation metric by epoch, with its spread
+checkpoints/last      of the whole fleet, while it trains
+members/fold-1-repeat-1, ...   every model as a run of its own, to be looked into, predicted with and put into ensembles
 """
 
 from __future__ import annotations
