@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from gradus.data.dataset import Dataset
@@ -21,6 +23,7 @@ from gradus.recipes.run import FORMAT, Run, load_run
 from gradus.tasks.settings import TaskSettings
 from gradus.tasks.table import save_state
 from gradus.train import checkpoint
+from gradus.train.devices import DEFAULT_THREADS, set_up_process
 from gradus.train.distributed import SharedSource, create_learner
 from gradus.train.folder import RunFolder
 from gradus.train.observers import write_log
@@ -89,6 +92,7 @@ def train_recipe(
     with world.together():
         check_can_restart(out)
         experiment = prepare(recipe, dataset, model)
+    _take_measured(experiment, world)
     folder = None
     try:
         with world.together():
@@ -135,7 +139,7 @@ def resume(
                 )
             if world.is_main:
                 tell_launcher(folder.path)
-            experiment = prepare(run.recipe, dataset, model)
+            experiment = prepare(run.recipe, dataset, model, measure=False)
             expected = folder.read_json("task.json").get("fingerprint")
             if fingerprint(experiment.tensors["train"]) != expected:
                 raise UserError(
@@ -158,7 +162,7 @@ def resume(
 
 def _new_folder(out: str | Path | None, experiment: Experiment) -> RunFolder:
     if not out:
-        return RunFolder.create_numbered(Path("runs"), _default_name(experiment))
+        return RunFolder.create_numbered(Path("runs"), default_name(experiment))
     if restarted() and Path(out).is_dir():  # what was killed had come to no more than making it
         folder = RunFolder(Path(out))
         folder.lock.acquire()
@@ -168,6 +172,15 @@ def _new_folder(out: str | Path | None, experiment: Experiment) -> RunFolder:
 
 def _observers_of(folder: RunFolder, observers: tuple[Observer, ...], world: World) -> tuple[Observer, ...]:
     return (*observers, write_log(folder.path / "log.txt")) if world.is_main else ()
+
+
+def _take_measured(experiment: Experiment, world: World) -> None:
+    """Has all processes take what the main one has found by measuring: the precision, and what follows from it."""
+    train = experiment.recipe.train
+    precision, threads = world.from_main([train.precision, train.threads])
+    if (precision, threads) != (train.precision, train.threads):
+        experiment.recipe = replace(experiment.recipe, train=replace(train, precision=precision, threads=threads))
+        experiment.plan = replace(experiment.plan, autocast_type=torch.bfloat16 if precision == "bf16" else None)
 
 
 def _check_same_data(experiment: Experiment, world: World) -> None:
@@ -183,7 +196,7 @@ def _check_same_data(experiment: Experiment, world: World) -> None:
                 )
 
 
-def _default_name(experiment: Experiment) -> str:
+def default_name(experiment: Experiment) -> str:
     model = experiment.recipe.model.name.rpartition(":")[2]
     return re.sub(r"[^\w.-]+", "-", f"{model}-{experiment.dataset.name}").strip("-")
 
@@ -194,7 +207,7 @@ def _write_beginning(folder: RunFolder, experiment: Experiment) -> None:
     task["rows"] = {name: len(split) for name, split in experiment.dataset.splits.items()}
     task["notes"] = experiment.notes
     folder.write_json("task.json", task)
-    folder.write_json("environment.json", describe_environment(experiment.plan))
+    folder.write_json("environment.json", describe_environment(experiment.plan, experiment.recipe.train.threads))
     write_atomic(folder.path / "recipe.toml", write_recipe(experiment.recipe, format=FORMAT))
 
 
@@ -206,6 +219,8 @@ def create_trainer(
 ) -> Trainer:
     """The trainer of an experiment, its data on the device. Without a folder nothing is kept."""
     settings, plan, task = experiment.recipe.train, experiment.plan, experiment.task
+    threads = settings.threads if world.size == 1 else min(settings.threads, DEFAULT_THREADS)  # the cores are shared
+    set_up_process(plan, threads, settings.deterministic)
     task.to_device(plan.device)
 
     def on_device(split: str) -> Batch:

@@ -1,8 +1,8 @@
 """Observers: what is shown and written while training. Each is a function of a record; none can change the training.
 
 Records are dicts with an "event": "start" (path, epochs, steps, rows), "progress" (epoch, step, steps, train_...), "epoch" (the
-line of metrics.jsonl, and whether it is the best so far), "note" (text) and "end" (split, metrics, baselines, timing), or "stopped" where it
-does not come to that.
+line of metrics.jsonl, and whether it is the best so far), "note" (text) and "end" (split, metrics, baselines, timing), or
+"stopped" where it does not come to that.
 """
 
 from __future__ import annotations

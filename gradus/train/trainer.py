@@ -257,7 +257,7 @@ class Trainer:
                 self._totals[name] = self._totals[name] + value if name in self._totals else value
         count = sum(rows for _, rows in self._pending)
         self._counted += count
-        self.samples += count
+        self.samples += int(np.sum(count))  # a fleet counts for each member
         self._pending.clear()
 
     def _tell(self, record: Record) -> None:
@@ -342,6 +342,7 @@ class Trainer:
             "counted": self._counted,
             "best": self.best,
             "plateau": self.plateau.state(),
+            "accumulate": getattr(self.learner, "accumulate", 1),  # it grows where memory does not suffice
             "finished": self.finished,
         }
 
@@ -360,6 +361,8 @@ class Trainer:
         self.train_seconds, self.best, self.finished = state["train_seconds"], state["best"], state["finished"]
         self._totals = {name: np.asarray(total, dtype=np.float64) for name, total in state["totals"].items()}
         self._counted = state["counted"]
+        if hasattr(self.learner, "accumulate"):
+            self.learner.accumulate = state.get("accumulate", self.learner.accumulate)
         self.plateau.restore(state["plateau"])
         with self.world.together():
             if self.world.is_main:
