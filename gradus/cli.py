@@ -175,6 +175,7 @@ def _fail(message: str, code: int) -> NoReturn:
     if message:
         print(f"gradus: {message}", file=sys.stderr, flush=True)
     if _is_one_of_several():
+        sys.stdout.flush()
         os._exit(code)  # the threads that exchange gradients may wait for processes that are gone
     sys.exit(code)
 
