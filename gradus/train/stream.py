@@ -8,12 +8,16 @@ picture between workers (each decodes what its batches need).
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import functools
 import gc
 import os
 import shutil
 import signal
 import sys
+import warnings
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -145,6 +149,7 @@ class Readers:
             self.tensors[split] = {name: tensor.to(self.device) for name, tensor in tensors.items()}
         self._maker, self._requests = _Maker(self.rows), _Requests()
         self._loader: DataLoader | None = None
+        self._at_exit = functools.partial(_close_at_exit, weakref.ref(self))
         self.reading = 0  # counts the calls of `read`: only the batches of the latest can go on
 
     def read(self, split: str, requests: Iterable[np.ndarray]) -> Iterator[Batch]:
@@ -191,18 +196,22 @@ class Readers:
 
     def _start(self) -> DataLoader:
         if self._loader is None:
-            self._loader = DataLoader(
-                self._maker,  # type: ignore[arg-type]
-                batch_size=None,  # a request is a batch already
-                sampler=self._requests,
-                num_workers=self.workers,
-                prefetch_factor=AHEAD,
-                persistent_workers=True,
-                pin_memory=self.device.type == "cuda",
-                worker_init_fn=_Beginning(os.getpid()),
-                generator=torch.Generator(),  # else it would draw from the generator that dropout draws from
-                multiprocessing_context="fork" if sys.platform == "linux" else None,
-            )
+            # Python ends what is left of its processes with SIGTERM, which workers ignore, and then waits for them
+            atexit.register(self._at_exit)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "This DataLoader will create")  # more workers than cores, as asked for
+                self._loader = DataLoader(
+                    self._maker,  # type: ignore[arg-type]
+                    batch_size=None,  # a request is a batch already
+                    sampler=self._requests,
+                    num_workers=self.workers,
+                    prefetch_factor=AHEAD,
+                    persistent_workers=True,
+                    pin_memory=self.device.type == "cuda",
+                    worker_init_fn=_Beginning(os.getpid()),
+                    generator=torch.Generator(),  # else it would draw from the generator that dropout draws from
+                    multiprocessing_context="fork" if sys.platform == "linux" else None,
+                )
         return self._loader
 
     def pids(self) -> list[int]:
@@ -216,7 +225,18 @@ class Readers:
         running = getattr(self._loader, "_iterator", None)
         if running is not None:
             running._shutdown_workers()
+            for worker in running._workers:
+                if worker.is_alive():  # it hangs in reading
+                    worker.kill()
         self._loader = None
+        atexit.unregister(self._at_exit)
+
+
+def _close_at_exit(readers: weakref.ref[Readers]) -> None:
+    """Closes readers that are still there. Registered by them, without keeping them alive."""
+    found = readers()
+    if found is not None:
+        found.close()
 
 
 class _Beginning:
