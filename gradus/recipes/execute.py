@@ -21,6 +21,7 @@ from gradus.recipes.run import FORMAT, Run, load_run
 from gradus.tasks.settings import TaskSettings
 from gradus.tasks.table import save_state
 from gradus.train import checkpoint
+from gradus.train.devices import set_up_process
 from gradus.train.folder import RunFolder
 from gradus.train.learner import Supervised
 from gradus.train.observers import write_log
@@ -80,7 +81,7 @@ def train_recipe(
     experiment = prepare(recipe, dataset, model)
     for note in experiment.notes:
         say(note)
-    folder = RunFolder.create(Path(out)) if out else RunFolder.create_numbered(Path("runs"), _default_name(experiment))
+    folder = RunFolder.create(Path(out)) if out else RunFolder.create_numbered(Path("runs"), default_name(experiment))
     try:
         _write_beginning(folder, experiment)
         observers = (*observers, write_log(folder.path / "log.txt"))
@@ -108,7 +109,7 @@ def resume(
     try:
         if run.is_custom and model is None:
             raise UserError(f"{run.path}: this run trained a module of your own; resume it from Python with model=...")
-        experiment = prepare(run.recipe, dataset, model)
+        experiment = prepare(run.recipe, dataset, model, measure=False)
         expected = folder.read_json("task.json").get("fingerprint")
         if fingerprint(experiment.tensors["train"]) != expected:
             raise UserError(
@@ -127,7 +128,7 @@ def resume(
         folder.lock.release()
 
 
-def _default_name(experiment: Experiment) -> str:
+def default_name(experiment: Experiment) -> str:
     model = experiment.recipe.model.name.rpartition(":")[2]
     return re.sub(r"[^\w.-]+", "-", f"{model}-{experiment.dataset.name}").strip("-")
 
@@ -138,7 +139,7 @@ def _write_beginning(folder: RunFolder, experiment: Experiment) -> None:
     task["rows"] = {name: len(split) for name, split in experiment.dataset.splits.items()}
     task["notes"] = experiment.notes
     folder.write_json("task.json", task)
-    folder.write_json("environment.json", describe_environment(experiment.plan))
+    folder.write_json("environment.json", describe_environment(experiment.plan, experiment.recipe.train.threads))
     write_atomic(folder.path / "recipe.toml", write_recipe(experiment.recipe, format=FORMAT))
 
 
@@ -147,6 +148,7 @@ def create_trainer(
 ) -> Trainer:
     """The trainer of an experiment, its data on the device. Without a folder nothing is kept."""
     settings, plan, task = experiment.recipe.train, experiment.plan, experiment.task
+    set_up_process(plan, settings.threads, settings.deterministic)
     task.to_device(plan.device)
     source, validation = _sources(experiment)
     return Trainer(
@@ -157,6 +159,7 @@ def create_trainer(
         monitor=task.monitored(settings.monitor),
         folder=folder,
         observers=observers,
+        origins=experiment.dataset["train"].origins,
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gradus.tasks.inputs import features_of
 from gradus.tasks.rows import EncodedRows, sample_rows
 from gradus.tasks.targets import ClassTarget, NumberTarget
 
@@ -38,10 +39,10 @@ def baselines(task: InputTargetTask, train: dict[str, Tensor], test: dict[str, T
     judged = np.arange(len(test["targets"]))
     if isinstance(test["inputs"], EncodedRows):
         judged = _choose(test["inputs"], LARGEST_JUDGED)
-    features = _features(task, train["inputs"], chosen)
+    features = features_of(task.inputs, train["inputs"], chosen)
     center, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale > 1e-6, scale, 1)
-    test_features = (_features(task, test["inputs"], judged) - center) / scale
+    test_features = (features_of(task.inputs, test["inputs"], judged) - center) / scale
     features = (features - center) / scale
     sampled = f" on {LARGEST_FIT:,} rows" if rows > LARGEST_FIT else ""
     sampled += f", judged on {len(judged):,}" if len(judged) < len(test["targets"]) else ""
@@ -61,13 +62,6 @@ def _choose(inputs: Tensor | EncodedRows, number: int) -> np.ndarray:
     if isinstance(inputs, EncodedRows):
         return sample_rows(inputs.column, number)
     return np.sort(np.random.default_rng(0).permutation(len(inputs))[:number])
-
-
-def _features(task: InputTargetTask, inputs: Tensor | EncodedRows, rows: np.ndarray) -> np.ndarray:
-    """(R, F) of the rows asked for; of rows that are decoded when asked for, a few at a time."""
-    if isinstance(inputs, EncodedRows):
-        return np.concatenate([task.inputs.features(part) for part in inputs.parts(rows)])
-    return task.inputs.features(inputs[rows])
 
 
 def _metrics(task: InputTargetTask, outputs: np.ndarray, targets: Tensor) -> dict[str, float]:

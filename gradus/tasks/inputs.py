@@ -11,7 +11,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ class Inputs(ABC):
     notes: list[str]
     types: dict[str, Any]
     streamed = False  # whether `encode` gives rows that are made when asked for (`EncodedRows`) in place of a tensor
+    tensor_names: ClassVar[tuple[str, ...]] = ()  # the attributes that `prepare` computes with, made by `to_device`
 
     @abstractmethod
     def fit(self, train: Split, exclude: tuple[str, ...]) -> None: ...
@@ -51,6 +52,13 @@ class Inputs(ABC):
     def restore(self, state: dict[str, Any]) -> None: ...
 
 
+def features_of(inputs: Inputs, encoded: Tensor | EncodedRows, rows: np.ndarray | None = None) -> np.ndarray:
+    """(R, F) features of all rows or of those asked for; of rows that are decoded when asked for, a few at a time."""
+    if isinstance(encoded, EncodedRows):
+        return np.concatenate([inputs.features(part) for part in encoded.parts(rows)])
+    return inputs.features(encoded if rows is None else encoded[rows])
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions:
     """How pictures are brought to one size and range."""
@@ -69,6 +77,8 @@ LARGEST_NATURAL_SIZE = 64  # pictures larger than this are brought to it unless 
 
 class ImageInputs(Inputs):
     """One column of pictures -> float32 (B, C, H, W) in channels-last memory order."""
+
+    tensor_names = ("center", "scale")
 
     def __init__(self, options: ImageOptions, model_sizes: tuple[int, ...] | None = None) -> None:
         """model_sizes: the only sides that the chosen model takes, where they are fixed, the usual one first."""

@@ -22,7 +22,7 @@ SAMPLE = 10_000  # rows that means and sizes are estimated from
 SAMPLE_GROUPS = (
     64  # row groups of a Parquet file that these rows are taken from, so that a huge file is not read through
 )
-PART = 256  # rows that are decoded at a time where many are gone through
+PART_BYTES = 16 * 2**20  # of decoded rows that are made at a time where many are gone through
 
 
 class EncodedRows:
@@ -59,7 +59,8 @@ class EncodedRows:
     def parts(self, rows: np.ndarray | None = None) -> Iterator[Tensor]:
         """All rows, or the rows asked for, a few at a time."""
         rows = np.arange(len(self)) if rows is None else rows
-        return (self[rows[start : start + PART]] for start in range(0, len(rows), PART))
+        size = max(1, PART_BYTES // self.row_bytes)
+        return (self[rows[start : start + size]] for start in range(0, len(rows), size))
 
     def groups(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Where rows are cheap to read only together: ((N,) the group of each row, (G,) the bytes of each group), else None."""

@@ -1,8 +1,8 @@
 """Observers: what is shown and written while training. Each is a function of a record; none can change the training.
 
 Records are dicts with an "event": "start" (path, epochs, steps, rows), "progress" (epoch, step, steps, train_...), "epoch" (the
-line of metrics.jsonl, and whether it is the best so far) and "end" (split, metrics, baselines, timing), or "stopped" where it
-does not come to that.
+line of metrics.jsonl, and whether it is the best so far), "note" (text) and "end" (split, metrics, baselines, timing), or
+"stopped" where it does not come to that.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class _PlainLines:
             self.epochs = record["epochs"]
         elif record["event"] == "epoch":
             print(epoch_line(record, self.epochs), file=self.stream, flush=True)
+        elif record["event"] == "note":
+            print(record["text"], file=self.stream, flush=True)
 
 
 class _LiveBar:
@@ -87,6 +89,8 @@ class _LiveBar:
             )
         elif record["event"] == "epoch":
             self.bar.console.print(epoch_line(record, self.epochs), highlight=False, markup=False)
+        elif record["event"] == "note":
+            self.bar.console.print(record["text"], highlight=False, markup=False)
         elif record["event"] in ("end", "stopped"):
             self.bar.stop()
 
@@ -99,9 +103,10 @@ def write_log(path: Path) -> Observer:
         nonlocal epochs
         if record["event"] == "start":
             epochs = record["epochs"]
-        elif record["event"] == "epoch":
+        elif record["event"] in ("epoch", "note"):
+            line = epoch_line(record, epochs) if record["event"] == "epoch" else record["text"]
             with open(path, "a", encoding="utf-8") as file:
-                file.write(epoch_line(record, epochs) + "\n")
+                file.write(line + "\n")
 
     return observe
 

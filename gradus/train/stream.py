@@ -16,6 +16,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import warnings
 import weakref
 from collections.abc import Iterable, Iterator
@@ -185,39 +186,40 @@ class Readers:
             return
         self._requests.next = requests
         try:
-            yield from self._start()
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+            if self._loader is None:
+                self._loader = self._make_loader()
+            yield from _started(self._loader)
+        except (RuntimeError, EOFError, OSError):
+            if all(worker.is_alive() for worker in self._running()):
                 raise
             raise UserError(
                 "a process that decodes pictures was killed, most likely for want of memory; the training can be continued "
                 f"(gradus resume), with fewer --workers than {self.workers} or a smaller batch"
             ) from None
 
-    def _start(self) -> DataLoader:
-        if self._loader is None:
-            # Python ends what is left of its processes with SIGTERM, which workers ignore, and then waits for them
-            atexit.register(self._at_exit)
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "This DataLoader will create")  # more workers than cores, as asked for
-                self._loader = DataLoader(
-                    self._maker,  # type: ignore[arg-type]
-                    batch_size=None,  # a request is a batch already
-                    sampler=self._requests,
-                    num_workers=self.workers,
-                    prefetch_factor=AHEAD,
-                    persistent_workers=True,
-                    pin_memory=self.device.type == "cuda",
-                    worker_init_fn=_Beginning(os.getpid()),
-                    generator=torch.Generator(),  # else it would draw from the generator that dropout draws from
-                    multiprocessing_context="fork" if sys.platform == "linux" else None,
-                )
-        return self._loader
+    def _make_loader(self) -> DataLoader:
+        # Python ends what is left of its processes with SIGTERM, which workers ignore, and then waits for them
+        atexit.register(self._at_exit)
+        warnings.filterwarnings("ignore", "This DataLoader will create")  # more workers than cores, as asked for
+        return DataLoader(
+            self._maker,  # type: ignore[arg-type]
+            batch_size=None,  # a request is a batch already
+            sampler=self._requests,
+            num_workers=self.workers,
+            prefetch_factor=AHEAD,
+            persistent_workers=True,
+            pin_memory=self.device.type == "cuda",
+            worker_init_fn=_Beginning(os.getpid()),
+            generator=torch.Generator(),  # else it would draw from the generator that dropout draws from
+            multiprocessing_context="fork" if sys.platform == "linux" else None,
+        )
 
     def pids(self) -> list[int]:
         """Of the worker processes that run now."""
-        running = getattr(self._loader, "_iterator", None)
-        return [worker.pid for worker in running._workers] if running is not None else []
+        return [worker.pid for worker in self._running()]
+
+    def _running(self) -> list[Any]:
+        return getattr(getattr(self._loader, "_iterator", None), "_workers", [])
 
     def close(self) -> None:
         """Ends the workers. They start again if rows are asked for after it."""
@@ -226,10 +228,22 @@ class Readers:
         if running is not None:
             running._shutdown_workers()
             for worker in running._workers:
-                if worker.is_alive():  # it hangs in reading
+                if worker.is_alive():  # it hangs, in reading from a disk that does not answer
                     worker.kill()
         self._loader = None
         atexit.unregister(self._at_exit)
+
+
+def _started(loader: DataLoader) -> Iterator[Any]:
+    """The loader's iterator, its workers running. PyTorch tells of a dead worker from a signal handler, in the middle of whatever
+    the training is doing; that handler is taken back, so that it is told where batches are waited for (within five seconds)."""
+    takes_signals = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD")
+    before = signal.getsignal(signal.SIGCHLD) if takes_signals else None
+    try:
+        return iter(loader)
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGCHLD, before)
 
 
 def _close_at_exit(readers: weakref.ref[Readers]) -> None:

@@ -46,7 +46,10 @@ def shades(pictures) -> list[int]:
 
 @pytest.mark.parametrize("plain", [False, True])
 def test_rows_of_several_files_and_groups(tmp_path: Path, plain: bool):
-    files = [write(tmp_path / "a.parquet", list(range(10)), 4, plain), write(tmp_path / "b.parquet", [10, 11, 12], 2, plain)]
+    files = [
+        write(tmp_path / "a.parquet", list(range(10)), 4, plain),
+        write(tmp_path / "b.parquet", [10, 11, 12], 2, plain),
+    ]
     pictures = StoredPictures(ParquetColumn(files, "image"))
     assert shades(pictures) == list(range(13))
     assert pictures.groups()[0].tolist() == [0] * 4 + [1] * 4 + [2] * 2 + [3] * 2 + [4]

@@ -45,7 +45,9 @@ WORKERS = (0, 1, 4)
 def picture(number: int, size: tuple[int, int] = (9, 12)) -> PillowImage.Image:
     """Random colours, brighter for odd numbers, which are the class "odd"."""
     random = np.random.default_rng(number)
-    return PillowImage.fromarray(random.integers(100 * (number % 2), 150 + 100 * (number % 2), (*size, 3), dtype=np.uint8))
+    return PillowImage.fromarray(
+        random.integers(100 * (number % 2), 150 + 100 * (number % 2), (*size, 3), dtype=np.uint8)
+    )
 
 
 def make_folder(path: Path, rows: int) -> Path:
@@ -255,7 +257,9 @@ def test_encoded_rows_are_the_tensor(folder: Path, table: Path):
                 assert torch.equal(rows[index], tensor[index])
             assert torch.equal(torch.cat(list(rows.parts())), tensor)
         assert baselines(found.task, found.tensors["train"], found.tensors["test"]) == baselines(  # type: ignore[arg-type]
-            wanted.task, wanted.tensors["train"], wanted.tensors["test"]  # type: ignore[arg-type]
+            wanted.task,
+            wanted.tensors["train"],
+            wanted.tensors["test"],  # type: ignore[arg-type]
         )
 
 
@@ -324,11 +328,11 @@ def test_tables_are_not_streamed():
 
 
 def test_how_many_workers(monkeypatch: pytest.MonkeyPatch):
-    cores = 8
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)), raising=False)
+    cores = [8]
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores[0])), raising=False)
     assert choose_workers(-1, 1) == 4 and choose_workers(3, 2**60) == 3 and choose_workers(0, 1) == 0
     assert choose_workers(-1, 2**60) == 0 or not Path("/dev/shm").is_dir()  # no room for batches on their way
-    for cores, wanted in ((2, 1), (1, 0)):
+    for cores[0], wanted in ((2, 1), (1, 0)):
         assert choose_workers(-1, 1) == wanted
     with pytest.raises(UserError, match=r"data\.workers: expected 0 to 256"):
         DataSettings(workers=-2)
@@ -405,7 +409,9 @@ def is_alive(process: int) -> bool:
 
 def children_of(process: int) -> list[int]:
     try:
-        return [int(c) for task in Path(f"/proc/{process}/task").iterdir() for c in (task / "children").read_text().split()]
+        return [
+            int(c) for task in Path(f"/proc/{process}/task").iterdir() for c in (task / "children").read_text().split()
+        ]
     except OSError:
         return []
 
@@ -431,7 +437,18 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_killed_with_four_workers(tmp_path: Path):
     """SIGKILL of the training process leaves no worker, and the run goes on to the same bits as one that decodes by itself."""
     source = make_folder(tmp_path / "pictures", 200)
-    flags = ("--data", source, "--model", "mlp", "--epochs", 3, "--batch-size", 4, "--set", "train.checkpoint_seconds=0")
+    flags = (
+        "--data",
+        source,
+        "--model",
+        "mlp",
+        "--epochs",
+        3,
+        "--batch-size",
+        4,
+        "--set",
+        "train.checkpoint_seconds=0",
+    )
     flags += ("--set", "data.stream=always", "--set", "task.options.image_size=16")
     whole, run = tmp_path / "whole", tmp_path / "run"
     process = gradus("train", *flags, "--workers", 0, "--out", whole)
@@ -470,6 +487,7 @@ import numpy as np
 from pathlib import Path
 from gradus.data import stored
 from gradus.recipes.experiment import prepare
+from gradus.tasks import rows
 from gradus.recipes.recipe import Recipe
 from gradus.data.load import DataSettings
 from gradus.tasks.settings import TaskSettings
@@ -477,7 +495,7 @@ from gradus.train import stream
 from gradus.train.settings import TrainSettings
 from gradus.train.stream import Readers, Streamed
 
-stored.KEPT_BYTES = stream.WINDOW_BYTES = 2**20
+rows.PART_BYTES = stored.KEPT_BYTES = stream.WINDOW_BYTES = 2**20
 data = DataSettings(source=sys.argv[1], stream="always", validation=0, test=0)
 found = prepare(Recipe(data=data, task=TaskSettings(options={"image_size": 128}), train=TrainSettings(batch_size=16)))
 source = Streamed(Readers(found.tensors, 2), "train", 16)
@@ -503,7 +521,12 @@ def test_memory_is_flat(tmp_path: Path, make):
     found = []
     for rows in (250, 1000):
         source = make(tmp_path / str(rows), rows)
-        command = [sys.executable, "-c", MEASURE, str(source / "a.parquet" if (source / "a.parquet").exists() else source)]
+        command = [
+            sys.executable,
+            "-c",
+            MEASURE,
+            str(source / "a.parquet" if (source / "a.parquet").exists() else source),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
         found.append([int(number) for number in done.stdout.split()])
