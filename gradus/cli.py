@@ -56,6 +56,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_recipe_flags(train)
     train.add_argument("--out", metavar="DIR", help="the run's folder; default runs/MODEL-DATA-NUMBER")
     train.add_argument("--tensorboard", action="store_true", help="write TensorBoard files too")
+    train.add_argument("--folds", metavar="K", help="K-fold validation: train on each of K folds, as one stacked model")
+    train.add_argument("--repeats", metavar="N", help="train N times with other seeds (and shuffles of the folds)")
     train.add_argument(
         "--compile", action="store_true", help="torch.compile the model; pays for long runs (train.compile)"
     )

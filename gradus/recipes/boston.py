@@ -30,7 +30,7 @@ def boston() -> Recipe:
 
 
 def boston_housing() -> Recipe:
-    """Listing 3-32: the final network, on all training rows, judged once on the test rows. Its batch size is not the tuned one."""
+    """Listing 3-32: the final network, on all training rows, judged once on the test rows. The batch size was not tuned."""
     return Recipe(
         name="boston-housing",
         about="13-64-64-1 with ReLU, 80 epochs in batches of 16, judged on the 102 test rows.",
