@@ -189,8 +189,9 @@ class Readers:
             if self._loader is None:
                 self._loader = self._make_loader()
             yield from _started(self._loader)
-        except (RuntimeError, EOFError, OSError):
-            if all(worker.is_alive() for worker in self._running()):
+        except (RuntimeError, EOFError, OSError) as error:
+            cut_off = isinstance(error, EOFError | ConnectionError)  # known before the process counts as dead
+            if not cut_off and all(worker.is_alive() for worker in self._running()):
                 raise
             raise UserError(
                 "a process that decodes pictures was killed, most likely for want of memory; the training can be continued "
