@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gradus.data.dataset import Dataset
 from gradus.data.load import DataSettings
@@ -27,7 +27,8 @@ from gradus.train.devices import DEFAULT_THREADS, set_up_process
 from gradus.train.distributed import SharedSource, create_learner
 from gradus.train.folder import RunFolder
 from gradus.train.observers import write_log
-from gradus.train.source import Batch, Resident
+from gradus.train.source import Batch, InOrder, Resident, Source
+from gradus.train.stream import Readers, Streamed
 from gradus.train.trainer import Observer, Trainer
 from gradus.train.world import ALONE, World, begun_run, check_can_restart, join, restarted, tell_launcher
 
@@ -184,15 +185,19 @@ def _take_measured(experiment: Experiment, world: World) -> None:
 
 
 def _check_same_data(experiment: Experiment, world: World) -> None:
-    """Processes on several machines each read the data: they have to be the same."""
-    if world.size > 1:
-        found = world.gather(fingerprint(experiment.tensors["train"]))
-        with world.together():
-            other = next((rank for rank, digest in enumerate(found) if digest != found[0]), None)
-            if other is not None:
-                source = experiment.recipe.data.source
+    """Each process reads the data, perhaps on another machine: they have to be the same, and read in the same way."""
+    if world.size == 1:
+        return
+    source, stream = experiment.recipe.data.source, experiment.recipe.data.stream
+    found = world.gather([fingerprint(experiment.tensors["train"]), stream])
+    with world.together():
+        for rank, (digest, way) in enumerate(found):
+            if digest != found[0][0]:
+                raise UserError(f"{source}: process {rank} reads other training data than process 0; give all the same")
+            if way != found[0][1]:  # the order of streamed rows may be another
                 raise UserError(
-                    f"{source}: process {other} reads other training data than process 0; give all the same"
+                    f"data.stream: by the memory that is free, process {rank} chose '{way}' and process 0 "
+                    f"'{found[0][1]}'; name one of them for all"
                 )
 
 
@@ -222,26 +227,36 @@ def create_trainer(
     threads = settings.threads if world.size == 1 else min(settings.threads, DEFAULT_THREADS)  # the cores are shared
     set_up_process(plan, threads, settings.deterministic)
     task.to_device(plan.device)
-
-    def on_device(split: str) -> Batch:
-        return {name: tensor.to(plan.device) for name, tensor in experiment.tensors[split].items()}
-
-    source: Any = Resident(on_device("train"), settings.batch_size, settings.seed)
-    if world.size > 1:
-        source = SharedSource(source, world)
+    whole, validation = _sources(experiment)
+    source: Any = whole if world.size == 1 else SharedSource(whole, world)
     with world.together():
         learner = create_learner(experiment.model, task, settings, plan, world)
     return Trainer(
         learner,
         source,
         settings,
-        validation=on_device("validation") if "validation" in experiment.tensors else None,
+        validation=validation,
         monitor=task.monitored(settings.monitor),
         folder=folder,
         observers=observers,
         origins=experiment.dataset["train"].origins,
         world=world,
     )
+
+
+def _sources(experiment: Experiment) -> tuple[Source, Batch | InOrder | None]:
+    """What is trained on, and what chooses the best weights: tensors on the device, or rows that worker processes decode."""
+    settings, device = experiment.recipe.train, experiment.plan.device
+    splits = {name: tensors for name, tensors in experiment.tensors.items() if name in ("train", "validation")}
+    if experiment.recipe.data.stream == "always":
+        readers = Readers(splits, experiment.recipe.data.workers, device)
+        streamed = {name: Streamed(readers, name, settings.batch_size, settings.seed) for name in splits}
+        return streamed["train"], streamed.get("validation")
+    resident = {
+        split: {name: tensor.to(device) for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
+        for split, tensors in splits.items()
+    }
+    return Resident(resident["train"], settings.batch_size, settings.seed), resident.get("validation")
 
 
 def _finish(experiment: Experiment, trainer: Trainer, folder: RunFolder, observers: tuple[Observer, ...]) -> Run:

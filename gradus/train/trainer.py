@@ -30,7 +30,7 @@ from gradus.train.learner import FLAG, MEANS, Learner, NonFiniteError, OutOfMemo
 from gradus.train.randomness import PROCESS, derive, seed_step
 from gradus.train.schedules import Plateau, factor_at
 from gradus.train.settings import TrainSettings
-from gradus.train.source import Batch, Resident, in_order
+from gradus.train.source import Batch, InOrder, Source, in_order
 from gradus.train.world import ALONE, World, add_up
 
 MEET_SECONDS = 0.2  # how often several processes ask each other whether one was told to stop
@@ -76,10 +76,10 @@ class Trainer:
     def __init__(
         self,
         learner: Learner,
-        source: Resident,
+        source: Source,
         settings: TrainSettings,
         *,
-        validation: Batch | None = None,
+        validation: Batch | InOrder | None = None,
         monitor: tuple[str, str] = ("loss", "min"),
         folder: RunFolder | None = None,
         observers: tuple[Observer, ...] = (),
@@ -110,14 +110,17 @@ class Trainer:
         self._last_save = self._met = time.perf_counter()
         if self.world.size > 1:
             self._meet_at = self.step + 1
-        with self._signals():
-            while not self.finished:
-                self._train_epoch()
-                if self.stepper.failed and self.epoch == 0:
-                    self._tell(
-                        {"event": "note", "text": f"steps are not captured as a CUDA graph: {self.stepper.reason}"}
-                    )
-                self._finish_epoch()
+        try:
+            with self._signals():
+                while not self.finished:
+                    self._train_epoch()
+                    if self.stepper.failed and self.epoch == 0:
+                        self._tell(
+                            {"event": "note", "text": f"steps are not captured as a CUDA graph: {self.stepper.reason}"}
+                        )
+                    self._finish_epoch()
+        finally:
+            self.source.close()
 
     def _train_epoch(self) -> None:
         learner, source, seed, stepper = self.learner, self.source, self._step_seed, self.stepper
