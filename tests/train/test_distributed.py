@@ -370,6 +370,7 @@ def test_killed_workers_are_started_again(untouched: Path, tmp_path: Path):
             while set(workers_of(launcher.pid)) & set(workers) and launcher.poll() is None:
                 time.sleep(0.01)
         wait_for_workers(launcher, run, epochs=1)
+        wait_for_workers(launcher, run, epochs=len(metrics(run)) + 1)  # it trains, so that there is something to save
         launcher.send_signal(signal.SIGTERM)
     finally:
         code, _, error = finish(launcher)
