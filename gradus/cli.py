@@ -55,6 +55,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_recipe_flags(train)
     train.add_argument("--out", metavar="DIR", help="the run's folder; default runs/MODEL-DATA-NUMBER")
     train.add_argument("--tensorboard", action="store_true", help="write TensorBoard files too")
+    train.add_argument("--folds", metavar="K", help="K-fold validation: train on each of K folds, as one stacked model")
+    train.add_argument("--repeats", metavar="N", help="train N times with other seeds (and shuffles of the folds)")
     train.add_argument(
         "--compile", action="store_true", help="torch.compile the model; pays for long runs (train.compile)"
     )
@@ -150,7 +152,18 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         )
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
-        others = ("out", "set", "tensorboard", "compile", "json", "split", "seeds", *cli_search.FLAGS)
+        others = (
+            "out",
+            "set",
+            "tensorboard",
+            "compile",
+            "folds",
+            "repeats",
+            "json",
+            "split",
+            "seeds",
+            *cli_search.FLAGS,
+        )
         flags = [f"--{flag}" for flag in (*TRAIN_FLAGS, *others)]
         raise UserError(f"{parsed.command}: unknown argument '{unknown[0]}'{did_you_mean(unknown[0], flags)}")
     if parsed.command is None:
@@ -161,12 +174,31 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 def _train(arguments: argparse.Namespace) -> None:
     recipe = _recipe_of(arguments)
     observers = _observers(arguments)
+    if arguments.folds or arguments.repeats:
+        folds, repeats = _count(arguments.folds, "--folds", 0), _count(arguments.repeats, "--repeats", 1)
+        from gradus.recipes.folds import train_folds
+
+        _finish_folds(train_folds(recipe, folds, repeats, arguments.out, observers=observers, say=_say))
+        return
     from gradus.recipes.execute import train_recipe
 
     _finish(train_recipe(recipe, arguments.out, observers=observers, say=_say))
 
 
+def _count(text: str | None, flag: str, default: int) -> int:
+    if text is None:
+        return default
+    if not text.isdigit():
+        raise UserError(f"{flag}: expected a whole number, received '{text}'")
+    return int(text)
+
+
 def _resume(arguments: argparse.Namespace) -> None:
+    from gradus.recipes.folds import is_folds, resume_folds
+
+    if is_folds(arguments.run):
+        _finish_folds(resume_folds(arguments.run, observers=_observers(arguments), say=_say))
+        return
     from gradus.recipes.execute import resume
     from gradus.recipes.run import load_run
 
@@ -387,6 +419,37 @@ def _finish(run: Run) -> None:
         rows.append(["  published", f"{_format(published.metric, published.value)}  ({published.source})"])
     report = run.report()
     rows += [["run", str(run.path)], ["report", str(report)]]
+    _print_table(rows)
+
+
+def _finish_folds(found: Any) -> None:
+    """Tells what K-fold validation found: the mean and spread over the models, and how long to train on all rows."""
+    metric, _ = found.metric
+    result = found.to_json()
+
+    def figure(kind: str) -> str:
+        centre, spread = result[f"mean_of_{kind}"], result[f"deviation_of_{kind}"]
+        if centre is None:
+            return "none: every model diverged"
+        return _format(metric, centre) + (f" ± {_format(metric, spread)}" if spread is not None else "")
+
+    failed = [outcome for outcome in found.outcomes if outcome.error]
+    rows = [
+        ["models", str(len(found.outcomes)) + (f", of which {len(failed)} diverged" if failed else "")],
+        [f"validation {metric} after the last epoch", figure("last")],
+        [
+            "  of each",
+            ", ".join(_format(metric, value) for value in found.final[:12])
+            + (", ..." if len(found.final) > 12 else ""),
+        ],
+        ["  at each one's best epoch (optimistic)", figure("best")],
+    ]
+    if found.curve:
+        best = found.curve[found.best_epoch - 1]
+        rows.append(["  mean curve at its best", f"{_format(metric, best)}, at epoch {found.best_epoch}"])
+    rows += [["folder", str(found.path)]]
+    if (found.path / "folds.png").exists():
+        rows.append(["picture", str(found.path / "folds.png")])
     _print_table(rows)
 
 

@@ -272,7 +272,7 @@ class FleetLearner:
         from torch.fx.experimental.proxy_tensor import make_fx
 
         try:
-            return make_fx(self._gradient_of)(*inputs)
+            return make_fx(lambda *values: self._gradient_of(*values))(*inputs)
         except Exception:  # whatever cannot be recorded is computed as it is written
             return None
 
@@ -663,8 +663,6 @@ class FleetTrainer(Trainer):
 
     def _go_on_with(self, places: list[int]) -> None:
         self.active = [self.active[place] for place in places]
-        if not isinstance(self.samples, int):  # one number a member, once a step was read
-            self.samples = self.samples[places]
         self.learner.keep(places)
         self.source.keep(places)
 
@@ -688,10 +686,6 @@ class FleetTrainer(Trainer):
         checkpoint.save(self.folder.checkpoints, "last", last)
         self._last_save = time.perf_counter()
 
-    def _state(self) -> dict[str, Any]:
-        samples = self.samples if isinstance(self.samples, int) else np.asarray(self.samples).tolist()
-        return super()._state() | {"samples": samples}
-
     def restore(self) -> None:
         assert self.folder is not None
         last = checkpoint.load(self.folder.checkpoints, "last")
@@ -702,7 +696,7 @@ class FleetTrainer(Trainer):
             self._go_on_with([self.active.index(index) for index in state["active"]])
         self.epoch, self.step, self.finished = state["epoch"], state["step"], state["finished"]
         self.train_seconds = state["train_seconds"]
-        self.samples = np.asarray(state["samples"])  # type: ignore[assignment]
+        self.samples = state["samples"]
         self._totals = {name: np.asarray(total, dtype=np.float64) for name, total in state["totals"].items()}
         self._counted = np.asarray(state["counted"]) if self._totals else 0  # type: ignore[assignment]
         for index, (member, kept) in enumerate(zip(self.progress, state["members"], strict=True)):

@@ -213,7 +213,7 @@ class Trainer:
                 self._totals[name] = self._totals[name] + value if name in self._totals else value
         count = sum(rows for _, rows in self._pending)
         self._counted += count
-        self.samples += count
+        self.samples += int(np.sum(count))  # a fleet counts for each member
         self._pending.clear()
 
     def _tell(self, record: Record) -> None:
