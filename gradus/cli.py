@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gradus import __version__
 from gradus.errors import UserError, did_you_mean
+from gradus.files import unread
+from gradus.stopping import Interrupted, on_signals, told_when_stopped
 
 if TYPE_CHECKING:
     from gradus.recipes.recipe import Recipe
@@ -104,19 +105,27 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command line and exits."""
+    asked: list[int] = []
+
+    def stop(number: int) -> None:
+        asked.append(number)
+        raise Interrupted("", number)
+
     try:
-        parsed = _parse(list(sys.argv[1:] if arguments is None else arguments))
-        _COMMANDS[parsed.command](parsed)
-    except UserError as error:
-        _fail(str(error), 2)
-    except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # the reader of our output has gone: nothing to say
-        sys.exit(0)
-    except KeyboardInterrupt as stop:
-        _fail(str(stop) or "stopped", 128 + getattr(stop, "signal_number", 2))
-    except RuntimeError as error:
+        with on_signals(stop):
+            parsed = _parse(list(sys.argv[1:] if arguments is None else arguments))
+            _COMMANDS[parsed.command](parsed)
+            sys.stdout.flush()
+    except KeyboardInterrupt as interrupted:
+        _fail(str(interrupted) or "stopped", 128 + getattr(interrupted, "signal_number", 2))
+    except Exception as error:
+        if asked:  # what a library made of the interruption: an import that is cut off ends as an ImportError
+            _fail("stopped", 128 + asked[0])
+        if isinstance(error, UserError):
+            _fail(str(error), 2)
+        if isinstance(error, BrokenPipeError):  # the reader of our output has gone: nothing to say
+            unread(sys.stdout)
+            sys.exit(0)
         if type(error).__name__ == "TrainingStopped":  # told without importing the trainer
             _fail(str(error), 1)
         raise
@@ -124,7 +133,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print(f"gradus: {message}", file=sys.stderr)
+    try:
+        print(f"gradus: {message}", file=sys.stderr, flush=True)
+    except OSError:
+        unread(sys.stderr)  # nobody to tell
     sys.exit(code)
 
 
@@ -158,9 +170,17 @@ def _train(arguments: argparse.Namespace) -> None:
 def _resume(arguments: argparse.Namespace) -> None:
     from gradus.recipes.execute import resume
     from gradus.recipes.run import load_run
+    from gradus.train.folder import RunFolder
 
-    if load_run(arguments.run).evaluation:
+    run = load_run(arguments.run)
+    if run.evaluation:
         _say(f"{arguments.run}: this run is finished")
+        if not (run.path / "report.html").exists() and not run.is_custom:
+            folder = RunFolder.reopen(run.path)
+            try:
+                _say(f"its report was missing: {run.report()}")
+            finally:
+                folder.lock.release()
         return
     _finish(resume(arguments.run, observers=_observers(arguments), say=_say))
 
@@ -362,7 +382,8 @@ def _finish(run: Run) -> None:
     published = run.recipe.published
     if published:
         rows.append(["  published", f"{_format(published.metric, published.value)}  ({published.source})"])
-    report = run.report()
+    with told_when_stopped(f"stopped before the report was written. Write it with: gradus report {run.path}"):
+        report = run.report()
     rows += [["run", str(run.path)], ["report", str(report)]]
     _print_table(rows)
 
@@ -374,7 +395,11 @@ def _format(name: str, value: float) -> str:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    """A line of a command that goes on even where nobody reads it any longer."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        unread(sys.stdout)
 
 
 def _print_table(rows: list[list[str]]) -> None:

@@ -36,7 +36,9 @@ class DataSettings:
         if self.folds < 0 or self.folds == 1:
             raise UserError(f"data.folds: expected 2 or more (or 0 for none), received {self.folds}")
         if not 0 <= self.fold < max(self.folds, 1):
-            raise UserError(f"data.fold: expected 0 to {max(self.folds, 1) - 1} of {self.folds} folds, received {self.fold}")
+            raise UserError(
+                f"data.fold: expected 0 to {max(self.folds, 1) - 1} of {self.folds} folds, received {self.fold}"
+            )
         if self.repeat < 0:
             raise UserError(f"data.repeat: expected a whole number from 0, received {self.repeat}")
 

@@ -69,9 +69,7 @@ def iterated_k_fold(
         yield from k_fold(rows, folds, (seed, repeat), classes)
 
 
-def one_fold(
-    dataset: Dataset, folds: int, fold: int, repeat: int, seed: int, target: str | None
-) -> Dataset:
+def one_fold(dataset: Dataset, folds: int, fold: int, repeat: int, seed: int, target: str | None) -> Dataset:
     """`dataset` with its training rows cut into `folds` parts, of which part `fold` becomes the validation split.
 
     The parts are those of `iterated_k_fold` with the same seed; a validation split that the data bring is not used.
@@ -82,7 +80,9 @@ def one_fold(
     kept, held = next(itertools.islice(plan, fold, None))
     splits = {**dataset.splits, "train": train.take(kept), "validation": train.take(held)}
     name = f"fold {fold + 1} of {folds}" + (f", shuffle {repeat + 1}" if repeat else "")
-    return dataset.with_splits(splits, f"validation: {len(held):,} of {len(train):,} training rows ({name}, seed {seed})")
+    return dataset.with_splits(
+        splits, f"validation: {len(held):,} of {len(train):,} training rows ({name}, seed {seed})"
+    )
 
 
 def classes_of(column: Column | None) -> np.ndarray | None:

@@ -18,6 +18,7 @@ from gradus.recipes.environment import describe_environment
 from gradus.recipes.experiment import Experiment, fingerprint, prepare, train_settings
 from gradus.recipes.recipe import Recipe, write_recipe
 from gradus.recipes.run import FORMAT, Run, load_run
+from gradus.stopping import held_signals, told_when_stopped
 from gradus.tasks.settings import TaskSettings
 from gradus.tasks.table import save_state
 from gradus.train import checkpoint
@@ -79,12 +80,12 @@ def train_recipe(
     experiment = prepare(recipe, dataset, model)
     for note in experiment.notes:
         say(note)
-    folder = RunFolder.create(Path(out)) if out else RunFolder.create_numbered(Path("runs"), _default_name(experiment))
+    folder = _begin(experiment, out)
     try:
-        _write_beginning(folder, experiment)
-        observers = (*observers, write_log(folder.path / "log.txt"))
-        trainer = create_trainer(experiment, folder, observers)
-        return _finish(experiment, trainer, folder, observers)
+        with told_when_stopped(_on_the_way(folder)):
+            observers = (*observers, write_log(folder.path / "log.txt"))
+            trainer = create_trainer(experiment, folder, observers)
+            return _finish(experiment, trainer, folder, observers)
     finally:
         folder.lock.release()
 
@@ -102,33 +103,67 @@ def resume(
     A run that was killed before its first checkpoint starts again. dataset, model: for runs of a dataset or module of one's own.
     """
     run = load_run(path)
-    folder = RunFolder(run.path)
-    folder.lock.acquire()
+    folder = RunFolder.reopen(run.path)
     try:
-        if run.is_custom and model is None:
-            raise UserError(f"{run.path}: this run trained a module of your own; resume it from Python with model=...")
-        experiment = prepare(run.recipe, dataset, model)
-        expected = folder.read_json("task.json").get("fingerprint")
-        if fingerprint(experiment.tensors["train"]) != expected:
-            raise UserError(
-                f"{run.path}: the training data ({run.recipe.data.source}) are not those that the run began with"
-            )
-        observers = (*observers, write_log(folder.path / "log.txt"))
-        trainer = create_trainer(experiment, folder, observers)
-        if checkpoint.exists(folder.checkpoints, "last"):
-            trainer.restore()
-            say(f"continuing at epoch {trainer.epoch + 1}, step {trainer.step} of {trainer.source.steps}")
-        else:
-            folder.keep_metrics(0)
-            say("no checkpoint had been written yet: starting from the beginning")
-        return _finish(experiment, trainer, folder, observers)
+        with told_when_stopped(_on_the_way(folder)):
+            if run.is_custom and model is None:
+                raise UserError(
+                    f"{run.path}: this run trained a module of your own; resume it from Python with model=..."
+                )
+            experiment = prepare(run.recipe, dataset, model)
+            expected = folder.read_json("task.json").get("fingerprint")
+            if fingerprint(experiment.tensors["train"]) != expected:
+                source = run.recipe.data.source
+                raise UserError(f"{run.path}: the training data ({source}) are not those that the run began with")
+            observers = (*observers, write_log(folder.path / "log.txt"))
+            trainer = create_trainer(experiment, folder, observers)
+            _restore(trainer, folder, say)
+            return _finish(experiment, trainer, folder, observers)
     finally:
         folder.lock.release()
+
+
+def _restore(trainer: Trainer, folder: RunFolder, say: Callable[[str], None]) -> None:
+    """Brings the trainer to the last checkpoint, or to the beginning; a damaged one is refused with the ways out."""
+    if not checkpoint.exists(folder.checkpoints, "last"):
+        folder.keep_metrics(0)
+        say("no checkpoint had been written yet: starting from the beginning")
+        return
+    try:
+        trainer.restore()
+    except checkpoint.Damaged as error:
+        if checkpoint.is_whole(folder.checkpoints, "last"):
+            way = f"to go on without the best weights so far, remove {folder.checkpoints / 'best'} and resume again"
+        else:
+            way = f"to start again: gradus train {folder.path / 'recipe.toml'} --out ANOTHER"
+            if checkpoint.is_whole(folder.checkpoints, "best"):
+                way = f"its best weights so far are whole, so gradus eval and predict still work; {way}"
+        raise UserError(f"{error}; {way}") from None
+    say(f"continuing at epoch {trainer.epoch + 1}, step {trainer.step} of {trainer.source.steps}")
+
+
+def _on_the_way(folder: RunFolder) -> str:
+    return f"stopped. Continue with: gradus resume {folder.path}"
 
 
 def _default_name(experiment: Experiment) -> str:
     model = experiment.recipe.model.name.rpartition(":")[2]
     return re.sub(r"[^\w.-]+", "-", f"{model}-{experiment.dataset.name}").strip("-")
+
+
+def _begin(experiment: Experiment, out: str | Path | None) -> RunFolder:
+    """The run's folder, locked, with its beginning; where that cannot be written whole, or a signal comes, none at all."""
+    folder = None
+    try:
+        with held_signals():
+            name = _default_name(experiment)
+            folder = RunFolder.create(Path(out)) if out else RunFolder.create_numbered(Path("runs"), name)
+            _write_beginning(folder, experiment)
+        return folder
+    except BaseException:
+        if folder is not None:
+            folder.abandon()
+        raise
 
 
 def _write_beginning(folder: RunFolder, experiment: Experiment) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from gradus.errors import UserError
+from gradus.files import append_line, unread
 from gradus.train.trainer import Observer, Record
 
 RATES = ("accuracy", "macro_f1", "label_accuracy")  # metrics shown in per cent
@@ -50,7 +51,10 @@ class _PlainLines:
         if record["event"] == "start":
             self.epochs = record["epochs"]
         elif record["event"] == "epoch":
-            print(epoch_line(record, self.epochs), file=self.stream, flush=True)
+            try:
+                print(epoch_line(record, self.epochs), file=self.stream, flush=True)
+            except BrokenPipeError:  # nobody reads any longer; log.txt has the lines
+                unread(self.stream)
 
 
 class _LiveBar:
@@ -100,8 +104,7 @@ def write_log(path: Path) -> Observer:
         if record["event"] == "start":
             epochs = record["epochs"]
         elif record["event"] == "epoch":
-            with open(path, "a", encoding="utf-8") as file:
-                file.write(epoch_line(record, epochs) + "\n")
+            append_line(path, epoch_line(record, epochs))
 
     return observe
 

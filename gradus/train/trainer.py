@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import math
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gradus.errors import UserError
+from gradus.stopping import Interrupted, on_signals
 from gradus.train import checkpoint
 from gradus.train.checkpoint import Checkpoint
 from gradus.train.folder import RunFolder
@@ -32,6 +32,7 @@ from gradus.train.settings import TrainSettings
 from gradus.train.source import Batch, Resident, in_order
 
 LOOK_SECONDS = 0.1  # how often losses are read from the device, shown and checked
+AGAIN_SECONDS = 1.0  # a second Ctrl-C is an order of its own after this long; sooner, it is the first one told twice
 EVALUATION_ROWS = 256  # least rows a batch when evaluating; nothing is stored for a backward pass, so more fit
 
 Record = dict[str, Any]
@@ -42,12 +43,8 @@ class TrainingStopped(RuntimeError):
     """Training cannot go on: a value is no longer finite. The message says where, and what is safe."""
 
 
-class Interrupted(KeyboardInterrupt):
-    """Stopped by a signal, after saving. `signal_number` is that of the signal."""
-
-    def __init__(self, message: str, signal_number: int) -> None:
-        super().__init__(message)
-        self.signal_number = signal_number
+class _AskedToStop(Exception):
+    """Leaves an evaluation between two batches."""
 
 
 class Trainer:
@@ -90,7 +87,9 @@ class Trainer:
         self._pending: list[tuple[dict[str, Tensor], int]] = []  # of steps not yet read from the device
         self._best_is_saved = True
         self._next_look = self._last_save = 0.0
+        self._saved_at: tuple[int, int] | None = None  # position of the last save
         self._signal: int | None = None
+        self._asked_at = 0.0
 
     def fit(self) -> None:
         """Trains until the last epoch, or until the validation metric has not improved for `patience` epochs."""
@@ -99,6 +98,8 @@ class Trainer:
             while not self.finished:
                 self._train_epoch()
                 self._finish_epoch()
+            if self._signal is not None:  # between the last epoch and here
+                self._stop_interrupted()
 
     def _train_epoch(self) -> None:
         learner, source, seed = self.learner, self.source, self.settings.seed
@@ -141,7 +142,10 @@ class Trainer:
         }
         if self.validation is not None:
             batches = in_order(self.validation, max(self.settings.batch_size, EVALUATION_ROWS))
-            found = self.learner.summarize(*self.learner.evaluate(batches))
+            try:
+                found = self.learner.summarize(*self.learner.evaluate(self._until_asked(batches)))
+            except _AskedToStop:
+                self._stop_interrupted()
             record |= {f"validation_{name}": value for name, value in found.items()}
         bad = [name for name, value in record.items() if isinstance(value, float) and not math.isfinite(value)]
         if bad:
@@ -157,8 +161,14 @@ class Trainer:
         if self.finished or time.perf_counter() - self._last_save >= self.settings.checkpoint_seconds:
             self.save()
         self._tell({"event": "epoch", **record, "best": self.best is not None and self.best["epoch"] == self.epoch})
-        if self._signal is not None and not self.finished:
+        if self._signal is not None:
             self._stop_interrupted()
+
+    def _until_asked(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            if self._signal is not None:
+                raise _AskedToStop
+            yield batch
 
     def _choose_best(self, record: Record) -> None:
         metric, direction = self.monitor
@@ -217,13 +227,17 @@ class Trainer:
             message += "No checkpoint had been written yet. "
         raise TrainingStopped(message + "Try a lower learning rate, or --set train.regularization.clip_norm=1.")
 
-    def _stop_interrupted(self) -> None:
+    def _stop_interrupted(self) -> NoReturn:
+        """Saves where that is not done yet, and stops. After the last epoch, judging the weights is left to `resume`."""
         number = self._signal
         assert number is not None
         place = f"stopped at epoch {self.epoch + 1}, step {self.step} of {self.source.steps}"
+        if self.finished:
+            place = f"stopped after the last epoch ({self.epoch})"
         if self.folder is None:
             raise Interrupted(f"{place}; nothing was kept (no run folder)", number)
-        self.save()
+        if self._saved_at != (self.epoch, self.step):
+            self.save()
         raise Interrupted(f"{place}, and saved. Continue with: gradus resume {self.folder.path}", number)
 
     def save(self) -> None:
@@ -244,6 +258,7 @@ class Trainer:
         last = Checkpoint(weights, self.learner.training_state(), self._state())
         checkpoint.save(self.folder.checkpoints, "last", last)
         self._last_save = time.perf_counter()
+        self._saved_at = self.epoch, self.step
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -264,7 +279,7 @@ class Trainer:
         last = checkpoint.load(self.folder.checkpoints, "last")
         state = last.state
         self.epoch, self.step, self.samples = state["epoch"], state["step"], state["samples"]
-        self.train_seconds, self.best, self.finished = state["train_seconds"], state["best"], state["finished"]
+        self.train_seconds, self.finished = state["train_seconds"], state["finished"]
         self._totals = {name: np.asarray(total, dtype=np.float64) for name, total in state["totals"].items()}
         self._counted = state["counted"]
         self.plateau.restore(state["plateau"])
@@ -274,24 +289,22 @@ class Trainer:
             raise UserError(f"{self.folder.path}: metrics.jsonl holds {held}: the run is damaged")
         updates = self.epoch * self.source.steps + self.step
         self.learner.restore(last.model, last.optimizer or {}, updates)
-        if self.best is not None and checkpoint.exists(self.folder.checkpoints, "best"):
-            self.best_state = checkpoint.load(self.folder.checkpoints, "best").model
+        self.best = None
+        if state["best"] is not None and checkpoint.exists(self.folder.checkpoints, "best"):
+            # `best` is written before `last`: after a kill between the two it is from an epoch that will come again
+            best = checkpoint.load(self.folder.checkpoints, "best")
+            self.best, self.best_state = best.state, best.model
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM ask for a stop after the current step; a second one stops at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
+        """A signal asks for a stop after the current step or batch; a second Ctrl-C stops at once, without saving."""
 
-        def ask(number: int, frame: Any) -> None:
-            if self._signal is not None:
-                raise KeyboardInterrupt
-            self._signal = number
+        def ask(number: int) -> None:
+            now = time.monotonic()
+            if self._signal is None:
+                self._signal, self._asked_at = number, now
+            elif number == signal.SIGINT and now - self._asked_at > AGAIN_SECONDS:
+                raise Interrupted("", number)
 
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with on_signals(ask):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
