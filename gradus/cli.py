@@ -133,10 +133,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    try:
-        print(f"gradus: {message}", file=sys.stderr, flush=True)
-    except OSError:
-        unread(sys.stderr)  # nobody to tell
+    for stream, text in ((sys.stdout, ""), (sys.stderr, f"gradus: {message}\n")):
+        try:
+            stream.write(text)
+            stream.flush()
+        except OSError:  # a terminal that was closed: nobody to tell
+            unread(stream)
     sys.exit(code)
 
 
@@ -398,7 +400,7 @@ def _say(line: str) -> None:
     """A line of a command that goes on even where nobody reads it any longer."""
     try:
         print(line, flush=True)
-    except BrokenPipeError:
+    except OSError:  # a closed pipe, a closed terminal, a full disk
         unread(sys.stdout)
 
 

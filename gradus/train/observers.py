@@ -53,7 +53,7 @@ class _PlainLines:
         elif record["event"] == "epoch":
             try:
                 print(epoch_line(record, self.epochs), file=self.stream, flush=True)
-            except BrokenPipeError:  # nobody reads any longer; log.txt has the lines
+            except OSError:  # nobody reads any longer, or its disk is full; log.txt has the lines
                 unread(self.stream)
 
 
@@ -74,6 +74,12 @@ class _LiveBar:
         self.epochs = 0
 
     def __call__(self, record: Record) -> None:
+        try:
+            self._show(record)
+        except OSError:  # the terminal was closed
+            unread(sys.stdout)
+
+    def _show(self, record: Record) -> None:
         if record["event"] == "start":
             self.epochs, steps = record["epochs"], record["steps"]
             self.job = self.bar.add_task(

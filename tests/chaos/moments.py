@@ -10,6 +10,7 @@ A moment is a dict:
     {"count": path}                              writes how often each NAME was called, as JSON, when the process ends
     {"trace": path}                              adds a line a step: number of the update, digest of the batch
     {"file_size": n}                             no file may grow beyond n bytes (RLIMIT_FSIZE: the write fails)
+    {"ignore": number}                           the process begins with this signal ignored
     {"page": text}                               what stands in report.html
     {"clock": s}                                 each look at the wall clock gives s seconds less than the one before
 """
@@ -22,7 +23,7 @@ import hashlib
 import importlib
 import json
 import os
-import shutil
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -69,6 +70,8 @@ def arm(moments: list[dict[str, Any]]) -> None:
             _trace(moment["trace"])
         elif "file_size" in moment:
             _limit_files(moment["file_size"])
+        elif "ignore" in moment:
+            signal.signal(moment["ignore"], signal.SIG_IGN)
         elif "page" in moment:
             importlib.import_module("gradus.look.report").page = lambda content, page=moment["page"]: page
         elif "clock" in moment:
@@ -161,7 +164,6 @@ def _trace(path: str) -> None:
 
 def _limit_files(size: int) -> None:
     import resource
-    import signal
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -228,4 +230,4 @@ def read_on_and_on(folder: str, times: str) -> None:
     print(highest)
 
 
-__all__ = ["SAVING", "WRAPPED", "arm", "made", "number_of", "read_on_and_on", "save_on_and_on", "save_one", "shutil"]
+__all__ = ["SAVING", "WRAPPED", "arm", "made", "number_of", "read_on_and_on", "save_on_and_on", "save_one"]
