@@ -114,10 +114,9 @@ class FolderLock:
     def acquire(self) -> None:
         """Raises `UserError` naming the process where another one holds the lock."""
         file = self._locked()
-        file.seek(0)
-        file.truncate()
-        file.write(str(os.getpid()))
-        file.flush()
+        with told_disk_errors(self.path):
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), str(os.getpid()).encode())
         self._file = file
         _held.add(self)
 

@@ -60,8 +60,10 @@ CASES = [
     Case("pictures", ("digits-lenet5", "--epochs", "2", "--batch-size", "64"), in_short_set=True),
     Case(
         "pictures-dropout",
-        ("--data", "digits", "--model", "lenet5_dropout", "--epochs", "2", "--batch-size", "64")
-        + _set("train.average=0.99"),
+        (
+            *("--data", "digits", "--model", "lenet5_dropout", "--epochs", "2", "--batch-size", "64"),
+            *_set("train.average=0.99"),
+        ),
     ),
     Case("table-workers", ("--epochs", "4", "--batch-size", "32", *_STREAMED), table=600, needs="data.workers"),
     Case(

@@ -1,7 +1,7 @@
 """Real processes, cheap enough to kill hundreds of: one server imports gradus once, and forks a child for each command.
 
-A child is a process of its own in a session of its own. It runs `gradus.cli.main` and ends as the interpreter ends; what it dies of
-is what the system tells its parent. `moments` (moments.py) are armed in it before it begins.
+A child is a process of its own in a session of its own. It runs `gradus.cli.main`; what it dies of is what the system tells its
+parent. `moments` (moments.py) are armed in it before it begins.
 
 As a program this file is the server: it reads one JSON request a line on standard input and answers with one JSON line.
     {"arguments": [...], "folder": ..., "files": stem, "moments": [...]}   -> {"pid": n}
@@ -10,15 +10,20 @@ As a program this file is the server: it reads one JSON request a line on standa
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 HERE = Path(__file__).parent
 PATIENCE = 300.0  # seconds after which a child is held to hang
@@ -134,6 +139,7 @@ class Children:
 
 def _serve() -> None:
     _import_all()
+    gc.freeze()  # so that the children do not copy what they only look at
     _tell({"threads": len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1})
     for line in iter(sys.stdin.readline, ""):
         request = json.loads(line)
@@ -142,8 +148,7 @@ def _serve() -> None:
             continue
         pid = os.fork()
         if pid == 0:
-            _become(request)
-            return  # the interpreter ends as it would have after the command
+            _end_with(_become, request)
         _tell({"pid": pid})
 
 
@@ -171,6 +176,23 @@ def _become(request: dict[str, Any]) -> None:
     main(arguments)
 
 
+def _end_with(command: Callable[[dict], None], request: dict[str, Any]) -> NoReturn:
+    """Runs the command and ends the process as the interpreter would, but without taking its thousand modules down."""
+    code = 0
+    try:
+        command(request)
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def _wait(pid: int, seconds: float) -> int | None:
     deadline = time.monotonic() + seconds
     while True:
@@ -192,10 +214,10 @@ def _import_all() -> None:
     import importlib
     import pkgutil
 
-    import matplotlib.backends.backend_svg
+    import matplotlib.backends.backend_svg  # noqa: F401
     import numpy as np
     import sklearn.datasets
-    import sklearn.linear_model
+    import sklearn.linear_model  # noqa: F401
     import torch._dynamo  # noqa: F401 - by the first optimiser
 
     import gradus

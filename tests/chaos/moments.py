@@ -4,6 +4,7 @@ A moment is a dict:
     {"at": NAME, "call": n, "signal": number}    the process sends itself the signal in the n-th call (from 1) of what NAME wraps.
                                                  Writing and removing are then half done ("share": of the bytes)
     {"at": NAME, "call": n, "error": "ENOSPC"}   that call fails so, half done
+    {"at": "open", "call": n, "full": true}      that call opens a device that is always full (/dev/full)
     {"at": NAME, "slow": s}                      every call takes s seconds more
     {"at": NAME, "wait": path}                   every call first waits until the file is there
     {"at": NAME, "touch": path, "call": n}       makes the file in the n-th call, so that another process knows
@@ -18,6 +19,7 @@ A moment is a dict:
 from __future__ import annotations
 
 import atexit
+import builtins
 import errno
 import hashlib
 import importlib
@@ -45,6 +47,7 @@ WRAPPED: dict[str, list[tuple[str, str]]] = {
     "evaluate": [("gradus.tasks.task", "InputTargetTask.prepare")],  # those that are not for training
     "append": [("gradus.train.folder", "append_line"), ("gradus.train.observers", "append_line")],
     # saving
+    "open": [("gradus.files", "open")],
     "snapshot": [("gradus.train.checkpoint", "_encode")],
     "mkdir": [("os", "mkdir")],
     "write": [("gradus.train.checkpoint", "write_synced"), ("gradus.files", "write_synced")],
@@ -91,7 +94,7 @@ def _wrap(name: str, module: str, attribute: str, moments: list[dict], calls: Co
     for part in path:
         owner = getattr(owner, part)
     as_class_method = isinstance(vars(owner).get(last), classmethod) if isinstance(owner, type) else False
-    function = getattr(owner, last)
+    function = getattr(owner, last, None) or getattr(builtins, last)
 
     def wrapped(*arguments: Any, **options: Any) -> Any:
         if name == "evaluate" and options.get("training"):
@@ -102,7 +105,9 @@ def _wrap(name: str, module: str, attribute: str, moments: list[dict], calls: Co
                 time.sleep(moment["slow"])
             if "wait" in moment:
                 _wait_for(Path(moment["wait"]))
-            if moment.get("call") == calls[name]:
+            if moment.get("call") == calls[name] and "full" in moment:
+                arguments = ("/dev/full", *arguments[1:])
+            elif moment.get("call") == calls[name]:
                 _happen(name, moment, function, arguments, options)
         result = function(*arguments, **options)
         return result
@@ -230,4 +235,47 @@ def read_on_and_on(folder: str, times: str) -> None:
     print(highest)
 
 
-__all__ = ["SAVING", "WRAPPED", "arm", "made", "number_of", "read_on_and_on", "save_on_and_on", "save_one"]
+def lock_on_and_on(folder: str, times: str, go: str) -> None:
+    """Takes and frees the lock of a folder; two that hold it at once are told by exit code 1."""
+    from gradus.errors import UserError
+    from gradus.files import FolderLock
+
+    lock, owner, held = FolderLock(Path(folder)), Path(folder) / "owner", 0
+    _wait_for(Path(go))
+    for _ in range(int(times)):
+        try:
+            lock.acquire()
+        except UserError:
+            continue
+        os.close(os.open(owner, os.O_CREAT | os.O_EXCL))
+        owner.unlink()
+        lock.release()
+        held += 1
+    print(held)
+
+
+def hold_lock(folder: str, held: str, worker: str = "") -> None:
+    """Holds the lock of a run until it is killed, perhaps beside a forked worker that is not."""
+    from gradus.files import FolderLock
+
+    lock = FolderLock(Path(folder))
+    lock.acquire()
+    if worker and os.fork() == 0:
+        time.sleep(600)
+        os._exit(0)
+    Path(held).touch()
+    time.sleep(600)
+
+
+__all__ = [
+    "SAVING",
+    "WRAPPED",
+    "arm",
+    "hold_lock",
+    "lock_on_and_on",
+    "made",
+    "number_of",
+    "read_on_and_on",
+    "save_on_and_on",
+    "save_one",
+]

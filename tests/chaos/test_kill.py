@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import time
-from pathlib import Path
 
 import pytest
 from cases import CASES, left_over, order_of, results
@@ -14,7 +13,19 @@ from conftest import THOROUGH
 from moments import SAVING
 
 # Where a kill falls; those of a save come more often, since there is more to go wrong.
-PLACES = ("step", "loss", "clip", "evaluate", "append", *SAVING, "replace", "assess", "baselines", "report", "fingerprint")
+PLACES = (
+    "step",
+    "loss",
+    "clip",
+    "evaluate",
+    "append",
+    *SAVING,
+    "replace",
+    "assess",
+    "baselines",
+    "report",
+    "fingerprint",
+)
 SHORT = 3
 MOMENTS = 20
 
@@ -141,9 +152,7 @@ def _until(condition, child: Child) -> None:
 
 def test_a_wall_clock_that_goes_backwards(by_name, whole, children, tally, tmp_path):
     expected, run = whole(by_name["dropout"]), tmp_path / "run"
-    ended = children.run(
-        *expected.arguments, "--out", run, moments=[{"clock": 3600.0}, killing("step", 50, 0)]
-    )
+    ended = children.run(*expected.arguments, "--out", run, moments=[{"clock": 3600.0}, killing("step", 50, 0)])
     assert ended.code == -signal.SIGKILL
     ended = children.run("resume", run, moments=[{"clock": 86_400.0}])
     survived = ended.code == 0 and results(run) == expected.results

@@ -95,7 +95,7 @@ def test_a_long_evaluation_is_left_between_two_batches(by_name, whole, children,
 
 
 def test_ctrl_c_twice(by_name, whole, children, tally, tmp_path):
-    """Twice at once is once (a terminal and a parent may both pass it on); again after a second, it does not wait for the save."""
+    """Twice at once is once (a terminal and a parent may both pass it on); after a second, it does not wait for the save."""
     expected, run = whole(by_name["dropout"]), tmp_path / "run"
     twice = [{"at": "step", "call": 30, "signal": 2}, {"at": "snapshot", "call": 4, "signal": 2}]
     ended = children.run(*expected.arguments, "--out", run, moments=twice)
@@ -164,9 +164,13 @@ def test_the_terminal_is_closed(by_name, whole, children, tally, tmp_path):
 
     expected, run = whole(by_name["dropout"]), tmp_path / "run"
     pid, terminal = pty.fork()
-    if pid == 0:  # the child has the terminal as its own, as a command in a window; errors go to a file, to be seen here
+    if (
+        pid == 0
+    ):  # the child has the terminal as its own, as a command in a window; errors go to a file, to be seen here
         os.dup2(os.open(tmp_path / "error", os.O_WRONLY | os.O_CREAT), 2)
-        os.execv(sys.executable, [sys.executable, "-m", "gradus", *expected.arguments, "--epochs", "2000", "--out", str(run)])
+        os.execv(
+            sys.executable, [sys.executable, "-m", "gradus", *expected.arguments, "--epochs", "2000", "--out", str(run)]
+        )
     deadline = time.monotonic() + 200
     while not (run / "checkpoints" / "last").exists():
         assert time.monotonic() < deadline
