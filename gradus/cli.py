@@ -30,7 +30,7 @@ TRAIN_FLAGS = {
     "task": ("task.name", "what to learn; inferred from the columns"),
     "model": ("model.name", "which network; `gradus list models`"),
     "epochs": ("train.epochs", "passes over the training rows"),
-    "batch-size": ("train.batch_size", "rows an update"),
+    "batch-size": ("train.batch_size", "rows an update; auto: computed in as many parts as the memory asks for"),
     "learning-rate": ("train.optimizer.learning_rate", "size of the updates"),
     "optimizer": ("train.optimizer.name", "sgd, adagrad, adadelta, rmsprop, adam or adamw"),
     "seed": ("train.seed", "of the weights, the order and dropout"),
@@ -64,6 +64,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="any setting, such as train.average=0.999",
     )
     train.add_argument("--tensorboard", action="store_true", help="write TensorBoard files too")
+    train.add_argument(
+        "--compile", action="store_true", help="torch.compile the model; pays for long runs (train.compile)"
+    )
 
     resume = command("resume", "Continue a run from its last checkpoint.")
     resume.add_argument("run", metavar="RUN")
@@ -154,7 +157,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         )
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
-        flags = [f"--{flag}" for flag in (*TRAIN_FLAGS, "out", "set", "tensorboard", "json", "split", "seeds")]
+        flags = [
+            f"--{flag}" for flag in (*TRAIN_FLAGS, "out", "set", "tensorboard", "compile", "json", "split", "seeds")
+        ]
         raise UserError(f"{parsed.command}: unknown argument '{unknown[0]}'{did_you_mean(unknown[0], flags)}")
     if parsed.command is None:
         raise UserError(f"expected a command: {', '.join(names)}")
@@ -362,9 +367,13 @@ def _recipe_of(arguments: argparse.Namespace) -> Recipe:
     if given.get("data", base.data.source) != base.data.source:
         values["data"].pop("target", None)
         values.pop("published", None)
+    more = ["train.compile=true"] if getattr(arguments, "compile", False) else []
+    if given.get("batch-size") == "auto":
+        del given["batch-size"]
+        more.append("train.accumulate=0")
     for flag, value in given.items():
         values = settings.override(values, f"{TRAIN_FLAGS[flag][0]}={value}", Recipe)
-    for assignment in arguments.set:
+    for assignment in [*more, *arguments.set]:
         values = settings.override(values, assignment, Recipe)
     return settings.from_dict(Recipe, values)
 

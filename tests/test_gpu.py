@@ -45,3 +45,76 @@ def test_a_loss_that_is_not_finite_is_told(tmp_path: Path):
     with pytest.raises(TrainingStopped, match=r"not a finite number in .*, at epoch 1, step \d+ of"):
         gradus.train_recipe(replace(recipe, train=settings), tmp_path / "run")
     assert not checkpoint.exists(tmp_path / "run" / "checkpoints", "last")
+
+
+def trainer_on_the_gpu(**changes):
+    from gradus.recipes.execute import create_trainer
+    from gradus.recipes.experiment import prepare
+
+    recipe = get_recipe("digits-lenet5")
+    settings = replace(recipe.train, **{"epochs": 3, "precision": "fp32", **changes})
+    return create_trainer(prepare(replace(recipe, train=settings)))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam", "adamw"])
+def test_captured_steps_are_the_ordinary_ones(optimizer: str):
+    from gradus.train.settings import OptimizerSettings
+
+    changes = {"optimizer": OptimizerSettings(name=optimizer), "average": 0.9}
+    captured = trainer_on_the_gpu(**changes)
+    ordinary = trainer_on_the_gpu(**changes, capture=False)
+    captured.fit()
+    ordinary.fit()
+    assert captured.stepper.captured, captured.stepper.reason
+    assert not ordinary.stepper.captured
+    for (name, one), two in zip(
+        captured.learner.predicting_state().items(), ordinary.learner.predicting_state().values(), strict=True
+    ):
+        torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_dropout_of_a_captured_step_follows_the_seed_of_the_step():
+    from gradus.train.randomness import seed_step
+
+    trainer = trainer_on_the_gpu()
+    model = torch.nn.Dropout(0.5)
+    del trainer
+    generator_sees = []
+    inputs = torch.ones(64, device="cuda")
+    graph = torch.cuda.CUDAGraph()
+    model(inputs)
+    torch.cuda.synchronize()
+    with torch.cuda.graph(graph):
+        outputs = model(inputs)
+    for step in (1, 2, 1):
+        seed_step(0, 0, step, torch.device("cuda", torch.cuda.current_device()))
+        graph.replay()
+        generator_sees.append(outputs.clone())
+    assert torch.equal(generator_sees[0], generator_sees[2]) and not torch.equal(generator_sees[0], generator_sees[1])
+
+
+def test_no_step_waits_for_the_gpu():
+    trainer = trainer_on_the_gpu(capture=False)
+    learner, source = trainer.learner, trainer.source
+    learner.step(source.batch(0, 0))
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for step in range(1, 5):
+            learner.set_learning_rate(1 / step)
+            learner.step(source.batch(0, step))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_a_bad_row_is_found_and_the_weights_stay_as_they_were():
+    from gradus.train.trainer import TrainingStopped
+
+    trainer = trainer_on_the_gpu()
+    bad = int(trainer.source.order(0)[32 * 10 + 7])
+    trainer.source.tensors["inputs"] = trainer.source.tensors["inputs"].float()
+    trainer.source.tensors["inputs"][bad] = float("nan")
+    with pytest.raises(
+        TrainingStopped, match=rf"inputs of the model for {trainer.origins[bad]}, at epoch 1, step 11 of"
+    ):
+        trainer.fit()
+    assert all(bool(torch.isfinite(p).all()) for p in trainer.learner.model.parameters())

@@ -27,6 +27,8 @@ class Entry:
     sklearn: name of scikit-learn's loader, for what it ships
     hub:     repository on the Hugging Face Hub, for what is downloaded
     renamed: name of a column in the Hub's files -> its name here
+    shuffle: seed and number of training rows of the split that the texts use, for what is stored as one split: rows in the
+             order of NumPy's RandomState(seed), the first ones to train on and the rest to test on
     """
 
     name: str
@@ -37,6 +39,7 @@ class Entry:
     sklearn: str | None = None
     hub: str | None = None
     renamed: dict[str, str] = field(default_factory=dict)
+    shuffle: tuple[int, int] | None = None
 
 
 def numbers(*names: str) -> dict[str, ColumnType]:
@@ -152,6 +155,18 @@ ENTRIES = (
         hub="microsoft/cats_vs_dogs",
         renamed={"labels": "label"},
     ),
+    Entry(
+        name="boston_housing",
+        about="Median house prices (in 1 000 dollars) of 506 tracts around Boston in 1970, by 13 measures (Harrison and "
+        "Rubinfeld 1978). Its column B is derived from the share of Black residents on a racist premise, and scikit-learn "
+        "and others have withdrawn the set: use it to reproduce the texts only (diabetes is the default for regression).",
+        target="MEDV",
+        types=numbers(
+            *("CRIM", "ZN", "INDUS", "CHAS", "NOX", "RM", "AGE", "DIS", "RAD", "TAX", "PTRATIO", "B", "LSTAT", "MEDV")
+        ),
+        splits={"train": 404, "test": 102},
+        shuffle=(113, 404),
+    ),
 )
 CATALOGUE: dict[str, Entry] = {entry.name: entry for entry in ENTRIES}
 
@@ -202,7 +217,8 @@ def where(entry: Entry) -> str:
     if entry.sklearn:
         return "scikit-learn, no download"
     folder = find(entry)
-    return str(folder) if folder else f"download from the Hub ({entry.hub})"
+    public = f"download from the Hub ({entry.hub})" if entry.hub else "not here, and no public source"
+    return str(folder) if folder else public
 
 
 def find(entry: Entry) -> Path | None:
@@ -211,7 +227,8 @@ def find(entry: Entry) -> Path | None:
         if any(split_files(folder / entry.name, split) for split in SPLITS):
             return folder / entry.name
     cached = cache_folder() / entry.name  # ours alone, so that a split that is missing has still to be downloaded
-    return cached if all(split_files(cached, split) for split in entry.splits) else None
+    stored = ["train"] if entry.shuffle else list(entry.splits)
+    return cached if all(split_files(cached, split) for split in stored) else None
 
 
 def split_files(folder: Path, split: str) -> list[Path]:
@@ -252,6 +269,11 @@ def read_sklearn(entry: Entry) -> tuple[dict[str, Split], list[str]]:
 def read_parquet(entry: Entry, say: hub.Say) -> tuple[dict[str, Split], list[str]]:
     """The splits of a Parquet entry and notes on where they came from, after a download where they are not here."""
     folder = find(entry)
+    if folder is None and entry.hub is None:
+        raise UserError(
+            f"{entry.name} is not on this machine and has no public source: put {entry.name}/train.parquet, with the columns "
+            f"{', '.join(entry.types)}, into a folder that GRADUS_DATA names"
+        )
     if folder is None:
         folder = cache_folder() / entry.name
         hub.fetch(entry.name, str(entry.hub), list(entry.splits), folder, say=say)
@@ -260,10 +282,22 @@ def read_parquet(entry: Entry, say: hub.Say) -> tuple[dict[str, Split], list[str
     for split in SPLITS:
         if files := split_files(folder, split):
             splits[split] = concatenate([read_file(path, types, entry.renamed) for path in files])
+    if entry.shuffle and set(splits) == {"train"}:
+        splits = shuffled_split(splits["train"], *entry.shuffle)
+    for split in SPLITS:
         published, rows = entry.splits.get(split), len(splits[split]) if split in splits else 0
         if published and rows != published:
             notes.append(f"{split}: {rows:,} rows here, {published:,} in the published data")
     return splits, notes
+
+
+def shuffled_split(rows: Split, seed: int, kept: int) -> dict[str, Split]:
+    """The split of Keras's loaders: rows shuffled by NumPy's old generator, the first `kept` to train on, the rest to test."""
+    import numpy as np
+
+    order = np.arange(len(rows))
+    np.random.RandomState(seed).shuffle(order)
+    return {"train": rows.take(order[:kept]), "test": rows.take(order[kept:])}
 
 
 def with_label_file(entry: Entry, file: Path) -> dict[str, ColumnType]:

@@ -10,15 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import gradus
 from gradus.train.devices import Plan
 
 PACKAGES = ("torch", "numpy", "safetensors", "pyarrow", "pillow", "scikit-learn")
 
 
-def describe_environment(plan: Plan) -> dict[str, Any]:
+def describe_environment(plan: Plan, threads: int) -> dict[str, Any]:
     """Versions, machine, device, time and command, as JSON."""
     versions = {"gradus": gradus.__version__, "python": platform.python_version()}
     for package in PACKAGES:
@@ -32,8 +30,8 @@ def describe_environment(plan: Plan) -> dict[str, Any]:
         "system": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": plan.describe(),
+        "threads": threads,
+        "device": plan.describe(threads),
         "versions": versions,
     }
 

@@ -22,6 +22,7 @@ from gradus.stopping import held_signals, told_when_stopped
 from gradus.tasks.settings import TaskSettings
 from gradus.tasks.table import save_state
 from gradus.train import checkpoint
+from gradus.train.devices import set_up_process
 from gradus.train.folder import RunFolder
 from gradus.train.learner import Supervised
 from gradus.train.observers import write_log
@@ -110,7 +111,7 @@ def resume(
                 raise UserError(
                     f"{run.path}: this run trained a module of your own; resume it from Python with model=..."
                 )
-            experiment = prepare(run.recipe, dataset, model)
+            experiment = prepare(run.recipe, dataset, model, measure=False)
             expected = folder.read_json("task.json").get("fingerprint")
             if fingerprint(experiment.tensors["train"]) != expected:
                 source = run.recipe.data.source
@@ -172,7 +173,7 @@ def _write_beginning(folder: RunFolder, experiment: Experiment) -> None:
     task["rows"] = {name: len(split) for name, split in experiment.dataset.splits.items()}
     task["notes"] = experiment.notes
     folder.write_json("task.json", task)
-    folder.write_json("environment.json", describe_environment(experiment.plan))
+    folder.write_json("environment.json", describe_environment(experiment.plan, experiment.recipe.train.threads))
     write_atomic(folder.path / "recipe.toml", write_recipe(experiment.recipe, format=FORMAT))
 
 
@@ -181,6 +182,7 @@ def create_trainer(
 ) -> Trainer:
     """The trainer of an experiment, its data on the device. Without a folder nothing is kept."""
     settings, plan, task = experiment.recipe.train, experiment.plan, experiment.task
+    set_up_process(plan, settings.threads, settings.deterministic)
     task.to_device(plan.device)
 
     def on_device(split: str) -> Batch:
@@ -194,6 +196,7 @@ def create_trainer(
         monitor=task.monitored(settings.monitor),
         folder=folder,
         observers=observers,
+        origins=experiment.dataset["train"].origins,
     )
 
 

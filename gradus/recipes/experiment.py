@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,7 @@ from gradus.recipes.recipe import Recipe
 from gradus.tasks.table import TASKS, create_task, infer_task
 from gradus.tasks.task import Task
 from gradus.train.devices import Plan, plan_device
+from gradus.train.measure import choose_precision, choose_threads, operations
 from gradus.train.randomness import INITIAL_WEIGHTS, derive
 from gradus.train.settings import TrainSettings
 
@@ -37,24 +40,41 @@ class Experiment:
     notes: list[str]
 
 
-def prepare(recipe: Recipe, dataset: Dataset | None = None, model: nn.Module | None = None) -> Experiment:
+def prepare(
+    recipe: Recipe,
+    dataset: Dataset | None = None,
+    model: nn.Module | None = None,
+    *,
+    measure: bool = True,
+    cache: dict[Any, Any] | None = None,
+) -> Experiment:
     """Reads the data, infers what is left open, fits the task to the training split, makes and tries the model.
 
-    dataset, model: used in place of what the recipe names. Raises `UserError` for whatever does not fit.
+    dataset, model: used in place of what the recipe names
+    measure:        try out what depends on the machine (the precision); else what the recipe says is taken as it is
+    cache:          keeps what was read and encoded, so that recipes on the same rows share it
+
+    Raises `UserError` for whatever does not fit.
     """
     plan = plan_device(recipe.train.device, recipe.train.precision)
     if dataset is None:
-        dataset = load_data(recipe.data.source, recipe.data.target)
+        source = recipe.data.source, recipe.data.target
+        dataset = _once(cache, source, lambda: load_data(*source))
     notes = list(dataset.notes)
     dataset, recipe, inferred = _resolve(recipe, dataset, model)
     before = len(dataset.notes)
-    dataset = _split(dataset, recipe.data)
     sizes = image_sizes(model if model is not None else recipe.model.name, recipe.model.options)
-    task = create_task(recipe.task, dataset, sizes)
-    tensors = {name: task.encode(split) for name, split in dataset.splits.items()}
+    whole = dataset
+
+    def encode() -> tuple[Dataset, Task, dict[str, dict[str, Tensor]]]:
+        split = _split(whole, recipe.data)
+        task = create_task(recipe.task, split, sizes)
+        return split, task, {name: task.encode(rows) for name, rows in split.splits.items()}
+
+    dataset, task, tensors = _once(cache, (recipe.data, repr(recipe.task), sizes), encode)
     if model is None:
         recipe, model = _make_model(recipe, task)
-    _try_model(model, task, tensors["train"], recipe.model.name)
+    per_row = _try_model(model, task, tensors["train"], recipe.model.name)
     task.monitored(recipe.train.monitor)
     if recipe.train.patience and "validation" not in tensors:
         raise UserError("patience: stopping early needs validation rows; set data.validation above 0")
@@ -62,9 +82,31 @@ def prepare(recipe: Recipe, dataset: Dataset | None = None, model: nn.Module | N
     notes += [*inferred, *dataset.notes[before:], *task.notes]
     if recipe.train.batch_size != resolved.batch_size:
         notes.append(f"batch size: {resolved.batch_size}")
-    notes.append(f"device: {plan.describe()}")
-    recipe = replace(recipe, train=resolved)
+    threads, warning = choose_threads(resolved, per_row, resolved.batch_size)
+    precision = resolved.precision
+    if measure:
+
+        def inputs() -> Any:
+            task.to_device(plan.device)
+            rows = {name: tensor[: resolved.batch_size].to(plan.device) for name, tensor in tensors["train"].items()}
+            return task.prepare(rows, training=True)[0]
+
+        plan, note = choose_precision(resolved, plan_device(resolved.device), model, inputs)
+        precision = "bf16" if plan.autocast_type else "fp32"
+        notes += [note] if note else []
+    notes.append(f"device: {plan.describe(threads)}")
+    notes += [warning] if warning else []
+    recipe = replace(recipe, train=replace(resolved, threads=threads, precision=precision))
     return Experiment(recipe, dataset, task, model, plan, tensors, notes)
+
+
+def _once(cache: dict[Any, Any] | None, key: Any, make: Callable[[], Any]) -> Any:
+    """What `make` gives, kept in `cache` where there is one."""
+    if cache is None:
+        return make()
+    if key not in cache:
+        cache[key] = make()
+    return cache[key]
 
 
 def _split(dataset: Dataset, data: DataSettings) -> Dataset:
@@ -110,8 +152,11 @@ def _make_model(recipe: Recipe, task: Task) -> tuple[Recipe, nn.Module]:
     return replace(recipe, model=ModelSettings(name=name, options=options)), create_model(name, **options)
 
 
-def _try_model(model: nn.Module, task: Task, tensors: dict[str, Tensor], name: str) -> None:
-    """Runs two rows through the model, so that a model that does not fit the data is told before anything is written."""
+def _try_model(model: nn.Module, task: Task, tensors: dict[str, Tensor], name: str) -> float:
+    """Runs two rows through the model, so that a model that does not fit the data is told before anything is written.
+
+    Returns the floating-point operations that one row takes.
+    """
     task.to_device(torch.device("cpu"))
     inputs, _ = task.prepare({key: value[:2] for key, value in tensors.items()}, training=False)
     wanted = (len(inputs), task.model_options()["num_classes"])
@@ -119,6 +164,7 @@ def _try_model(model: nn.Module, task: Task, tensors: dict[str, Tensor], name: s
     try:
         with torch.no_grad():
             shape = tuple(model.cpu().eval()(inputs).shape)
+        needed = operations(model, inputs) / max(len(inputs), 1)
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"model {name} does not take inputs of shape {tuple(inputs.shape)}: {reason}") from None
@@ -128,6 +174,7 @@ def _try_model(model: nn.Module, task: Task, tensors: dict[str, Tensor], name: s
         raise UserError(
             f"model {name} gives outputs of shape {shape}, task {task.name} needs {wanted} for {wanted[0]} rows"
         )
+    return needed
 
 
 def fingerprint(tensors: dict[str, Tensor]) -> str:

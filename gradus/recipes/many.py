@@ -1,22 +1,37 @@
-"""Many recipes at once: folds, repeats, seeds and the trials of a search. What came of each is an `Outcome`."""
+"""Many recipes at once: folds, repeats, seeds and the trials of a search. What came of each is an `Outcome`.
+
+Recipes that differ only in what one stacked model can hold (`train/fleet.py`: rows, seed, learning rate, momentum, decays,
+penalties, dropout rate) train as a fleet; the others follow one by one.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from gradus import settings
 from gradus.data.dataset import Dataset
+from gradus.errors import UserError
 from gradus.recipes.execute import create_trainer
-from gradus.recipes.experiment import prepare
+from gradus.recipes.experiment import Experiment, prepare
 from gradus.recipes.recipe import Recipe
-from gradus.train.trainer import Record, TrainingStopped
+from gradus.train import checkpoint
+from gradus.train.devices import set_up_process
+from gradus.train.fleet import FleetTrainer, Member
+from gradus.train.folder import RunFolder
+from gradus.train.source import Batch
+from gradus.train.trainer import Observer, Record, TrainingStopped
 
 # told (index of the recipe, record of its epoch) after each epoch; answers whether that training should stop now
 Watch = Callable[[int, Record], bool]
+
+LARGEST_FLEET = 256  # members; beyond that a step gains nothing more
+MEMORY = 2**30  # bytes of stacked weights above which a fleet is cut
 
 
 @dataclass
@@ -62,17 +77,187 @@ def train_many(
     dataset: Dataset | None = None,
     watch: Watch | None = None,
     say: Callable[[str], None] = lambda line: None,
+    together: bool = True,
+    folder: RunFolder | None = None,
+    observers: tuple[Observer, ...] = (),
 ) -> list[Outcome]:
-    """Trains every recipe, in order, and returns what came of each. Each needs validation rows. Nothing is written."""
+    """Trains every recipe and returns what came of each, in their order. Each needs validation rows.
+
+    together:  as fleets where they can; False: one by one
+    folder:    where a fleet keeps its checkpoints, to go on after a stop; only where all recipes are one fleet
+    """
+    cache: dict[Any, Any] = {}
+    experiments = [prepare(recipe, dataset, cache=cache) for recipe in recipes]
+    for experiment in experiments:
+        if "validation" not in experiment.tensors:
+            raise UserError("several trainings at once are compared by validation rows; set data.validation above 0")
+    groups = group(experiments) if together else [[index] for index in range(len(experiments))]
+    outcomes: list[Outcome | None] = [None] * len(experiments)
+    for members in groups:
+        if len(members) > 1:
+            made = _train_fleet(experiments, members, watch, folder if len(groups) == 1 else None, observers, say)
+        else:
+            made = [_train_one(members[0], experiments[members[0]], watch, observers)]
+        for index, outcome in zip(members, made, strict=True):
+            outcomes[index] = outcome
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+def group(experiments: Sequence[Experiment]) -> list[list[int]]:
+    """The indices of experiments that can train as one fleet, in groups; what cannot stands alone."""
+    groups: dict[Any, list[int]] = {}
+    for index, experiment in enumerate(experiments):
+        reason = obstacle(experiment)
+        groups.setdefault(index if reason else _kind(experiment), []).append(index)
+    found = []
+    for members in groups.values():
+        size = sum(p.numel() for p in experiments[members[0]].model.parameters()) * 4
+        most = max(1, min(LARGEST_FLEET, MEMORY // max(size, 1)))
+        found += [members[start : start + most] for start in range(0, len(members), most)]
+    return found
+
+
+def obstacle(experiment: Experiment) -> str:
+    """Why an experiment cannot be a member of a fleet, in words; empty where it can."""
+    train = experiment.recipe.train
+    if train.schedule.name == "plateau":
+        return "the plateau schedule follows each model's own loss"
+    if train.accumulate != 1:
+        return "its batches are computed in parts"
+    if any(not isinstance(tensor, Tensor) for tensor in experiment.tensors["train"].values()):
+        return "its data are streamed"
+    for name, module in experiment.model.named_modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd) and type(module) is not nn.Dropout:
+            return f"{name} ({type(module).__name__}) draws random numbers of its own"
+        if isinstance(module, nn.RNNBase):
+            return f"{name} ({type(module).__name__}) has no stacked form"
+    return _trial(experiment)
+
+
+def _trial(experiment: Experiment) -> str:
+    """Tries two rows of a fleet of two: a model may do what has no stacked form."""
+    rows = {name: tensor[:2] for name, tensor in experiment.tensors["train"].items()}
+    experiment.task.to_device(torch.device("cpu"))
+    small = replace(experiment.recipe.train, batch_size=2)
+    member = Member(experiment.model, experiment.task, rows, rows, small)
+    plan = replace(experiment.plan, device=torch.device("cpu"), autocast_type=None)
+    try:
+        trainer = FleetTrainer([member, member], plan, monitor=("loss", "min"))
+        trainer.learner.step(trainer.source.batch(0, 0))
+    except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
+        return (str(error).splitlines() or [type(error).__name__])[0]
+    return ""
+
+
+def _kind(experiment: Experiment) -> tuple[Any, ...]:
+    """What the members of a fleet have in common, as a key."""
+    recipe, train = experiment.recipe, experiment.recipe.train
+    options = {name: bool(value) if name == "dropout" else value for name, value in recipe.model.options.items()}
+    modules = [(name, type(module).__name__) for name, module in experiment.model.named_modules()]
+    shapes = [(name, tuple(t.shape), str(t.dtype)) for name, t in experiment.model.state_dict().items()]
+    learnt = [parameter.requires_grad for parameter in experiment.model.parameters()]
+    rows = [(name, str(t.dtype), tuple(t.shape[1:])) for name, t in experiment.tensors["train"].items()]
+    experiment.task.to_device(experiment.plan.device)
+    statistics = [(name, tuple(tensor.shape)) for name, tensor in experiment.task.tensors().items()]
+    steps = -(-len(experiment.tensors["train"]["targets"]) // train.batch_size)
+    common = replace(
+        train,
+        seed=0,
+        optimizer=replace(
+            train.optimizer,
+            learning_rate=1.0,
+            momentum=0.5 if train.optimizer.name in ("sgd", "rmsprop") else 0.0,
+            beta1=0.5,
+            beta2=0.5,
+            rho=0.5,
+            epsilon=1.0,
+            weight_decay=0.0,
+        ),
+        regularization=replace(train.regularization, **_used(train.regularization)),
+    )
+    scheduled = steps if train.schedule.name != "constant" or train.schedule.warmup else 0
+    return (
+        repr(
+            (
+                recipe.model.name,
+                sorted(options.items(), key=str),
+                recipe.task,
+                modules,
+                shapes,
+                learnt,
+                rows,
+                statistics,
+            )
+        ),
+        repr(settings.to_dict(common)),
+        scheduled,
+    )
+
+
+def _used(regularization: Any) -> dict[str, Any]:
+    """Every number that is set as 1: members may differ in it."""
+    values = settings.to_dict(regularization)
+    return {name: 1.0 if value else value for name, value in values.items()}
+
+
+def _train_fleet(
+    experiments: Sequence[Experiment],
+    indices: list[int],
+    watch: Watch | None,
+    folder: RunFolder | None,
+    observers: tuple[Observer, ...],
+    say: Callable[[str], None],
+) -> list[Outcome]:
+    """Trains experiments that are of one kind as one stacked model."""
+    first = experiments[indices[0]]
+    plan = first.plan
+    set_up_process(plan, first.recipe.train.threads, first.recipe.train.deterministic)
+    placed: dict[int, Batch] = {}
+
+    def on_device(batch: Batch) -> Batch:
+        if id(batch) not in placed:
+            placed[id(batch)] = {name: tensor.to(plan.device) for name, tensor in batch.items()}
+        return placed[id(batch)]
+
+    members = []
+    for index in indices:
+        experiment = experiments[index]
+        experiment.task.to_device(plan.device)
+        train, validation = on_device(experiment.tensors["train"]), on_device(experiment.tensors["validation"])
+        members.append(Member(experiment.model, experiment.task, train, validation, experiment.recipe.train))
+    say(f"{len(members)} models train as one")
+    trainer = FleetTrainer(
+        members,
+        plan,
+        monitor=first.task.monitored(first.recipe.train.monitor),
+        watch=None if watch is None else lambda place, record: watch(indices[place], record),
+        folder=folder,
+        observers=observers,
+    )
+    if folder is not None and checkpoint.exists(folder.checkpoints, "last"):
+        trainer.restore()
+        say(f"continuing at epoch {trainer.epoch + 1}, step {trainer.step} of {trainer.source.steps}")
+    start = {"event": "start", "path": "", "epochs": trainer.settings.epochs, "steps": trainer.source.steps}
+    for observer in observers:
+        observer({**start, "epoch": trainer.epoch, "rows": trainer.source.rows})
+    began = time.perf_counter()
+    try:
+        trainer.fit()
+    finally:
+        for observer in observers:
+            observer({"event": "stopped"})
+    seconds = (time.perf_counter() - began) / len(members)
     outcomes = []
-    for index, recipe in enumerate(recipes):
-        outcomes.append(_train_one(index, recipe, dataset, watch))
-        say(f"{index + 1} of {len(recipes)}: {outcomes[-1].value}")
+    for index, progress in zip(indices, trainer.progress, strict=True):
+        outcome = Outcome(experiments[index].recipe, trainer.monitor, history=progress.history, seconds=seconds)
+        outcome.error, outcome.stopped, outcome.state = progress.error, progress.stopped, progress.best_state
+        if progress.best is not None:
+            outcome.value, outcome.epoch = progress.best["value"], progress.best["epoch"]
+        outcomes.append(outcome)
     return outcomes
 
 
-def _train_one(index: int, recipe: Recipe, dataset: Dataset | None, watch: Watch | None) -> Outcome:
-    experiment = prepare(recipe, dataset)
+def _train_one(index: int, experiment: Experiment, watch: Watch | None, observers: tuple[Observer, ...]) -> Outcome:
     trainer = create_trainer(experiment)
     outcome = Outcome(experiment.recipe, trainer.monitor)
 
@@ -80,13 +265,19 @@ def _train_one(index: int, recipe: Recipe, dataset: Dataset | None, watch: Watch
         if record["event"] == "epoch" and watch is not None and watch(index, record):
             outcome.stopped = trainer.finished = True
 
-    trainer.observers = (observe,)
-    started = time.perf_counter()
+    trainer.observers = (*observers, observe)
+    start = {"event": "start", "path": "", "epochs": trainer.settings.epochs, "steps": trainer.source.steps}
+    for observer in observers:
+        observer({**start, "epoch": 0, "rows": trainer.source.rows})
+    began = time.perf_counter()
     try:
         trainer.fit()
     except TrainingStopped as error:
         outcome.error = str(error)
-    outcome.seconds = time.perf_counter() - started
+    finally:
+        for observer in observers:
+            observer({"event": "stopped"})
+    outcome.seconds = time.perf_counter() - began
     outcome.history = trainer.history
     if trainer.best is not None:
         outcome.value, outcome.epoch = trainer.best["value"], trainer.best["epoch"]

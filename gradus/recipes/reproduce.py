@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from gradus.errors import UserError
 from gradus.recipes.execute import resume, train_recipe
@@ -78,8 +79,13 @@ def _run(recipe: Recipe, path: Path, observers: tuple[Observer, ...]) -> Run:
     if not (path / "recipe.toml").exists():
         return train_recipe(recipe, path, observers=observers)
     run = load_run(path)
-    kept = (replace(run.recipe.train, batch_size=0), run.recipe.task.options, run.recipe.model.name)
-    wanted = replace(recipe.train, batch_size=0, optimizer=recipe.train.optimizer.resolved())
-    if kept != (wanted, recipe.task.options, recipe.model.name):
+    if _comparable(run.recipe) != _comparable(recipe):
         raise UserError(f"{path}: holds a run of other settings; remove it or choose another --out")
     return run if run.evaluation else resume(path, observers=observers)
+
+
+def _comparable(recipe: Recipe) -> tuple[Any, ...]:
+    """What two recipes of one reproduction share; what is filled in when a run begins is left out."""
+    optimizer = recipe.train.optimizer.resolved()
+    train = replace(recipe.train, batch_size=0, threads=0, precision="auto", optimizer=optimizer)
+    return train, recipe.task.options, recipe.model.name

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ class Inputs(ABC):
 
     notes: list[str]
     types: dict[str, Any]
+    tensor_names: ClassVar[tuple[str, ...]] = ()  # the attributes that `prepare` computes with, made by `to_device`
 
     @abstractmethod
     def fit(self, train: Split, exclude: tuple[str, ...]) -> None: ...
@@ -65,6 +66,8 @@ LARGEST_NATURAL_SIZE = 64  # pictures larger than this are brought to it unless 
 
 class ImageInputs(Inputs):
     """One column of pictures -> float32 (B, C, H, W) in channels-last memory order."""
+
+    tensor_names = ("center", "scale")
 
     def __init__(self, options: ImageOptions, model_sizes: tuple[int, ...] | None = None) -> None:
         """model_sizes: the only sides that the chosen model takes, where they are fixed, the usual one first."""

@@ -25,6 +25,7 @@ class Target(ABC):
     directions: ClassVar[
         dict[str, str]
     ]  # the metrics of `metrics`, each best at its "max" or "min"; the first one decides
+    tensor_names: ClassVar[tuple[str, ...]] = ()  # the attributes that loss and counts compute with; None: not used
     notes: list[str]
     column: str
     num_outputs: int
@@ -79,6 +80,7 @@ class ClassOptions:
 class _OverClasses(Target):
     """What single-label and multi-label targets share: a list of classes, and weights for them in training."""
 
+    tensor_names = ("weights",)
     classes: tuple[str, ...]
 
     def __init__(self, options: ClassOptions) -> None:
@@ -243,6 +245,7 @@ class NumberTarget(Target):
     """K numbers. Outputs (B, K) in the units that are learnt; targets float32 (B, K) likewise; metrics in the target's own."""
 
     directions: ClassVar[dict[str, str]] = {"mae": "min", "rmse": "min"}
+    tensor_names = ("scale",)
 
     def __init__(self, options: NumberOptions) -> None:
         self.options, self.notes = options, []

@@ -13,6 +13,7 @@ A task knows nothing of optimisers, devices or loops. Its life:
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,6 +76,14 @@ class Task(ABC):
     def to_device(self, device: torch.device) -> None:  # noqa: B027 - most have nothing to move
         """Moves what `prepare`, `loss` and `counts` need to the device; called once before they are."""
 
+    def tensors(self) -> dict[str, Tensor]:
+        """What `prepare`, `loss` and `counts` compute with besides the batch: statistics, class weights. After `to_device`."""
+        return {}
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Task:
+        """This task with other values in place of those of `tensors()`."""
+        return self
+
     @abstractmethod
     def fit(self, dataset: Dataset) -> None: ...
     @abstractmethod
@@ -119,6 +128,19 @@ class InputTargetTask(Task):
     def to_device(self, device: torch.device) -> None:
         self.inputs.to_device(device)
         self.target.to_device(device)
+
+    def tensors(self) -> dict[str, Tensor]:
+        parts: dict[str, Inputs | Target] = {"inputs": self.inputs, "target": self.target}
+        found = {f"{part}.{name}": getattr(owner, name) for part, owner in parts.items() for name in owner.tensor_names}
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Task:
+        other = copy.copy(self)
+        other.inputs, other.target = copy.copy(self.inputs), copy.copy(self.target)
+        for name, tensor in tensors.items():
+            part, _, attribute = name.partition(".")
+            setattr(getattr(other, part), attribute, tensor)
+        return other
 
     def fit(self, dataset: Dataset) -> None:
         self.target.fit(dataset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from torch import nn
 
 from gradus.errors import UserError
 
+DEFAULT_THREADS = torch.get_num_threads()  # one a core, or what OMP_NUM_THREADS says, before anything changes it
 _keeps_freed_memory = False  # a setting of the process, so it is known to the process
 
 
@@ -36,12 +38,11 @@ class Plan:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
-    def describe(self) -> str:
-        name = (
-            torch.cuda.get_device_name(self.device)
-            if self.device.type == "cuda"
-            else f"CPU, {torch.get_num_threads()} threads"
-        )
+    def describe(self, threads: int = 0) -> str:
+        """In words; `threads` of a CPU, where they are not those of now."""
+        threads = threads or torch.get_num_threads()
+        cpu = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else cpu
         return f"{name}, {'bf16' if self.autocast_type else 'fp32'}"
 
 
@@ -61,15 +62,24 @@ def keep_freed_memory() -> bool:
     return _keeps_freed_memory
 
 
-def plan_device(device: str = "auto", precision: str = "auto") -> Plan:
-    """Chooses the device and the precision. bf16 on a CPU only when asked for: without the right instructions it is hundreds
-    of times slower than fp32."""
+def plan_device(device: str = "auto", precision: str = "fp32") -> Plan:
+    """The plan of a device ("auto": the GPU where there is one). Precision "auto" is fp32 here: `choose_precision` measures."""
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
         raise UserError("device 'cuda': this machine has no GPU that PyTorch can use; use --device cpu")
     chosen = torch.device("cuda" if device == "cuda" or (device == "auto" and available) else "cpu")
     if chosen.type == "cpu":
         keep_freed_memory()
-    if precision == "bf16" or (precision == "auto" and chosen.type == "cuda" and torch.cuda.is_bf16_supported()):
-        return Plan(chosen, torch.bfloat16)
-    return Plan(chosen)
+    return Plan(chosen, torch.bfloat16 if precision == "bf16" else None)
+
+
+def set_up_process(plan: Plan, threads: int, deterministic: bool) -> None:
+    """What holds for the whole process while it trains: threads, and whether only repeatable algorithms may be used."""
+    if plan.device.type == "cpu" and threads and torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is repeatable only with a fixed workspace
+    torch.use_deterministic_algorithms(deterministic)
+    if plan.device.type == "cuda":
+        torch.set_float32_matmul_precision("highest" if deterministic else "high")  # high: TF32
+        torch.backends.cudnn.allow_tf32 = not deterministic

@@ -6,8 +6,7 @@ A learner is one step. The trainer asks for nothing else, so what is learnt, and
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,19 +15,20 @@ from torch import Tensor, nn
 
 from gradus.tasks.task import Task
 from gradus.train.devices import Plan
-from gradus.train.optimizers import clip, create_optimizer, limit_norms, penalty, weights_of
+from gradus.train.optimizers import clip, counts_on_device, create_optimizer, limit_norms, penalty, weights_of
 from gradus.train.settings import TrainSettings
 from gradus.train.source import Batch
 
 MEANS = ("loss", "penalty")  # of what a step returns; the trainer weighs them by rows when it reads them
+FLAG = "not_finite"  # of what a step returns where it does not raise: a scalar, above 0 from the first bad step on
 
 
 class NonFiniteError(ArithmeticError):
-    """A loss or weight stopped being a finite number; `where` names the first layer at which it shows."""
+    """A loss, gradient, buffer or count stopped being a finite number. The weights are as they were before the step."""
 
-    def __init__(self, where: str) -> None:
-        super().__init__(where)
-        self.where = where
+
+class OutOfMemory(RuntimeError):
+    """A step needs more memory than there is; the message gives its shapes and what can be done."""
 
 
 class Learner(Protocol):
@@ -38,7 +38,11 @@ class Learner(Protocol):
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Changes the parameters on one batch; returns tensors on the device: those in `MEANS` (always "loss") are means over
-        the rows of the batch, all others sums over them."""
+        the rows of the batch, all others sums over them. Where a value is not finite it changes nothing and raises
+        `NonFiniteError`, or, where looking would stall the device, changes nothing from then on and says so by `FLAG`."""
+
+    def diagnose(self, batch: Batch) -> tuple[str, int | None]:
+        """Where a value of the step on this batch is not finite, in words, and which row of the batch it comes from."""
 
     def evaluate(self, batches: Iterable[Batch]) -> tuple[dict[str, np.ndarray], int]:
         """The sums over the rows of all batches (of losses too), without learning, and the number of rows."""
@@ -73,19 +77,66 @@ class Supervised:
         self.model = plan.place(model).train()
         self.task, self.plan, self.device = task, plan, plan.device
         self.settings = settings.regularization
-        self.accumulate = settings.accumulate
+        self.shrinks = settings.accumulate == 0  # whether running out of memory cuts the batch into more parts
+        self.accumulate = max(settings.accumulate, 1)
+        self.forward = torch.compile(self.model) if settings.compile else self.model
         self.optimizer = create_optimizer(self.model, settings.optimizer, plan.device)
-        self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.base_rates = [float(group["lr"]) for group in self.optimizer.param_groups]
+        self._factor = 1.0
         self.parameters: list[Tensor] = [p for p in self.model.parameters() if p.requires_grad]
         self.weights = weights_of(self.model)
         self.average = settings.average
         self.averaged = copy.deepcopy(self.model).eval() if settings.average else None
         self.updates = 0
-        # Reading a CPU tensor costs nothing, so there a bad loss is caught before it reaches the weights. On a GPU it would
-        # stall the device in every step: there the trainer finds it at the next look, from the losses it keeps.
+        self.buffers = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
+        self.flag = torch.zeros((), device=plan.device)
+        self._one = torch.ones((), device=plan.device)
+        self._share = torch.zeros((), device=plan.device, dtype=next(self.model.parameters()).dtype)  # of the average
+        # Reading a CPU tensor costs nothing. On a GPU it would stall the device in every step: there the fused optimisers
+        # look at the flag themselves and change nothing once it is set, and the trainer reads it with the losses.
         self.guard = plan.device.type == "cpu"
+        if not self.guard:
+            self.optimizer.found_inf = self.flag  # type: ignore[attr-defined]
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
+        self.count_update()
+        try:
+            return self.update(batch)
+        except NonFiniteError:
+            self.updates -= 1
+            raise
+
+    def count_update(self) -> None:
+        """What changes from step to step and is not a tensor: kept apart, since a captured `update` repeats only tensors."""
+        self.updates += 1
+        if self.averaged is not None and self.average is not None:
+            self._share.fill_(1 - min(self.average, (1 + self.updates) / (10 + self.updates)))
+
+    def update(self, batch: Batch) -> dict[str, Tensor]:
+        """One step on the device. It reads nothing back there, so that it can be captured whole."""
+        while True:
+            try:
+                found = self._gradients(batch)
+                break
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._shrink(batch, error)
+        extra = penalty(self.weights, self.settings)
+        if extra is not None:
+            extra.backward()
+            found["penalty"] = extra.detach()
+        self._check(found)
+        clip(self.parameters, self.settings)
+        self.optimizer.step()
+        if self.settings.max_norm is not None:
+            limit_norms(self.weights, self.settings.max_norm)
+        if self.averaged is not None:
+            self._average()
+        return found
+
+    def _gradients(self, batch: Batch) -> dict[str, Tensor]:
+        """The gradient of the mean loss of a batch, computed in `accumulate` parts."""
         for parameter in self.parameters:  # what zero_grad() does, in a tenth of the time
             parameter.grad = None
         parts = [batch] if self.accumulate == 1 else split(batch, self.accumulate)
@@ -94,41 +145,62 @@ class Supervised:
         for part in parts:
             for name, value in self._backward(part, rows_of(part) / rows).items():
                 found[name] = found[name] + value if name in found else value
-        extra = penalty(self.weights, self.settings)
-        if extra is not None:
-            extra.backward()
-            found["penalty"] = extra.detach()
-        clip(self.parameters, self.settings)
-        self.optimizer.step()
-        self.updates += 1
-        if self.settings.max_norm is not None:
-            limit_norms(self.weights, self.settings.max_norm)
-        if self.averaged is not None:
-            self._average()
         return found
 
     def _backward(self, batch: Batch, share: float) -> dict[str, Tensor]:
         """Adds the gradient of `share` times the mean loss of this (part of a) batch; returns that, and sums over its rows."""
         inputs, targets = self.task.prepare(batch, training=True)
         with self.plan.autocast():
-            outputs = self.model(inputs)
+            outputs = self.forward(inputs)
             loss = self.task.loss(outputs, targets, training=True)
-        value = loss.detach()
-        if self.guard and not math.isfinite(value.item()):
-            raise NonFiniteError(first_non_finite(self.model, inputs))
         if share != 1:
-            loss, value = loss * share, value * share
+            loss = loss * share
         loss.backward()
-        return {"loss": value, **self.task.counts(outputs.detach(), targets)}
+        return {"loss": loss.detach(), **self.task.counts(outputs.detach(), targets)}
+
+    def _check(self, found: dict[str, Tensor]) -> None:
+        """Sets the flag where a gradient, a buffer, the loss or a count is not finite: one pass over all of them."""
+        watched = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        watched += [value for value in found.values() if value.is_floating_point()] + self.buffers
+        torch._amp_foreach_non_finite_check_and_unscale_(watched, self.flag, self._one)
+        if not self.guard:
+            found[FLAG] = self.flag.clone()
+        elif self.flag.item():
+            self.flag.zero_()
+            raise NonFiniteError
+
+    def _shrink(self, batch: Batch, error: Exception) -> None:
+        """Halves the parts that a batch is computed in, where that is allowed and possible."""
+        shapes = ", ".join(f"{name} {'x'.join(map(str, t.shape))} {t.dtype}" for name, t in batch.items())
+        shapes = shapes.replace("torch.", "")
+        what = f"out of memory in a step of {rows_of(batch)} rows ({shapes})"
+        if self.shrinks and self.accumulate < rows_of(batch):
+            self.accumulate *= 2
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            return
+        if self.shrinks:
+            raise OutOfMemory(f"{what}, even one row at a time: choose a smaller model or smaller inputs") from error
+        hint = "use --batch-size auto, a smaller --batch-size"
+        raise OutOfMemory(f"{what}: {hint}, or --set train.accumulate={2 * self.accumulate}") from error
+
+    def diagnose(self, batch: Batch) -> tuple[str, int | None]:
+        inputs, targets = self.task.prepare(batch, training=True)
+
+        def loss_of(outputs: Tensor, targets: Tensor) -> Tensor:
+            with self.plan.autocast():
+                return self.task.loss(outputs, targets, training=True)
+
+        return first_non_finite(self.model, inputs, targets, loss_of)
 
     @torch.no_grad()
     def _average(self) -> None:
-        """average <- decay * average + (1 - decay) * weights; the decay starts low so that early weights are forgotten."""
-        assert self.averaged is not None and self.average is not None
-        decay = min(self.average, (1 + self.updates) / (10 + self.updates))
+        """average <- (1 - share) * average + share * weights; the share starts high so that early weights are forgotten."""
+        assert self.averaged is not None
         mine: list[Tensor] = list(self.averaged.parameters())
         theirs: list[Tensor] = list(self.model.parameters())
-        torch._foreach_lerp_(mine, theirs, 1 - decay)
+        share = self._share if self.guard else self._share * (1 - self.flag)  # 0 once a step was bad
+        torch._foreach_lerp_(mine, theirs, [share] * len(mine))
         for target, source in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
             target.copy_(source)
 
@@ -161,9 +233,14 @@ class Supervised:
         return means | self.task.metrics(totals, samples)
 
     def set_learning_rate(self, factor: float) -> float:
-        for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
-            group["lr"] = rate * factor
-        return self.optimizer.param_groups[0]["lr"]
+        if factor != self._factor:
+            self._factor = factor
+            for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(rate * factor)
+                else:
+                    group["lr"] = rate * factor
+        return self.base_rates[0] * factor
 
     def predicting_state(self) -> dict[str, Tensor]:
         return dict(self.predictor.state_dict())
@@ -185,12 +262,15 @@ class Supervised:
         if raw:
             self.model.load_state_dict(raw)
         parameters = dict(self.model.named_parameters())
+        on_device = {p for group in self.optimizer.param_groups if counts_on_device(group) for p in group["params"]}
         for key, value in training.items():
             if key.startswith("optimizer."):
                 _, field, name = key.split(".", 2)
                 parameter = parameters[name]
-                # moments keep the memory order of their parameter; counters are as torch.optim keeps them
-                like = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
+                # moments keep the memory order of their parameter; counters are where torch.optim keeps them
+                place = parameter.device if parameter in on_device else value.device
+                same = value.shape == parameter.shape
+                like = torch.empty_like(parameter) if same else torch.empty_like(value, device=place)
                 self.optimizer.state[parameter][field] = like.copy_(value)
         self.updates = updates
 
@@ -206,28 +286,79 @@ def split(batch: Batch, parts: int) -> list[Batch]:
     return [{name: piece[index] for name, piece in pieces.items()} for index in range(parts)]
 
 
-@torch.no_grad()
-def first_non_finite(model: nn.Module, inputs: Any) -> str:
-    """Where the first value that is not finite shows, in words: the inputs, a weight, a layer's output, or the loss itself."""
-    if isinstance(inputs, Tensor) and not bool(torch.isfinite(inputs).all()):
-        return "the inputs of the model"
-    for name, parameter in model.named_parameters():
-        if not bool(torch.isfinite(parameter).all()):
-            return f"the parameter {name}"
-    found: list[str] = []
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, on a GPU or (as PyTorch and NumPy tell it) on a CPU."""
+    text = str(error)
+    told = "DefaultCPUAllocator" in text or "std::bad_alloc" in text
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (isinstance(error, RuntimeError) and told)
 
-    def look(name: str):
+
+def first_non_finite(
+    model: nn.Module, inputs: Any, targets: Any, loss_of: Callable[[Tensor, Any], Tensor]
+) -> tuple[str, int | None]:
+    """Where the first value that is not finite shows, in words, and the row of the batch that it comes from, where one does.
+
+    Looked for in this order: inputs, weights, buffers, the layers' outputs, the loss, the gradients. It works on a copy.
+    """
+    model = copy.deepcopy(model)
+    if isinstance(inputs, Tensor) and not is_finite(inputs):
+        return "the inputs of the model", bad_row(inputs)
+    if isinstance(targets, Tensor) and targets.is_floating_point() and not is_finite(targets):
+        return "the targets", bad_row(targets)
+    for kind, tensors in (("parameter", model.named_parameters()), ("buffer", model.named_buffers())):
+        for name, tensor in tensors:
+            if not is_finite(tensor):
+                return f"the {kind} {name}", None
+    found: list[tuple[str, int | None]] = []
+
+    def look(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, arguments: Any, output: Any) -> None:
-            if not found and isinstance(output, Tensor) and not bool(torch.isfinite(output).all()):
-                found.append(f"the output of layer {name} ({type(module).__name__})")
+            if not found and isinstance(output, Tensor) and not is_finite(output):
+                found.append((f"the output of layer {name} ({type(module).__name__})", bad_row(output)))
 
         return hook
 
     leaves = [(name, module) for name, module in model.named_modules() if not list(module.children())]
     handles = [module.register_forward_hook(look(name or "model")) for name, module in leaves]
-    try:
-        model(inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found[0] if found else "the loss itself (every layer's output is finite)"
+    outputs = model(inputs)
+    for handle in handles:
+        handle.remove()
+    for name, buffer in model.named_buffers():
+        if not found and not is_finite(buffer):
+            found.append((f"the buffer {name}", None))
+    if found:
+        return found[0]
+    loss = loss_of(outputs, targets)
+    if not is_finite(loss.detach()):
+        rows = range(len(outputs))
+        guilty = (row for row in rows if not is_finite(loss_of(outputs[row : row + 1], targets[row : row + 1])))
+        return "the loss (every layer's output is finite)", next(guilty, None)
+    loss.backward()
+    for name, parameter in reversed(list(model.named_parameters())):  # the backward pass begins at the last one
+        if parameter.grad is not None and not is_finite(parameter.grad):
+            return f"the gradient of {name}", _row_with_bad_gradient(model, inputs, targets, loss_of, parameter)
+    return "the step (it is finite when computed again)", None
+
+
+def _row_with_bad_gradient(
+    model: nn.Module, inputs: Any, targets: Any, loss_of: Callable[[Tensor, Any], Tensor], parameter: Tensor
+) -> int | None:
+    model.eval()  # one row alone has no batch statistics
+    for row in range(len(inputs)):
+        model.zero_grad()
+        loss_of(model(inputs[row : row + 1]), targets[row : row + 1]).backward()
+        if parameter.grad is not None and not is_finite(parameter.grad):
+            return row
+    return None
+
+
+def is_finite(tensor: Tensor) -> bool:
+    return bool(torch.isfinite(tensor).all())
+
+
+def bad_row(tensor: Tensor) -> int | None:
+    """The first row (of the first dimension) that holds a value that is not finite."""
+    if tensor.ndim == 0:
+        return None
+    rows = torch.isfinite(tensor.detach()).flatten(1).all(dim=1) if tensor.ndim > 1 else torch.isfinite(tensor)
+    return int((~rows).nonzero()[0])

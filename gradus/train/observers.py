@@ -1,8 +1,8 @@
 """Observers: what is shown and written while training. Each is a function of a record; none can change the training.
 
 Records are dicts with an "event": "start" (path, epochs, steps, rows), "progress" (epoch, step, steps, train_...), "epoch" (the
-line of metrics.jsonl, and whether it is the best so far) and "end" (split, metrics, baselines, timing), or "stopped" where it
-does not come to that.
+line of metrics.jsonl, and whether it is the best so far), "note" (text) and "end" (split, metrics, baselines, timing), or
+"stopped" where it does not come to that.
 """
 
 from __future__ import annotations
@@ -51,10 +51,15 @@ class _PlainLines:
         if record["event"] == "start":
             self.epochs = record["epochs"]
         elif record["event"] == "epoch":
-            try:
-                print(epoch_line(record, self.epochs), file=self.stream, flush=True)
-            except OSError:  # nobody reads any longer, or its disk is full; log.txt has the lines
-                unread(self.stream)
+            self._print(epoch_line(record, self.epochs))
+        elif record["event"] == "note":
+            self._print(record["text"])
+
+    def _print(self, line: str) -> None:
+        try:
+            print(line, file=self.stream, flush=True)
+        except OSError:  # nobody reads any longer, or its disk is full; log.txt has the lines
+            unread(self.stream)
 
 
 class _LiveBar:
@@ -97,6 +102,8 @@ class _LiveBar:
             )
         elif record["event"] == "epoch":
             self.bar.console.print(epoch_line(record, self.epochs), highlight=False, markup=False)
+        elif record["event"] == "note":
+            self.bar.console.print(record["text"], highlight=False, markup=False)
         elif record["event"] in ("end", "stopped"):
             self.bar.stop()
 
@@ -109,8 +116,8 @@ def write_log(path: Path) -> Observer:
         nonlocal epochs
         if record["event"] == "start":
             epochs = record["epochs"]
-        elif record["event"] == "epoch":
-            append_line(path, epoch_line(record, epochs))
+        elif record["event"] in ("epoch", "note"):
+            append_line(path, epoch_line(record, epochs) if record["event"] == "epoch" else record["text"])
 
     return observe
 

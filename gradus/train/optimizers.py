@@ -25,20 +25,28 @@ def create_optimizer(model: nn.Module, settings: OptimizerSettings, device: torc
     groups = [group for group in groups if group["params"]]
     rate, epsilon, rho = settings.learning_rate or 0.0, settings.epsilon or 0.0, settings.rho or 0.0  # no longer None
     betas = (settings.beta1, settings.beta2)
+    on_gpu = device.type == "cuda"
+    # a CUDA graph repeats what it saw, so what changes from step to step has to be a tensor
+    lr: Any = torch.tensor(rate, device=device) if on_gpu else rate
     fused: dict[str, Any] = {"fused": True}
-    loop: dict[str, Any] = {"foreach": False if device.type == "cpu" else None}
+    loop: dict[str, Any] = {"foreach": True, "capturable": True} if on_gpu else {"foreach": False}
     match settings.name:
         case "sgd":
-            return torch.optim.SGD(groups, rate, momentum=settings.momentum, nesterov=settings.nesterov, **fused)
+            return torch.optim.SGD(groups, lr, momentum=settings.momentum, nesterov=settings.nesterov, **fused)
         case "adagrad":
-            return torch.optim.Adagrad(groups, rate, eps=epsilon, **loop)
+            return torch.optim.Adagrad(groups, rate, eps=epsilon, foreach=on_gpu)
         case "adadelta":
-            return torch.optim.Adadelta(groups, rate, rho=rho, eps=epsilon, **loop)
+            return torch.optim.Adadelta(groups, lr, rho=rho, eps=epsilon, **loop)
         case "rmsprop":
-            return torch.optim.RMSprop(groups, rate, alpha=rho, eps=epsilon, momentum=settings.momentum, **loop)
+            return torch.optim.RMSprop(groups, lr, alpha=rho, eps=epsilon, momentum=settings.momentum, **loop)
         case "adam":
-            return torch.optim.Adam(groups, rate, betas=betas, eps=epsilon, **fused)
-    return torch.optim.AdamW(groups, rate, betas=betas, eps=epsilon, **fused)
+            return torch.optim.Adam(groups, lr, betas=betas, eps=epsilon, capturable=on_gpu, **fused)
+    return torch.optim.AdamW(groups, lr, betas=betas, eps=epsilon, capturable=on_gpu, **fused)
+
+
+def counts_on_device(group: dict[str, Any]) -> bool:
+    """Whether torch.optim keeps the step counters of a group beside its parameters (else they are on the CPU)."""
+    return bool(group.get("fused") or group.get("capturable"))
 
 
 def weights_of(model: nn.Module) -> list[Tensor]:

@@ -125,10 +125,18 @@ class TrainSettings:
 
     epochs: int = 10  # passes over the training split
     batch_size: int = 0  # rows an update; 0: 64, or fewer for small data (told, and written out)
-    accumulate: int = 1  # parts that a batch is computed in, to save memory; the gradient is that of the whole batch
+    accumulate: int = 1  # parts that a batch is computed in, to save memory; the gradient is that of the whole batch;
+    # 0: one, and more when the memory does not suffice
     seed: int = 0  # initial weights, order of the rows, dropout
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on a GPU that computes in it, else fp32
+    precision: Literal["auto", "fp32", "bf16"] = (
+        "auto"  # auto: bf16 on a GPU where that is measured to be faster, else fp32
+    )
+    force_precision: bool = False  # take the precision even where it is slower than fp32
+    deterministic: bool = False  # only algorithms that give the same bits each time, and no TF32; slower on a GPU
+    threads: int = 0  # of the CPU; 0: one for small work, else one a core
+    capture: bool = True  # on a GPU: the whole step as one CUDA graph, where that is possible
+    compile: bool = False  # torch.compile the model: takes half a minute at the start, pays for long runs only
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     regularization: RegularizationSettings = field(default_factory=RegularizationSettings)
@@ -140,8 +148,9 @@ class TrainSettings:
     checkpoint_seconds: float = 10.0  # least time between two checkpoints; one is always written at the end
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "accumulate"):
-            _need(getattr(self, name) >= 1, name, "a whole number above 0", getattr(self, name))
+        _need(self.epochs >= 1, "epochs", "a whole number above 0", self.epochs)
+        for name in ("accumulate", "threads"):
+            _need(getattr(self, name) >= 0, name, "a whole number from 0", getattr(self, name))
         _need(self.batch_size >= 0, "batch_size", "a whole number above 0 (or 0 to have it chosen)", self.batch_size)
         _need(0 <= self.seed < 2**63, "seed", "a whole number from 0", self.seed)
         _need(self.average is None or 0 < self.average < 1, "average", "between 0 and 1", self.average)

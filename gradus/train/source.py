@@ -35,10 +35,17 @@ class Resident:
             self._epoch = epoch
         return self._order
 
-    def batch(self, epoch: int, step: int) -> Batch:
-        """The rows of one step: name -> (B, ...)."""
-        rows = self.order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
+    def rows_of(self, epoch: int, step: int) -> Tensor:
+        """(B,) int64: which rows one step learns from, on the device."""
+        return self.order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
+
+    def select(self, rows: Tensor) -> Batch:
+        """name -> (B, ...) for rows (B,)."""
         return {name: tensor.index_select(0, rows) for name, tensor in self.tensors.items()}
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """The batch of one step: name -> (B, ...)."""
+        return self.select(self.rows_of(epoch, step))
 
     def size(self, step: int) -> int:
         """How many rows the batch of a step holds."""

@@ -23,9 +23,10 @@ from torch import Tensor
 from gradus.errors import UserError
 from gradus.stopping import Interrupted, on_signals
 from gradus.train import checkpoint
+from gradus.train.capture import Stepper
 from gradus.train.checkpoint import Checkpoint
 from gradus.train.folder import RunFolder
-from gradus.train.learner import MEANS, Learner, NonFiniteError
+from gradus.train.learner import FLAG, MEANS, Learner, NonFiniteError, OutOfMemory
 from gradus.train.randomness import seed_step
 from gradus.train.schedules import Plateau, factor_at
 from gradus.train.settings import TrainSettings
@@ -53,6 +54,7 @@ class Trainer:
     validation: rows to choose the best weights by, or None
     monitor:    the validation metric that does, and "max" or "min"
     folder:     where metrics and checkpoints go, or None to keep nothing
+    origins:    where each training row came from: a sequence of texts for messages, or None
     """
 
     settings: TrainSettings
@@ -75,8 +77,11 @@ class Trainer:
         monitor: tuple[str, str] = ("loss", "min"),
         folder: RunFolder | None = None,
         observers: tuple[Observer, ...] = (),
+        origins: Any = None,
     ) -> None:
         self.learner, self.source, self.settings = learner, source, settings
+        self.origins = origins
+        self.stepper = Stepper(learner, source, settings.capture)
         self.validation, self.monitor, self.folder, self.observers = validation, monitor, folder, observers
         self.epoch = self.step = self.samples = 0
         self.train_seconds = 0.0
@@ -97,20 +102,26 @@ class Trainer:
         with self._signals():
             while not self.finished:
                 self._train_epoch()
+                if self.stepper.failed and self.epoch == 0:
+                    self._tell(
+                        {"event": "note", "text": f"steps are not captured as a CUDA graph: {self.stepper.reason}"}
+                    )
                 self._finish_epoch()
             if self._signal is not None:  # between the last epoch and here
                 self._stop_interrupted()
 
     def _train_epoch(self) -> None:
-        learner, source, seed = self.learner, self.source, self.settings.seed
+        learner, source, seed, stepper = self.learner, self.source, self.settings.seed, self.stepper
         started = time.perf_counter()
         while self.step < source.steps:
             seed_step(seed, self.epoch, self.step, learner.device)
             learner.set_learning_rate(self._factor(self.step))
             try:
-                found = learner.step(source.batch(self.epoch, self.step))
-            except NonFiniteError as error:
-                self._stop_non_finite(error.where, self.step)
+                found = stepper.step(self.epoch, self.step)
+            except NonFiniteError:
+                self._stop_at_step(self.step)
+            except OutOfMemory as error:
+                raise TrainingStopped(f"{error}, at epoch {self.epoch + 1}, step {self.step + 1}") from None
             self._pending.append((found, source.size(self.step)))
             self.step += 1
             now = time.perf_counter()
@@ -201,15 +212,18 @@ class Trainer:
         first = self.step - len(self._pending)
         for name in self._pending[0][0]:
             values = torch.stack([found[name] for found, _ in self._pending]).double().cpu().numpy()
+            if name == FLAG:
+                if values.any():
+                    self._stop_at_step(first + int((values > 0).argmax()))
+                continue
             if name == "loss" and not np.isfinite(values).all():
-                step = first + int(np.flatnonzero(~np.isfinite(values))[0])
-                self._stop_non_finite("the loss", step)
+                self._stop_at_step(first + int(np.flatnonzero(~np.isfinite(values))[0]))
             for value, (_, rows) in zip(values, self._pending, strict=True):
                 value = value * rows if name in MEANS else value
                 self._totals[name] = self._totals[name] + value if name in self._totals else value
         count = sum(rows for _, rows in self._pending)
         self._counted += count
-        self.samples += count
+        self.samples += int(np.sum(count))  # a fleet counts for each member
         self._pending.clear()
 
     def _tell(self, record: Record) -> None:
@@ -218,13 +232,26 @@ class Trainer:
 
     # Stopping, saving, going on
 
-    def _stop_non_finite(self, where: str, step: int) -> None:
+    def _stop_at_step(self, step: int) -> NoReturn:
+        """Computes a step again, to name the tensor and the row at which a value is not finite. It changed no weights."""
+        seed_step(self.settings.seed, self.epoch, step, self.learner.device)
+        where, row = self.learner.diagnose(self.source.batch(self.epoch, step))
+        if row is not None:
+            index = int(self.source.order(self.epoch)[step * self.settings.batch_size + row])
+            where += (
+                f" for {self.origins[index] if self.origins is not None else f'row {index + 1} of the training split'}"
+            )
+        self._stop_non_finite(where, step)
+
+    def _stop_non_finite(self, where: str, step: int) -> NoReturn:
         message = f"not a finite number in {where}, at epoch {self.epoch + 1}, step {step + 1} of {self.source.steps}. "
         if self.folder and checkpoint.exists(self.folder.checkpoints, "last"):
             saved = checkpoint.load(self.folder.checkpoints, "last").state["epoch"]
             message += f"The last good checkpoint is {self.folder.checkpoints / 'last'} (after epoch {saved}). "
         else:
             message += "No checkpoint had been written yet. "
+        if where.startswith(("the inputs", "the targets")):
+            raise TrainingStopped(message + "Correct that row, or leave it out.")
         raise TrainingStopped(message + "Try a lower learning rate, or --set train.regularization.clip_norm=1.")
 
     def _stop_interrupted(self) -> NoReturn:
@@ -270,6 +297,7 @@ class Trainer:
             "counted": self._counted,
             "best": self.best,
             "plateau": self.plateau.state(),
+            "accumulate": getattr(self.learner, "accumulate", 1),  # it grows where memory does not suffice
             "finished": self.finished,
         }
 
@@ -282,6 +310,8 @@ class Trainer:
         self.train_seconds, self.finished = state["train_seconds"], state["finished"]
         self._totals = {name: np.asarray(total, dtype=np.float64) for name, total in state["totals"].items()}
         self._counted = state["counted"]
+        if hasattr(self.learner, "accumulate"):
+            self.learner.accumulate = state.get("accumulate", self.learner.accumulate)
         self.plateau.restore(state["plateau"])
         self.history = self.folder.keep_metrics(self.epoch)
         if len(self.history) != self.epoch:
