@@ -74,8 +74,8 @@ def by_name() -> dict[str, Case]:
     return {case.name: case for case in CASES}
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Writes what was tried and survived to the file that GRADUS_CHAOS_COUNTS names."""
+def pytest_runtest_logfinish() -> None:
+    """Writes what was tried and survived so far to the file that GRADUS_CHAOS_COUNTS names."""
     path = os.environ.get("GRADUS_CHAOS_COUNTS")
     if path and _tally:
         rows = {hazard: {"tried": tried, "survived": survived} for hazard, (tried, survived) in sorted(_tally.items())}
