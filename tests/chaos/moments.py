@@ -66,6 +66,7 @@ SAVING = ("snapshot", "mkdir", "write", "fsync", "rename", "renamed", "remove")
 
 def arm(moments: list[dict[str, Any]]) -> None:
     by_name: dict[str, list[dict]] = {}
+    armed = os.getpid()  # not the workers that this process may fork
     for moment in moments:
         if "at" in moment:
             by_name.setdefault(moment["at"], []).append(moment)
@@ -83,12 +84,12 @@ def arm(moments: list[dict[str, Any]]) -> None:
     calls: Counter[str] = Counter()
     for name in WRAPPED if counting else by_name:
         for module, attribute in WRAPPED[name]:
-            _wrap(name, module, attribute, by_name.get(name, []), calls)
+            _wrap(name, module, attribute, by_name.get(name, []), calls, armed)
     for path in counting:
         atexit.register(lambda path=path: Path(path).write_text(json.dumps(calls)))
 
 
-def _wrap(name: str, module: str, attribute: str, moments: list[dict], calls: Counter[str]) -> None:
+def _wrap(name: str, module: str, attribute: str, moments: list[dict], calls: Counter[str], armed: int) -> None:
     owner: Any = importlib.import_module(module)
     *path, last = attribute.split(".")
     for part in path:
@@ -97,7 +98,7 @@ def _wrap(name: str, module: str, attribute: str, moments: list[dict], calls: Co
     function = getattr(owner, last, None) or getattr(builtins, last)
 
     def wrapped(*arguments: Any, **options: Any) -> Any:
-        if name == "evaluate" and options.get("training"):
+        if os.getpid() != armed or (name == "evaluate" and options.get("training")):
             return function(*arguments, **options)
         calls[name] += 1
         for moment in moments:
