@@ -19,11 +19,28 @@ from gradus.errors import UserError
 if TYPE_CHECKING:
     from gradus.data.load import load_data
     from gradus.models import create_model
+    from gradus.recipes.ensemble import ensemble, load_ensemble
     from gradus.recipes.execute import fit, resume, train_recipe
+    from gradus.recipes.lr_range import lr_range_test
     from gradus.recipes.run import Run, load_run
+    from gradus.recipes.search import resume_search, search
 
 __version__ = "0.1.0"
-__all__ = ["Run", "UserError", "create_model", "fit", "load_data", "load_run", "resume", "train_recipe"]
+__all__ = [
+    "Run",
+    "UserError",
+    "create_model",
+    "ensemble",
+    "fit",
+    "load_data",
+    "load_ensemble",
+    "load_run",
+    "lr_range_test",
+    "resume",
+    "resume_search",
+    "search",
+    "train_recipe",
+]
 
 _HOMES = {
     "load_data": "gradus.data.load",
@@ -33,6 +50,11 @@ _HOMES = {
     "resume": "gradus.recipes.execute",
     "Run": "gradus.recipes.run",
     "load_run": "gradus.recipes.run",
+    "search": "gradus.recipes.search",
+    "resume_search": "gradus.recipes.search",
+    "lr_range_test": "gradus.recipes.lr_range",
+    "ensemble": "gradus.recipes.ensemble",
+    "load_ensemble": "gradus.recipes.ensemble",
 }
 
 

@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gradus import __version__
+from gradus import __version__, cli_search
 from gradus.errors import UserError, did_you_mean
 from gradus.files import unread
 from gradus.stopping import Interrupted, on_signals, told_when_stopped
 
 if TYPE_CHECKING:
+    from gradus.recipes.ensemble import Ensemble
     from gradus.recipes.recipe import Recipe
     from gradus.recipes.run import Run
 
@@ -52,18 +53,11 @@ def build_parser() -> argparse.ArgumentParser:
         return commands.add_parser(name, help=about, description=about, allow_abbrev=False)
 
     train = command("train", "Train a model: a recipe, a TOML file, or flags; what is left open is inferred and told.")
-    train.add_argument("recipe", nargs="?", help="a recipe's name (`gradus list recipes`) or a TOML file")
-    for flag, (setting, about) in TRAIN_FLAGS.items():
-        train.add_argument(f"--{flag}", metavar="X", help=f"{about} ({setting})")
+    _add_recipe_flags(train)
     train.add_argument("--out", metavar="DIR", help="the run's folder; default runs/MODEL-DATA-NUMBER")
-    train.add_argument(
-        "--set",
-        metavar="part.field=value",
-        action="append",
-        default=[],
-        help="any setting, such as train.average=0.999",
-    )
     train.add_argument("--tensorboard", action="store_true", help="write TensorBoard files too")
+    train.add_argument("--folds", metavar="K", help="K-fold validation: train on each of K folds, as one stacked model")
+    train.add_argument("--repeats", metavar="N", help="train N times with other seeds (and shuffles of the folds)")
     train.add_argument(
         "--compile", action="store_true", help="torch.compile the model; pays for long runs (train.compile)"
     )
@@ -103,7 +97,22 @@ def build_parser() -> argparse.ArgumentParser:
     reproduce.add_argument("recipes", metavar="RECIPE", nargs="+")
     reproduce.add_argument("--seeds", metavar="N", default="3", help="how many seeds (default 3)")
     reproduce.add_argument("--out", metavar="DIR", default="runs/reproduce", help="where the runs go")
+    cli_search.add_commands(command, _add_recipe_flags)
     return parser
+
+
+def _add_recipe_flags(parser: argparse.ArgumentParser) -> None:
+    """What a recipe is named and changed by, for every command that begins with one."""
+    parser.add_argument("recipe", nargs="?", help="a recipe's name (`gradus list recipes`) or a TOML file")
+    for flag, (setting, about) in TRAIN_FLAGS.items():
+        parser.add_argument(f"--{flag}", metavar="X", help=f"{about} ({setting})")
+    parser.add_argument(
+        "--set",
+        metavar="part.field=value",
+        action="append",
+        default=[],
+        help="any setting, such as train.average=0.999",
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -157,9 +166,19 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         )
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
-        flags = [
-            f"--{flag}" for flag in (*TRAIN_FLAGS, "out", "set", "tensorboard", "compile", "json", "split", "seeds")
-        ]
+        others = (
+            "out",
+            "set",
+            "tensorboard",
+            "compile",
+            "folds",
+            "repeats",
+            "json",
+            "split",
+            "seeds",
+            *cli_search.FLAGS,
+        )
+        flags = [f"--{flag}" for flag in (*TRAIN_FLAGS, *others)]
         raise UserError(f"{parsed.command}: unknown argument '{unknown[0]}'{did_you_mean(unknown[0], flags)}")
     if parsed.command is None:
         raise UserError(f"expected a command: {', '.join(names)}")
@@ -169,12 +188,31 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 def _train(arguments: argparse.Namespace) -> None:
     recipe = _recipe_of(arguments)
     observers = _observers(arguments)
+    if arguments.folds or arguments.repeats:
+        folds, repeats = _count(arguments.folds, "--folds", 0), _count(arguments.repeats, "--repeats", 1)
+        from gradus.recipes.folds import train_folds
+
+        _finish_folds(train_folds(recipe, folds, repeats, arguments.out, observers=observers, say=_say))
+        return
     from gradus.recipes.execute import train_recipe
 
     _finish(train_recipe(recipe, arguments.out, observers=observers, say=_say))
 
 
+def _count(text: str | None, flag: str, default: int) -> int:
+    if text is None:
+        return default
+    if not text.isdigit():
+        raise UserError(f"{flag}: expected a whole number, received '{text}'")
+    return int(text)
+
+
 def _resume(arguments: argparse.Namespace) -> None:
+    from gradus.recipes.folds import is_folds, resume_folds
+
+    if is_folds(arguments.run):
+        _finish_folds(resume_folds(arguments.run, observers=_observers(arguments), say=_say))
+        return
     from gradus.recipes.execute import resume
     from gradus.recipes.run import load_run
     from gradus.train.folder import RunFolder
@@ -192,10 +230,19 @@ def _resume(arguments: argparse.Namespace) -> None:
     _finish(resume(arguments.run, observers=_observers(arguments), say=_say))
 
 
-def _eval(arguments: argparse.Namespace) -> None:
+def _load(path: str) -> Run | Ensemble:
+    """What a folder holds: a run, or an ensemble of runs."""
+    if (Path(path) / "ensemble.json").exists():
+        from gradus.recipes.ensemble import load_ensemble
+
+        return load_ensemble(path)
     from gradus.recipes.run import load_run
 
-    metrics = load_run(arguments.run).evaluate(arguments.split)
+    return load_run(path)
+
+
+def _eval(arguments: argparse.Namespace) -> None:
+    metrics = _load(arguments.run).evaluate(arguments.split)
     if arguments.json:
         print(json.dumps({"run": arguments.run, "split": arguments.split, **metrics}))
         return
@@ -204,9 +251,7 @@ def _eval(arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    from gradus.recipes.run import load_run
-
-    names, answers = load_run(arguments.run).answers(arguments.inputs)
+    names, answers = _load(arguments.run).answers(arguments.inputs)
     if arguments.json:
         for name, answer in zip(names, answers, strict=True):
             print(json.dumps({"input": name, **answer.to_json()}, ensure_ascii=False))
@@ -334,6 +379,7 @@ _COMMANDS = {
     "config": _config,
     "data": _data,
     "reproduce": _reproduce,
+    **cli_search.COMMANDS,
 }
 
 
@@ -396,6 +442,37 @@ def _finish(run: Run) -> None:
     with told_when_stopped(f"stopped before the report was written. Write it with: gradus report {run.path}"):
         report = run.report()
     rows += [["run", str(run.path)], ["report", str(report)]]
+    _print_table(rows)
+
+
+def _finish_folds(found: Any) -> None:
+    """Tells what K-fold validation found: the mean and spread over the models, and how long to train on all rows."""
+    metric, _ = found.metric
+    result = found.to_json()
+
+    def figure(kind: str) -> str:
+        centre, spread = result[f"mean_of_{kind}"], result[f"deviation_of_{kind}"]
+        if centre is None:
+            return "none: every model diverged"
+        return _format(metric, centre) + (f" ± {_format(metric, spread)}" if spread is not None else "")
+
+    failed = [outcome for outcome in found.outcomes if outcome.error]
+    rows = [
+        ["models", str(len(found.outcomes)) + (f", of which {len(failed)} diverged" if failed else "")],
+        [f"validation {metric} after the last epoch", figure("last")],
+        [
+            "  of each",
+            ", ".join(_format(metric, value) for value in found.final[:12])
+            + (", ..." if len(found.final) > 12 else ""),
+        ],
+        ["  at each one's best epoch (optimistic)", figure("best")],
+    ]
+    if found.curve:
+        best = found.curve[found.best_epoch - 1]
+        rows.append(["  mean curve at its best", f"{_format(metric, best)}, at epoch {found.best_epoch}"])
+    rows += [["folder", str(found.path)]]
+    if (found.path / "folds.png").exists():
+        rows.append(["picture", str(found.path / "folds.png")])
     _print_table(rows)
 
 

@@ -31,7 +31,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recipes": GROUND | {"nn", "models", "data", "tasks", "train", "look"},
 }
 EVERYTHING = set(MAY_IMPORT)
-MAY_IMPORT |= {"cli": EVERYTHING, "__init__": EVERYTHING, "__main__": {"cli"}}
+MAY_IMPORT |= {
+    "cli": EVERYTHING | {"cli_search"},
+    "cli_search": EVERYTHING | {"cli"},
+    "__init__": EVERYTHING,
+    "__main__": {"cli"},
+}
 
 
 def package_of(path: Path) -> str:

@@ -147,7 +147,7 @@ def _on_the_way(folder: RunFolder) -> str:
     return f"stopped. Continue with: gradus resume {folder.path}"
 
 
-def _default_name(experiment: Experiment) -> str:
+def default_name(experiment: Experiment) -> str:
     model = experiment.recipe.model.name.rpartition(":")[2]
     return re.sub(r"[^\w.-]+", "-", f"{model}-{experiment.dataset.name}").strip("-")
 
@@ -157,7 +157,7 @@ def _begin(experiment: Experiment, out: str | Path | None) -> RunFolder:
     folder = None
     try:
         with held_signals():
-            name = _default_name(experiment)
+            name = default_name(experiment)
             folder = RunFolder.create(Path(out)) if out else RunFolder.create_numbered(Path("runs"), name)
             _write_beginning(folder, experiment)
         return folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gradus.errors import unknown_name
-from gradus.recipes import digits, mnist
+from gradus.recipes import boston, digits, mnist
 from gradus.recipes.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -15,6 +15,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "mnist-convnet": mnist.mnist_convnet,
     "lenet5-mnist": mnist.lenet5_mnist,
     "lenet5-mnist-1998": mnist.lenet5_mnist_1998,
+    "boston": boston.boston,
+    "boston-housing": boston.boston_housing,
 }
 
 

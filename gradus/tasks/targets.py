@@ -18,6 +18,8 @@ from gradus.tasks import metrics
 from gradus.tasks.assessment import Assessment, ClassAssessment, LabelsAssessment, NumberAssessment
 from gradus.tasks.encode import class_indices, contents
 
+LEAST_PROBABILITY = 1e-12  # probabilities below are raised to it where a logarithm is taken
+
 
 class Target(ABC):
     """One kind of target. `column` may be several names joined by commas; `source_columns` lists them."""
@@ -49,6 +51,14 @@ class Target(ABC):
     def metrics(self, totals: dict[str, np.ndarray], samples: int) -> dict[str, float]: ...
     @abstractmethod
     def assess(self, outputs: Tensor, targets: Tensor) -> Assessment: ...
+    @abstractmethod
+    def estimates(self, outputs: Tensor) -> np.ndarray:
+        """Outputs -> float64 (N, C) probabilities, or (N, K) numbers in the target's own units: what can be averaged."""
+
+    @abstractmethod
+    def outputs_of(self, estimates: np.ndarray) -> Tensor:
+        """The float64 outputs that `estimates` gives these for."""
+
     @abstractmethod
     def decode(self, outputs: Tensor) -> list[tuple]: ...
     @abstractmethod
@@ -160,8 +170,14 @@ class ClassTarget(_OverClasses):
     def metrics(self, totals: dict[str, np.ndarray], samples: int) -> dict[str, float]:
         return {"accuracy": float(totals["correct"] / samples)}
 
+    def estimates(self, outputs: Tensor) -> np.ndarray:
+        return torch.softmax(outputs.double(), dim=1).numpy()
+
+    def outputs_of(self, estimates: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.log(np.maximum(estimates, LEAST_PROBABILITY)))
+
     def assess(self, outputs: Tensor, targets: Tensor) -> ClassAssessment:
-        probabilities = torch.softmax(outputs.double(), dim=1).numpy()
+        probabilities = self.estimates(outputs)
         assessment = ClassAssessment(classes=self.classes, probabilities=probabilities, targets=targets.numpy())
         loss = float(functional.cross_entropy(outputs.double(), targets))
         assessment.metrics.update({**metrics.classification(assessment), "loss": loss})
@@ -215,8 +231,14 @@ class LabelsTarget(_OverClasses):
             "label_accuracy": float(totals["right"] / (samples * len(self.classes))),
         }
 
+    def estimates(self, outputs: Tensor) -> np.ndarray:
+        return torch.sigmoid(outputs.double()).numpy()
+
+    def outputs_of(self, estimates: np.ndarray) -> Tensor:
+        return torch.logit(torch.from_numpy(estimates).double(), eps=LEAST_PROBABILITY)
+
     def assess(self, outputs: Tensor, targets: Tensor) -> LabelsAssessment:
-        probabilities = torch.sigmoid(outputs.double()).numpy()
+        probabilities = self.estimates(outputs)
         assessment = LabelsAssessment(classes=self.classes, probabilities=probabilities, targets=targets.numpy() > 0.5)
         loss = float(functional.binary_cross_entropy_with_logits(outputs.double(), targets.double()))
         assessment.metrics.update({**metrics.multi_label(assessment), "loss": loss})
@@ -308,21 +330,24 @@ class NumberTarget(Target):
         number = samples * len(self.mean)
         return {"mae": float(totals["absolute"] / number), "rmse": float((totals["squared"] / number) ** 0.5)}
 
-    def _original_units(self, scaled: Tensor) -> np.ndarray:
-        return scaled.double().numpy() * np.array(self.deviation) + np.array(self.mean)
+    def estimates(self, outputs: Tensor) -> np.ndarray:
+        return outputs.double().numpy() * np.array(self.deviation) + np.array(self.mean)
+
+    def outputs_of(self, estimates: np.ndarray) -> Tensor:
+        return torch.from_numpy((estimates - np.array(self.mean)) / np.array(self.deviation))
 
     def assess(self, outputs: Tensor, targets: Tensor) -> NumberAssessment:
         assessment = NumberAssessment(
             names=self.source_columns,
-            predictions=self._original_units(outputs),
-            targets=self._original_units(targets),
+            predictions=self.estimates(outputs),
+            targets=self.estimates(targets),
         )
         loss = float(self.loss(outputs, targets, training=False))
         assessment.metrics.update({**metrics.regression(assessment), "loss": loss})
         return assessment
 
     def decode(self, outputs: Tensor) -> list[tuple]:
-        rows = self._original_units(outputs)
+        rows = self.estimates(outputs)
         if len(self.mean) == 1:
             return [(float(row[0]), Number()) for row in rows]
         names = self.source_columns

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.fx import GraphModule, Node
 
 from gradus.errors import UserError
 from gradus.tasks.task import Task
@@ -272,7 +273,7 @@ class FleetLearner:
         from torch.fx.experimental.proxy_tensor import make_fx
 
         try:
-            return make_fx(lambda *values: self._gradient_of(*values))(*inputs)
+            return _without_idle_nodes(make_fx(lambda *values: self._gradient_of(*values))(*inputs))
         except Exception:  # whatever cannot be recorded is computed as it is written
             return None
 
@@ -526,6 +527,24 @@ class FleetLearner:
             {n.removeprefix("optimizer."): t for n, t in training.items() if n.startswith("optimizer.")}
         )
         self.updates = updates
+
+
+def _without_idle_nodes(recorded: GraphModule) -> GraphModule:
+    """Takes out what costs a call and does nothing when no gradient is recorded: detach, views to the same shape, times 1."""
+    aten = torch.ops.aten
+    reshapes = {aten.view.default, aten.expand.default, aten._unsafe_view.default, aten.alias.default}
+    for node in list(recorded.graph.nodes):
+        if node.op != "call_function" or not node.args or not isinstance(node.args[0], Node):
+            continue
+        before, after = node.args[0].meta.get("val"), node.meta.get("val")
+        same = isinstance(before, Tensor) and isinstance(after, Tensor) and before.shape == after.shape
+        idle = node.target == aten.detach.default or (node.target in reshapes and same)
+        if idle or (node.target == aten.mul.Scalar and node.args[1] == 1):
+            node.replace_all_uses_with(node.args[0])
+            recorded.graph.erase_node(node)
+    recorded.graph.eliminate_dead_code()
+    recorded.recompile()
+    return recorded
 
 
 @dataclass

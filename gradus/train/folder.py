@@ -51,11 +51,8 @@ class RunFolder:
             folder._remove_beginning()
         elif found:
             folder.lock.release()
-            if not set(BEGINNING) <= found:
-                raise UserError(f"{path}: the folder is not empty, and holds no run; choose another --out")
-            raise UserError(
-                f"{path}: the folder is not empty; choose another --out, or continue with: gradus resume {path}"
-            )
+            way = f", or continue with: gradus resume {path}" if BEGINNING[-1] in found else ""
+            raise UserError(f"{path}: the folder is not empty; choose another --out{way}")
         return folder
 
     @classmethod

@@ -1,7 +1,8 @@
 """Optimisers for many models at once: the weights are rows of one matrix (M, P), every hyper-parameter a column (M, 1).
 
 The formulas are those of torch.optim (equal up to rounding: a test compares every one); what is there per group of parameters
-is here per row, so that members of a fleet may differ in learning rate, momentum, decay and the rest.
+is here per row, so that members of a fleet may differ in learning rate, momentum, decay and the rest. A number that all rows
+share is a plain number, which saves passes over the matrix.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from gradus.train.settings import OptimizerSettings
 
+Number = Tensor | float
 NUMBERS = ("learning_rate", "momentum", "beta1", "beta2", "rho", "epsilon", "weight_decay")
 MOMENTS = {
     "sgd": ("momentum_buffer",),
@@ -31,18 +33,18 @@ class StackedOptimizer:
         settings = [one.resolved() for one in settings]
         self.name, self.nesterov = settings[0].name, settings[0].nesterov
         self.weights = weights
-        self.numbers = {
-            name: torch.tensor(
-                [[getattr(one, name) or 0.0] for one in settings], dtype=weights.dtype, device=weights.device
-            )
-            for name in NUMBERS
-        }
-        used = [
-            name for name in MOMENTS[self.name] if name != "momentum_buffer" or bool(self.numbers["momentum"].any())
-        ]
+        columns = {name: [float(getattr(one, name) or 0) for one in settings] for name in NUMBERS}
+        self.numbers: dict[str, Number] = {name: self._number(column) for name, column in columns.items()}
+        used = [name for name in MOMENTS[self.name] if name != "momentum_buffer" or any(columns["momentum"])]
         self.moments = {name: torch.zeros_like(weights) for name in used}
         self.steps = torch.zeros(len(settings), 1, dtype=weights.dtype, device=weights.device)
-        self.decays = decays if bool(self.numbers["weight_decay"].any()) else None
+        self.decays = decays if any(columns["weight_decay"]) else None
+
+    def _number(self, column: list[float]) -> Number:
+        """(M, 1), or the number itself where all are equal."""
+        if len(set(column)) == 1:
+            return column[0]
+        return torch.tensor(column, dtype=self.weights.dtype, device=self.weights.device)[:, None]
 
     def step(self, gradient: Tensor, factor: float, rows: Tensor | None = None) -> None:
         """One update with gradient (M, P), learning rates times `factor`; or of some rows (m,) only, with gradient (m, P)."""
@@ -51,7 +53,7 @@ class StackedOptimizer:
             return
         weights, steps = self.weights[rows], self.steps[rows]
         moments = {name: moment[rows] for name, moment in self.moments.items()}
-        numbers = {name: number[rows] for name, number in self.numbers.items()}
+        numbers = _some(self.numbers, rows)
         self._update(weights, gradient, moments, steps, numbers, factor)
         self.weights[rows], self.steps[rows] = weights, steps
         for name, moment in moments.items():
@@ -63,7 +65,7 @@ class StackedOptimizer:
         gradient: Tensor,
         moments: dict[str, Tensor],
         steps: Tensor,
-        numbers: dict[str, Tensor],
+        numbers: dict[str, Number],
         factor: float,
     ) -> None:
         rate, epsilon, rho = numbers["learning_rate"] * factor, numbers["epsilon"], numbers["rho"]
@@ -79,18 +81,18 @@ class StackedOptimizer:
                 if "momentum_buffer" in moments:
                     buffer, momentum = moments["momentum_buffer"], numbers["momentum"]
                     buffer.mul_(momentum).add_(gradient)  # from 0, so that the first is the gradient itself
-                    change = torch.addcmul(gradient, buffer, momentum) if self.nesterov else buffer
+                    change = gradient + buffer * momentum if self.nesterov else buffer
             case "adagrad":
                 total = moments["sum"].addcmul_(gradient, gradient)
                 change = gradient / total.sqrt().add_(epsilon)
             case "adadelta":
                 square, delta = moments["square_avg"], moments["acc_delta"]
-                square.mul_(rho).add_((1 - rho) * gradient * gradient)
+                _mean_of_squares(square, gradient, rho)
                 change = (delta + epsilon).sqrt_().div_((square + epsilon).sqrt_()).mul_(gradient)
-                delta.mul_(rho).add_((1 - rho) * change * change)
+                _mean_of_squares(delta, change, rho)
             case "rmsprop":
                 square = moments["square_avg"]
-                square.mul_(rho).add_((gradient * gradient).mul_(1 - rho))
+                _mean_of_squares(square, gradient, rho)
                 change = gradient / square.sqrt().add_(epsilon)
                 if "momentum_buffer" in moments:
                     change = moments["momentum_buffer"].mul_(numbers["momentum"]).add_(change)
@@ -98,17 +100,20 @@ class StackedOptimizer:
                 beta1, beta2 = numbers["beta1"], numbers["beta2"]
                 mean, square = moments["exp_avg"], moments["exp_avg_sq"]
                 mean.lerp_(gradient, 1 - beta1)
-                square.mul_(beta2).add_((gradient * gradient).mul_(1 - beta2))
+                _mean_of_squares(square, gradient, beta2)
                 divisor = square.sqrt().div_((1 - beta2**steps).sqrt()).add_(epsilon)
                 change = mean / divisor
                 rate = rate / (1 - beta1**steps)
-        weights.sub_(rate * change)
+        if isinstance(rate, float):
+            weights.sub_(change, alpha=rate)
+        else:
+            weights.sub_(rate * change)
 
     def keep(self, rows: Tensor, weights: Tensor) -> None:
         """Goes on with some rows only; `weights` are those rows of the matrix."""
         self.weights, self.steps = weights, self.steps[rows]
         self.moments = {name: moment[rows] for name, moment in self.moments.items()}
-        self.numbers = {name: number[rows] for name, number in self.numbers.items()}
+        self.numbers = _some(self.numbers, rows)
 
     def state(self) -> dict[str, Tensor]:
         return {"steps": self.steps, **self.moments}
@@ -117,3 +122,16 @@ class StackedOptimizer:
         self.steps.copy_(state["steps"])
         for name, moment in self.moments.items():
             moment.copy_(state[name])
+
+
+def _some(numbers: dict[str, Number], rows: Tensor) -> dict[str, Number]:
+    """The numbers of some rows."""
+    return {name: number[rows] if isinstance(number, Tensor) else number for name, number in numbers.items()}
+
+
+def _mean_of_squares(square: Tensor, gradient: Tensor, decay: Number) -> None:
+    """square <- decay * square + (1 - decay) * gradient^2, in place."""
+    if isinstance(decay, float):
+        square.mul_(decay).addcmul_(gradient, gradient, value=1 - decay)
+    else:
+        square.mul_(decay).add_((gradient * gradient).mul_(1 - decay))

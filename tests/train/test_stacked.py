@@ -11,6 +11,10 @@ from gradus.train.stacked import StackedOptimizer
 
 CASES = {
     "sgd": [{}, {"learning_rate": 0.3}],
+    "sgd of equal numbers": [{"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}] * 3,
+    "rmsprop of equal numbers": [{"momentum": 0.9, "weight_decay": 0.1}] * 3,
+    "adam of equal numbers": [{"weight_decay": 0.1}] * 3,
+    "adadelta of equal numbers": [{}] * 3,
     "sgd momentum": [{"momentum": 0.9}, {"momentum": 0.5, "weight_decay": 0.1}, {}],
     "sgd nesterov": [{"momentum": 0.9, "nesterov": True}, {"momentum": 0.2, "nesterov": True, "weight_decay": 0.01}],
     "adagrad": [{}, {"learning_rate": 0.5, "weight_decay": 0.1}, {"epsilon": 1e-3}],
