@@ -60,12 +60,9 @@ CASES = [
     Case("pictures", ("digits-lenet5", "--epochs", "2", "--batch-size", "64"), in_short_set=True),
     Case(
         "pictures-dropout",
-        (
-            *("--data", "digits", "--model", "lenet5_dropout", "--epochs", "2", "--batch-size", "64"),
-            *_set("train.average=0.99"),
-        ),
+        ("--data", "digits", "--model", "mlp", "--epochs", "3", "--batch-size", "64")
+        + _set("train.average=0.99", "model.options.dropout=0.3"),  # noqa: RUF005
     ),
-    Case("table-workers", ("--epochs", "4", "--batch-size", "32", *_STREAMED), table=600, needs="data.workers"),
     Case(
         "pictures-workers",
         ("digits-lenet5", "--epochs", "2", "--batch-size", "64", *_STREAMED),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -15,6 +16,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from cases import CASES, Case, Whole, has_setting, untouched
 from children import Children
+
+if hasattr(signal, "SIGHUP"):  # a test run under nohup would hand "ignored" on to what it starts
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 THOROUGH = bool(os.environ.get("GRADUS_CHAOS"))
 
