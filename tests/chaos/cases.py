@@ -60,8 +60,10 @@ CASES = [
     Case("pictures", ("digits-lenet5", "--epochs", "2", "--batch-size", "64"), in_short_set=True),
     Case(
         "pictures-dropout",
-        _set("train.average=0.99", "model.name=mlp", "model.options.dropout=0.3")
-        + ("--data", "digits", "--epochs", "3", "--batch-size", "64"),
+        (
+            *("--data", "digits", "--epochs", "3", "--batch-size", "64"),
+            *_set("train.average=0.99", "model.name=mlp", "model.options.dropout=0.3"),
+        ),
     ),
     Case(
         "pictures-workers",
