@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test lint bench format clean
+.PHONY: demo test chaos lint bench format clean
 
 # The stamp is newer than what defines the installation, so nothing is installed twice.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -21,6 +21,10 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(JOBS)
+
+# Everything in docs/reliability.md as often as it says there. Takes about half an hour; the counts go to chaos.json.
+chaos: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 GRADUS_CHAOS=1 GRADUS_CHAOS_COUNTS=chaos.json $(BIN)/python -m pytest tests/chaos
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check gradus tests benchmarks

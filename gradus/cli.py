@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gradus import __version__, cli_search
 from gradus.errors import UserError, did_you_mean
+from gradus.files import unread
+from gradus.stopping import Interrupted, on_signals, told_when_stopped
 
 if TYPE_CHECKING:
     from gradus.recipes.ensemble import Ensemble
@@ -145,26 +147,35 @@ def _add_recipe_flags(parser: argparse.ArgumentParser) -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command line and exits."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        parsed = _parse(given)
-        if _is_to_be_launched(parsed):
-            from gradus.launch import launch
+    asked: list[int] = []
 
-            sys.exit(launch(given, *_processes(parsed)))
-        _COMMANDS[parsed.command](parsed)
-    except UserError as error:
-        _fail("" if getattr(error, "told_by_main", False) else str(error), 2)
-    except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # the reader of our output has gone: nothing to say
-        sys.exit(0)
-    except KeyboardInterrupt as stop:
-        _fail((str(stop) or "stopped") if _is_main() else "", 128 + getattr(stop, "signal_number", 2))
-    except RuntimeError as error:
+    def stop(number: int) -> None:
+        asked.append(number)
+        raise Interrupted("", number)
+
+    try:
+        with on_signals(stop):
+            parsed = _parse(given)
+            if _is_to_be_launched(parsed):
+                from gradus.launch import launch
+
+                sys.exit(launch(given, *_processes(parsed)))
+            _COMMANDS[parsed.command](parsed)
+            sys.stdout.flush()
+    except KeyboardInterrupt as interrupted:
+        text = str(interrupted) or "stopped"
+        _fail(text if _is_main() else "", 128 + getattr(interrupted, "signal_number", 2))
+    except Exception as error:
+        if asked:  # what a library made of the interruption: an import that is cut off ends as an ImportError
+            _fail("stopped" if _is_main() else "", 128 + asked[0])
+        if isinstance(error, UserError):
+            _fail("" if getattr(error, "told_by_main", False) else str(error), 2)
+        if isinstance(error, BrokenPipeError):  # the reader of our output has gone: nothing to say
+            unread(sys.stdout)
+            sys.exit(0)
         if type(error).__name__ == "TrainingStopped":  # told without importing the trainer
             _fail(str(error), 1)
-        if _is_one_of_several() and _lost_another(error):
+        if isinstance(error, RuntimeError) and _is_one_of_several() and _lost_another(error):
             quiet = not _is_main() or "GRADUS_LAUNCHED" in os.environ  # our launcher tells it in its own words
             _fail("" if quiet else "another process of this training is gone, so this one cannot go on", 75)
         raise
@@ -173,10 +184,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _fail(message: str, code: int) -> NoReturn:
     """Ends with a message; without one where another process tells it."""
-    if message:
-        print(f"gradus: {message}", file=sys.stderr, flush=True)
+    for stream, text in ((sys.stdout, ""), (sys.stderr, f"gradus: {message}\n" if message else "")):
+        try:
+            stream.write(text)
+            stream.flush()
+        except OSError:  # a terminal that was closed: nobody to tell
+            unread(stream)
     if _is_one_of_several():
-        sys.stdout.flush()
         os._exit(code)  # the threads that exchange gradients may wait for processes that are gone
     sys.exit(code)
 
@@ -262,11 +276,19 @@ def _resume(arguments: argparse.Namespace) -> None:
         return
     from gradus.recipes.execute import resume
     from gradus.recipes.run import load_run
+    from gradus.train.folder import RunFolder
 
     with _together():
-        finished = bool(load_run(arguments.run).evaluation)
+        run = load_run(arguments.run)
+        finished = bool(run.evaluation)
     if finished:
         _say(f"{arguments.run}: this run is finished")
+        if _is_main() and not (run.path / "report.html").exists() and not run.is_custom:
+            folder = RunFolder.reopen(run.path)
+            try:
+                _say(f"its report was missing: {run.report()}")
+            finally:
+                folder.lock.release()
         return
     _finish(resume(arguments.run, observers=_observers(arguments), say=_say))
 
@@ -493,7 +515,8 @@ def _finish(run: Run) -> None:
     published = run.recipe.published
     if published:
         rows.append(["  published", f"{_format(published.metric, published.value)}  ({published.source})"])
-    report = run.report()
+    with told_when_stopped(f"stopped before the report was written. Write it with: gradus report {run.path}"):
+        report = run.report()
     rows += [["run", str(run.path)], ["report", str(report)]]
     _print_table(rows)
 
@@ -536,8 +559,13 @@ def _format(name: str, value: float) -> str:
 
 
 def _say(line: str) -> None:
-    if _is_main():
+    """A line of a command that goes on even where nobody reads it any longer."""
+    if not _is_main():
+        return
+    try:
         print(line, flush=True)
+    except OSError:  # a closed pipe, a closed terminal, a full disk
+        unread(sys.stdout)
 
 
 def _print_table(rows: list[list[str]]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TextIO
 
 from gradus.errors import UserError
 
@@ -43,26 +44,56 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         try:
             write_synced(temporary, data)
             os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
     sync_folder(path.parent)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Adds a line to a text file in one write."""
+    data = (line + "\n").encode()
+    with told_disk_errors(path, len(data)), open(path, "ab") as file:
+        file.write(data)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Removes what `write_atomic` leaves in a folder when it is killed. For who holds the lock of the folder."""
+    for path in folder.glob(".*.tmp"):
+        with suppress(OSError):
+            path.unlink()
 
 
 @contextmanager
 def told_disk_errors(path: Path, needed: int = 0) -> Iterator[None]:
-    """Turns a full disk, a read-only folder or a missing right into one sentence."""
+    """Turns a full disk, a read-only folder, a missing right or a folder that has gone into one sentence.
+
+    needed: bytes that were to be written, to be named beside those that are free
+    """
     try:
         yield
     except OSError as error:
+        if error.errno is None:
+            raise
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             free = shutil.disk_usage(existing_parent(path)).free
             need = f"{needed:,} bytes needed, " if needed else ""
             raise UserError(
                 f"{path}: the disk is full ({need}{free:,} free); nothing that was there before is lost"
             ) from None
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise UserError(f"{path}: cannot be written ({os.strerror(error.errno).lower()})") from None
-        raise
+        size = f"; {needed:,} bytes were to be written" if needed and error.errno == errno.EFBIG else ""
+        raise UserError(f"{path}: cannot be written ({os.strerror(error.errno).lower()}{size})") from None
+
+
+def unread(stream: TextIO) -> None:
+    """Lets what is written to a stream go nowhere from now on: its reader has gone (`gradus train | head -1`)."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):
+        pass  # not a file of the system, or closed
 
 
 def existing_parent(path: Path) -> Path:
@@ -82,26 +113,66 @@ class FolderLock:
 
     def acquire(self) -> None:
         """Raises `UserError` naming the process where another one holds the lock."""
+        file = self._locked()
         with told_disk_errors(self.path):
-            file = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 - it stays open while the lock is held
-        try:
-            _lock(file)
-        except OSError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            file.close()
-            raise UserError(f"{self.path.parent}: this run is in use by process {holder}; wait for it to end") from None
-        file.seek(0)
-        file.truncate()
-        file.write(str(os.getpid()))
-        file.flush()
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), str(os.getpid()).encode())
         self._file = file
+        _held.add(self)
+
+    def _locked(self) -> IO[str]:
+        while True:
+            with told_disk_errors(self.path):
+                file = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 - it stays open while the lock is held
+            try:
+                _lock(file)
+            except OSError:
+                file.seek(0)
+                number = file.read().strip()  # empty for an instant, while its holder writes it
+                file.close()
+                holder = f"process {number}" if number else "another process"
+                raise UserError(f"{self.path.parent}: this run is in use by {holder}; wait for it to end") from None
+            if self._is_of(file):
+                return file
+            file.close()  # its holder removed it between our opening and our locking: a lock on a file without a name
+
+    def _is_of(self, file: IO[str]) -> bool:
+        """Whether the file that was opened is still the one that has the name."""
+        try:
+            return os.path.samestat(os.fstat(file.fileno()), os.stat(self.path))
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-            self.path.unlink(missing_ok=True)
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        _held.discard(self)
+        if os.name == "nt":  # an open file cannot be removed there
+            file.close()
+            with suppress(OSError):
+                self.path.unlink()
+            return
+        if self._is_of(file):  # before it is freed: afterwards the name may be another process's lock
+            with suppress(OSError):
+                self.path.unlink()
+        file.close()
+
+
+_held: weakref.WeakSet[FolderLock] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    """A forked worker has no part in the lock: otherwise one that outlives a killed training would keep the run locked."""
+    for lock in list(_held):
+        if lock._file is not None:
+            lock._file.close()
+            lock._file = None
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _lock(file: IO[str]) -> None:

@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from gradus.errors import UserError
+from gradus.stopping import SIGNALS
 
 LOST = 75  # exit code of a process whose neighbour is gone
 TOLD = (1, 2)  # exit codes of what was told and would not go better a second time
-STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+STOPPED = tuple(128 + number for number in SIGNALS)
 GRACE_SECONDS = 15.0  # that the others have to end by themselves when one has ended
 STOP_SECONDS = 120.0  # that all have to save and end when asked to
 POLL_SECONDS = 0.05
@@ -47,7 +48,7 @@ class _Launcher:
         self.asked: list[int] = []  # signals, as they came
 
     def run(self) -> int:
-        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, self._ask) for number in SIGNALS}
         fruitless, progress = 0, None
         try:
             while True:

@@ -20,6 +20,7 @@ from gradus.recipes.environment import describe_environment
 from gradus.recipes.experiment import Experiment, fingerprint, prepare, train_settings
 from gradus.recipes.recipe import Recipe, write_recipe
 from gradus.recipes.run import FORMAT, Run, load_run
+from gradus.stopping import held_signals, told_when_stopped
 from gradus.tasks.settings import TaskSettings
 from gradus.tasks.table import save_state
 from gradus.train import checkpoint
@@ -30,7 +31,7 @@ from gradus.train.observers import write_log
 from gradus.train.source import Batch, InOrder, Resident, Source
 from gradus.train.stream import Readers, Streamed
 from gradus.train.trainer import Observer, Trainer
-from gradus.train.world import ALONE, World, begun_run, check_can_restart, join, restarted, tell_launcher
+from gradus.train.world import ALONE, World, begun_run, check_can_restart, join, tell_launcher
 
 
 def fit(
@@ -100,15 +101,15 @@ def train_recipe(
             if world.is_main:
                 for note in experiment.notes:
                     say(note)
-                folder = _new_folder(out, experiment)
-                _write_beginning(folder, experiment)
+                folder = _begin(experiment, out)
                 tell_launcher(folder.path)
         path = world.from_main(str(folder.path) if folder else None)
         folder = folder or RunFolder(Path(path))
-        _check_same_data(experiment, world)
-        observers = _observers_of(folder, observers, world)
-        trainer = create_trainer(experiment, folder, observers, world)
-        return _finish(experiment, trainer, folder, observers)
+        with told_when_stopped(_on_the_way(folder)):
+            _check_same_data(experiment, world)
+            observers = _observers_of(folder, observers, world)
+            trainer = create_trainer(experiment, folder, observers, world)
+            return _finish(experiment, trainer, folder, observers)
     finally:
         if folder is not None:
             folder.lock.release()
@@ -129,11 +130,9 @@ def resume(
     world = join()
     with world.together():
         run = load_run(path)
-        folder = RunFolder(run.path)
-        if world.is_main:
-            folder.lock.acquire()
+        folder = RunFolder.reopen(run.path) if world.is_main else RunFolder(run.path)
     try:
-        with world.together():
+        with told_when_stopped(_on_the_way(folder)), world.together():
             if run.is_custom and model is None:
                 raise UserError(
                     f"{run.path}: this run trained a module of your own; resume it from Python with model=..."
@@ -143,32 +142,15 @@ def resume(
             experiment = prepare(run.recipe, dataset, model, measure=False)
             expected = folder.read_json("task.json").get("fingerprint")
             if fingerprint(experiment.tensors["train"]) != expected:
-                raise UserError(
-                    f"{run.path}: the training data ({run.recipe.data.source}) are not those that the run began with"
-                )
-        observers = _observers_of(folder, observers, world)
-        trainer = create_trainer(experiment, folder, observers, world)
-        say = say if world.is_main else lambda line: None
-        if world.from_main(checkpoint.exists(folder.checkpoints, "last")):
-            trainer.restore()
-            say(f"continuing at epoch {trainer.epoch + 1}, step {trainer.step} of {trainer.source.steps}")
-        else:
-            if world.is_main:
-                folder.keep_metrics(0)
-            say("no checkpoint had been written yet: starting from the beginning")
-        return _finish(experiment, trainer, folder, observers)
+                source = run.recipe.data.source
+                raise UserError(f"{run.path}: the training data ({source}) are not those that the run began with")
+        with told_when_stopped(_on_the_way(folder)):
+            observers = _observers_of(folder, observers, world)
+            trainer = create_trainer(experiment, folder, observers, world)
+            _restore(trainer, folder, say, world)
+            return _finish(experiment, trainer, folder, observers)
     finally:
         folder.lock.release()
-
-
-def _new_folder(out: str | Path | None, experiment: Experiment) -> RunFolder:
-    if not out:
-        return RunFolder.create_numbered(Path("runs"), default_name(experiment))
-    if restarted() and Path(out).is_dir():  # what was killed had come to no more than making it
-        folder = RunFolder(Path(out))
-        folder.lock.acquire()
-        return folder
-    return RunFolder.create(Path(out))
 
 
 def _observers_of(folder: RunFolder, observers: tuple[Observer, ...], world: World) -> tuple[Observer, ...]:
@@ -201,9 +183,49 @@ def _check_same_data(experiment: Experiment, world: World) -> None:
                 )
 
 
+def _restore(trainer: Trainer, folder: RunFolder, say: Callable[[str], None], world: World) -> None:
+    """Brings the trainer to the last checkpoint, or to the beginning; a damaged one is refused with the ways out."""
+    say = say if world.is_main else lambda line: None
+    if not world.from_main(checkpoint.exists(folder.checkpoints, "last")):
+        if world.is_main:
+            folder.keep_metrics(0)
+        say("no checkpoint had been written yet: starting from the beginning")
+        return
+    try:
+        trainer.restore()
+    except checkpoint.Damaged as error:
+        if checkpoint.is_whole(folder.checkpoints, "last"):
+            way = f"to go on without the best weights so far, remove {folder.checkpoints / 'best'} and resume again"
+        else:
+            way = f"to start again: gradus train {folder.path / 'recipe.toml'} --out ANOTHER"
+            if checkpoint.is_whole(folder.checkpoints, "best"):
+                way = f"its best weights so far are whole, so gradus eval and predict still work; {way}"
+        raise UserError(f"{error}; {way}") from None
+    say(f"continuing at epoch {trainer.epoch + 1}, step {trainer.step} of {trainer.source.steps}")
+
+
+def _on_the_way(folder: RunFolder) -> str:
+    return f"stopped. Continue with: gradus resume {folder.path}"
+
+
 def default_name(experiment: Experiment) -> str:
     model = experiment.recipe.model.name.rpartition(":")[2]
     return re.sub(r"[^\w.-]+", "-", f"{model}-{experiment.dataset.name}").strip("-")
+
+
+def _begin(experiment: Experiment, out: str | Path | None) -> RunFolder:
+    """The run's folder, locked, with its beginning; where that cannot be written whole, or a signal comes, none at all."""
+    folder = None
+    try:
+        with held_signals():
+            name = default_name(experiment)
+            folder = RunFolder.create(Path(out)) if out else RunFolder.create_numbered(Path("runs"), name)
+            _write_beginning(folder, experiment)
+        return folder
+    except BaseException:
+        if folder is not None:
+            folder.abandon()
+        raise
 
 
 def _write_beginning(folder: RunFolder, experiment: Experiment) -> None:

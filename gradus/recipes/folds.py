@@ -137,8 +137,7 @@ def resume_folds(
     say: Callable[[str], None] = lambda line: None,
 ) -> Folds:
     """Continues K-fold validation that was stopped."""
-    folder = RunFolder(Path(path))
-    folder.lock.acquire()
+    folder = RunFolder.reopen(Path(path))
     try:
         settings = folder.read_json("folds.json")
         if settings.get("format", 0) > FORMAT:

@@ -6,7 +6,8 @@
 
 A folder cannot replace another in one step on every system, so saving goes `.NAME.new` (written, synced) -> `NAME` moved to
 `.NAME.old` -> `.NAME.new` moved to `NAME` -> `.NAME.old` removed. Killed anywhere in between, one whole checkpoint remains and
-`load` finds it: where NAME is missing, `.NAME.new` was complete before NAME was moved away.
+`load` finds it: where NAME is missing, `.NAME.new` was complete before NAME was moved away. What a kill left beside it is removed
+by the next save, or by `sweep` when the run is next started; readers remove nothing.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ Tensors = dict[str, Tensor]
 T = TypeVar("T")
 
 
+class Damaged(UserError):
+    """A checkpoint is not what was saved."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     model: Tensors
@@ -55,14 +60,17 @@ def save(parent: Path, name: str, checkpoint: Checkpoint) -> None:
             recover(parent, name)
         try:
             shutil.rmtree(new, ignore_errors=True)
-            new.mkdir(parents=True)
+            parent.mkdir(
+                exist_ok=True
+            )  # not its parents: a run whose folder was removed is not to appear again in pieces
+            new.mkdir()
             for file, data in files.items():
                 write_synced(new / file, data)
             sync_folder(new)
         except OSError:
             shutil.rmtree(new, ignore_errors=True)
             raise
-    put_in_place(parent, name)
+        put_in_place(parent, name)
 
 
 def put_in_place(parent: Path, name: str) -> None:
@@ -87,16 +95,45 @@ def load(parent: Path, name: str) -> Checkpoint:
 
 
 def read_first(parent: Path, name: str, read: Callable[[Path], T]) -> T:
-    """What `read` makes of the folder that holds the checkpoint: NAME, or what a save that was cut off left whole."""
-    candidates = [parent / name] if (parent / name).is_dir() else [parent / f".{name}.new", parent / f".{name}.old"]
-    error = UserError(f"{parent / name}: there is no checkpoint")
-    for folder in candidates:
-        if folder.is_dir():
-            try:
-                return read(folder)
-            except UserError as damaged:
-                error = damaged
-    raise error
+    """What `read` makes of the folder that holds the checkpoint: NAME, or what a save that was cut off left whole.
+
+    It may be replaced by a running training at any moment of the reading: then it is read again.
+    """
+    while True:
+        seen = _identities(parent, name)
+        error = UserError(f"{parent / name}: there is no checkpoint")
+        for folder in (parent / name, parent / f".{name}.new", parent / f".{name}.old"):
+            if folder.is_dir():
+                try:
+                    return read(folder)
+                except UserError as refused:
+                    error = refused if folder.name == name else error
+        if _identities(parent, name) == seen:
+            raise error
+
+
+def sweep(parent: Path, name: str) -> None:
+    """Removes what a save that was killed left beside a whole checkpoint. For who holds the lock of the run."""
+    with told_disk_errors(parent):
+        if not (parent / name).exists():
+            recover(parent, name)
+        new, old = parent / f".{name}.new", parent / f".{name}.old"
+        # beside a damaged checkpoint a whole one is kept; where there is none at all, nothing that is there can be read
+        if (new.exists() or old.exists()) and (_is_whole(parent / name) or not exists(parent, name)):
+            shutil.rmtree(new, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _identities(parent: Path, name: str) -> list[tuple[int, int] | None]:
+    """Which folders have the three names: (inode, time of change), None where there is none."""
+    found: list[tuple[int, int] | None] = []
+    for folder in (parent / name, parent / f".{name}.new", parent / f".{name}.old"):
+        try:
+            status = folder.stat()
+            found.append((status.st_ino, status.st_mtime_ns))
+        except OSError:
+            found.append(None)
+    return found
 
 
 def recover(parent: Path, name: str) -> None:
@@ -105,6 +142,14 @@ def recover(parent: Path, name: str) -> None:
         if _is_whole(candidate):
             os.rename(candidate, parent / name)
             return
+
+
+def is_whole(parent: Path, name: str) -> bool:
+    """Whether there is a checkpoint that `load` would read."""
+    try:
+        return bool(load(parent, name))
+    except UserError:
+        return False
 
 
 def _is_whole(folder: Path) -> bool:
@@ -135,7 +180,7 @@ def read_index(folder: Path) -> dict[str, Any]:
         known = f"format {version}, known {FORMAT}"
         raise UserError(f"{folder}: this checkpoint was made by a newer version of gradus ({known})")
     if not whole:
-        raise UserError(f"{folder}: this checkpoint is damaged (state.json is not what was saved)")
+        raise Damaged(f"{folder}: this checkpoint is damaged (state.json is not what was saved)")
     return content
 
 
@@ -147,13 +192,13 @@ def _read(folder: Path) -> Checkpoint:
         try:
             data = (folder / file).read_bytes()
         except OSError:
-            raise UserError(f"{folder}: this checkpoint is damaged ({file} is missing)") from None
+            raise Damaged(f"{folder}: this checkpoint is damaged ({file} is missing)") from None
         if (len(data), hashlib.sha256(data).hexdigest()) != size_and_digest:
-            raise UserError(f"{folder}: this checkpoint is damaged ({file} is not what was saved)")
+            raise Damaged(f"{folder}: this checkpoint is damaged ({file} is not what was saved)")
         try:
             tensors[file] = load_tensors(data)
         except SafetensorError as error:
-            raise UserError(f"{folder}: {file} is not a safetensors file ({error})") from None
+            raise Damaged(f"{folder}: {file} is not a safetensors file ({error})") from None
     if "pieces" in content:
         whole = {name: _assembled(name, piece, tensors) for name, piece in content["pieces"].items()}
         parts = [
@@ -178,9 +223,9 @@ def verify(folder: Path) -> Path:
             with open(folder / file, "rb") as opened:
                 found = os.fstat(opened.fileno()).st_size, hashlib.file_digest(opened, "sha256").hexdigest()
         except OSError:
-            raise UserError(f"{folder}: this checkpoint is damaged ({file} is missing)") from None
+            raise Damaged(f"{folder}: this checkpoint is damaged ({file} is missing)") from None
         if found != (entry["bytes"], entry["sha256"]):
-            raise UserError(f"{folder}: this checkpoint is damaged ({file} is not what was saved)")
+            raise Damaged(f"{folder}: this checkpoint is damaged ({file} is not what was saved)")
     return folder
 
 

@@ -13,11 +13,15 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gradus.errors import UserError
-from gradus.files import FolderLock, told_disk_errors, write_atomic
+from gradus.files import FolderLock, append_line, remove_temporaries, told_disk_errors, write_atomic
+from gradus.train import checkpoint
+
+BEGINNING = ("task.json", "environment.json", "recipe.toml")  # in the order in which they are written
 
 
 class RunFolder:
@@ -29,20 +33,54 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path) -> RunFolder:
-        """Makes the folder and takes its lock. Raises `UserError` where it holds anything already."""
+        """Makes the folder and takes its lock. Raises `UserError` where it holds anything already.
+
+        What a run left that was killed before its beginning was written (no recipe.toml yet) is nothing to go on from: it is
+        removed.
+        """
         with told_disk_errors(path):
             try:
                 path.mkdir(parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError):
                 raise UserError(f"{path}: a run needs a folder, and this is a file") from None
+        was_a_run = (path / ".lock").exists()
         folder = cls(path)
         folder.lock.acquire()
-        if any(entry.name != ".lock" for entry in path.iterdir()):
+        found = {entry.name for entry in path.iterdir()} - {".lock"}
+        if was_a_run and all(name in BEGINNING[:-1] or _is_temporary(name) for name in found):
+            folder._remove_beginning()
+        elif found:
             folder.lock.release()
-            raise UserError(
-                f"{path}: the folder is not empty; choose another --out, or continue with: gradus resume {path}"
-            )
+            way = f", or continue with: gradus resume {path}" if BEGINNING[-1] in found else ""
+            raise UserError(f"{path}: the folder is not empty; choose another --out{way}")
         return folder
+
+    @classmethod
+    def reopen(cls, path: Path) -> RunFolder:
+        """Takes the lock of a run that is there, and removes the temporaries that a killed process left in it."""
+        folder = cls(path)
+        folder.lock.acquire()
+        try:
+            remove_temporaries(path)
+            for name in ("last", "best"):
+                checkpoint.sweep(folder.checkpoints, name)
+        except BaseException:
+            folder.lock.release()
+            raise
+        return folder
+
+    def abandon(self) -> None:
+        """Undoes `create`: removes the beginning that was written, and the folder where nothing else is in it."""
+        self._remove_beginning()
+        self.lock.release()
+        with suppress(OSError):
+            self.path.rmdir()
+
+    def _remove_beginning(self) -> None:
+        remove_temporaries(self.path)
+        for name in reversed(BEGINNING):
+            with suppress(OSError):
+                (self.path / name).unlink()
 
     @classmethod
     def create_numbered(cls, parent: Path, name: str) -> RunFolder:
@@ -76,26 +114,28 @@ class RunFolder:
 
     def append_metrics(self, record: dict[str, Any]) -> None:
         """Adds one line to metrics.jsonl."""
-        with told_disk_errors(self.path), open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(record, allow_nan=False) + "\n")
+        append_line(self.path / "metrics.jsonl", json.dumps(record, allow_nan=False))
 
     def sync_metrics(self) -> None:
         path = self.path / "metrics.jsonl"
         if path.exists():
-            with open(path, "rb") as file:
+            with told_disk_errors(path), open(path, "rb") as file:
                 os.fsync(file.fileno())
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The records of metrics.jsonl. A last line cut off by a kill is left out."""
+        """The records of metrics.jsonl, up to the first line that is not one (a last line that a kill cut off)."""
         path = self.path / "metrics.jsonl"
         if not path.exists():
             return []
-        records = []
-        for line in path.read_text(encoding="utf-8").splitlines():
+        records: list[dict[str, Any]] = []
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                records.append(json.loads(line))
+                record = json.loads(line)
             except ValueError:
                 break
+            if not isinstance(record, dict) or not isinstance(record.get("epoch"), int):
+                break
+            records.append(record)
         return records
 
     def keep_metrics(self, epochs: int) -> list[dict[str, Any]]:
@@ -103,3 +143,7 @@ class RunFolder:
         records = [record for record in self.read_metrics() if record["epoch"] <= epochs]
         write_atomic(self.path / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in records))
         return records
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith(".") and name.endswith(".tmp")

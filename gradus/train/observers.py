@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from gradus.errors import UserError
+from gradus.files import append_line, unread
 from gradus.train.trainer import Observer, Record
 
 RATES = ("accuracy", "macro_f1", "label_accuracy")  # metrics shown in per cent
@@ -50,9 +51,15 @@ class _PlainLines:
         if record["event"] == "start":
             self.epochs = record["epochs"]
         elif record["event"] == "epoch":
-            print(epoch_line(record, self.epochs), file=self.stream, flush=True)
+            self._print(epoch_line(record, self.epochs))
         elif record["event"] == "note":
-            print(record["text"], file=self.stream, flush=True)
+            self._print(record["text"])
+
+    def _print(self, line: str) -> None:
+        try:
+            print(line, file=self.stream, flush=True)
+        except OSError:  # nobody reads any longer, or its disk is full; log.txt has the lines
+            unread(self.stream)
 
 
 class _LiveBar:
@@ -72,6 +79,12 @@ class _LiveBar:
         self.epochs = 0
 
     def __call__(self, record: Record) -> None:
+        try:
+            self._show(record)
+        except OSError:  # the terminal was closed
+            unread(sys.stdout)
+
+    def _show(self, record: Record) -> None:
         if record["event"] == "start":
             self.epochs, steps = record["epochs"], record["steps"]
             self.job = self.bar.add_task(
@@ -104,9 +117,7 @@ def write_log(path: Path) -> Observer:
         if record["event"] == "start":
             epochs = record["epochs"]
         elif record["event"] in ("epoch", "note"):
-            line = epoch_line(record, epochs) if record["event"] == "epoch" else record["text"]
-            with open(path, "a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            append_line(path, epoch_line(record, epochs) if record["event"] == "epoch" else record["text"])
 
     return observe
 

@@ -32,6 +32,7 @@ from torch.utils.data import DataLoader
 from gradus.data.memory import available_memory
 from gradus.data.stored import KEPT_BYTES
 from gradus.errors import UserError
+from gradus.stopping import SIGNALS
 from gradus.tasks.rows import EncodedRows
 from gradus.train.randomness import ORDER, derive
 from gradus.train.source import Batch
@@ -261,8 +262,8 @@ class _Beginning:
         self.parent = parent
 
     def __call__(self, worker: int) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the training process saves first, and then ends its workers
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for number in SIGNALS:  # the training process saves first, and then ends its workers
+            signal.signal(number, signal.SIG_IGN)
         gc.freeze()  # else the collector would write to every object, and copy the memory that is shared with the parent
         if sys.platform == "linux":
             set_signal_at_parents_death = 1  # linux/prctl.h: PR_SET_PDEATHSIG

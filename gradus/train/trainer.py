@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import math
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor
 
 from gradus.errors import UserError
+from gradus.stopping import Interrupted, on_signals
 from gradus.train import checkpoint, shards
 from gradus.train.capture import Stepper
 from gradus.train.checkpoint import Checkpoint
@@ -35,6 +35,7 @@ from gradus.train.world import ALONE, World, add_up
 
 MEET_SECONDS = 0.2  # how often several processes ask each other whether one was told to stop
 LOOK_SECONDS = 0.1  # how often losses are read from the device, shown and checked
+AGAIN_SECONDS = 1.0  # a second Ctrl-C is an order of its own after this long; sooner, it is the first one told twice
 EVALUATION_ROWS = 256  # least rows a batch when evaluating; nothing is stored for a backward pass, so more fit
 
 Record = dict[str, Any]
@@ -45,12 +46,8 @@ class TrainingStopped(RuntimeError):
     """Training cannot go on: a value is no longer finite. The message says where, and what is safe."""
 
 
-class Interrupted(KeyboardInterrupt):
-    """Stopped by a signal, after saving. `signal_number` is that of the signal."""
-
-    def __init__(self, message: str, signal_number: int) -> None:
-        super().__init__(message)
-        self.signal_number = signal_number
+class _AskedToStop(Exception):
+    """Leaves an evaluation between two batches."""
 
 
 class Trainer:
@@ -99,7 +96,9 @@ class Trainer:
         self._pending: list[tuple[dict[str, Tensor], int]] = []  # of steps not yet read from the device
         self._best_is_saved = True
         self._next_look = self._last_save = 0.0
+        self._saved_at: tuple[int, int] | None = None  # position of the last save
         self._signal: int | None = None
+        self._asked_at = 0.0
         self._asked = 0  # with several processes: the signal that came to this one; `_signal` is what all know of
         self._meet_at, self._meet_every = -1, 1  # steps
         self._met = 0.0
@@ -119,6 +118,8 @@ class Trainer:
                             {"event": "note", "text": f"steps are not captured as a CUDA graph: {self.stepper.reason}"}
                         )
                     self._finish_epoch()
+                if self._signal is not None:  # between the last epoch and here
+                    self._stop_interrupted()
         finally:
             self.source.close()
 
@@ -168,7 +169,10 @@ class Trainer:
         }
         if self.validation is not None:
             batches = in_order(self.validation, max(self.settings.batch_size, EVALUATION_ROWS))
-            found = self.learner.summarize(*self.learner.evaluate(batches))
+            try:
+                found = self.learner.summarize(*self.learner.evaluate(self._until_asked(batches)))
+            except _AskedToStop:
+                self._stop_interrupted()
             record |= {f"validation_{name}": value for name, value in found.items()}
         bad = [name for name, value in record.items() if isinstance(value, float) and not math.isfinite(value)]
         if bad:
@@ -184,8 +188,14 @@ class Trainer:
         if self._save_is_due() or self.finished:
             self.save()
         self._tell({"event": "epoch", **record, "best": self.best is not None and self.best["epoch"] == self.epoch})
-        if self._signal is not None and not self.finished:
+        if self._signal is not None:
             self._stop_interrupted()
+
+    def _until_asked(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            if self._signal is not None:
+                raise _AskedToStop
+            yield batch
 
     def _choose_best(self, record: Record) -> None:
         metric, direction = self.monitor
@@ -292,13 +302,17 @@ class Trainer:
             raise TrainingStopped(message + "Correct that row, or leave it out.")
         raise TrainingStopped(message + "Try a lower learning rate, or --set train.regularization.clip_norm=1.")
 
-    def _stop_interrupted(self) -> None:
+    def _stop_interrupted(self) -> NoReturn:
+        """Saves where that is not done yet, and stops. After the last epoch, judging the weights is left to `resume`."""
         number = self._signal
         assert number is not None
         place = f"stopped at epoch {self.epoch + 1}, step {self.step} of {self.source.steps}"
+        if self.finished:
+            place = f"stopped after the last epoch ({self.epoch})"
         if self.folder is None:
             raise Interrupted(f"{place}; nothing was kept (no run folder)", number)
-        self.save()
+        if self._saved_at != (self.epoch, self.step):
+            self.save()
         self.world.barrier()  # none ends before all is saved
         raise Interrupted(f"{place}, and saved. Continue with: gradus resume {self.folder.path}", number)
 
@@ -326,7 +340,7 @@ class Trainer:
                     checkpoint.save(self.folder.checkpoints, "last", last)
         if parts is not None:
             shards.save(self.folder.checkpoints, "last", parts, state, self.world)
-        self._last_save = time.perf_counter()
+        self._last_save, self._saved_at = time.perf_counter(), (self.epoch, self.step)
 
     def _save_best(self, folder: RunFolder) -> None:
         folder.sync_metrics()
@@ -361,7 +375,7 @@ class Trainer:
                 last = checkpoint.load(self.folder.checkpoints, "last") if self.world.is_main else None
             state = self.world.from_main(last.state if last is not None else None)
         self.epoch, self.step, self.samples = state["epoch"], state["step"], state["samples"]
-        self.train_seconds, self.best, self.finished = state["train_seconds"], state["best"], state["finished"]
+        self.train_seconds, self.finished = state["train_seconds"], state["finished"]
         self._totals = {name: np.asarray(total, dtype=np.float64) for name, total in state["totals"].items()}
         self._counted = state["counted"]
         if hasattr(self.learner, "accumulate"):
@@ -382,29 +396,27 @@ class Trainer:
             model = self.world.tensors_from_main(last.model if last else None, self.learner.device)
             optimizer = self.world.tensors_from_main((last.optimizer or {}) if last else None, self.learner.device)
             self.learner.restore(model, optimizer, updates)
-        if not self.world.is_main:
-            return
-        if self.best is not None and checkpoint.exists(self.folder.checkpoints, "best"):
-            self.best_state = checkpoint.load(self.folder.checkpoints, "best").model
+        # `best` is written before `last`: after a kill between the two it is from an epoch that will come again
+        best = None
+        with self.world.together():
+            if self.world.is_main and state["best"] is not None and checkpoint.exists(self.folder.checkpoints, "best"):
+                best = checkpoint.load(self.folder.checkpoints, "best")
+        self.best = self.world.from_main(best.state if best else None)
+        self.best_state = best.model if best else None
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM ask for a stop after the current step; a second one stops at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
+        """A signal asks for a stop after the current step or batch; a second Ctrl-C stops at once, without saving."""
 
-        def ask(number: int, frame: Any) -> None:
+        def ask(number: int) -> None:
             if self.world.size > 1:  # all have to stop at the same step; who watches over them ends those that do not
                 self._asked = self._asked or number
                 return
-            if self._signal is not None:
-                raise KeyboardInterrupt
-            self._signal = number
+            now = time.monotonic()
+            if self._signal is None:
+                self._signal, self._asked_at = number, now
+            elif number == signal.SIGINT and now - self._asked_at > AGAIN_SECONDS:
+                raise Interrupted("", number)
 
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with on_signals(ask):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

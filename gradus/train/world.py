@@ -222,11 +222,6 @@ def begun_run(out: str | Path | None) -> Path | None:
     return begun if begun is not None and (begun / "recipe.toml").exists() else None
 
 
-def restarted() -> bool:
-    """Whether these processes take the place of others that were killed."""
-    return _number(RESTARTS, 0) > 0 or _number("TORCHELASTIC_RESTART_COUNT", 0) > 0
-
-
 def tell_launcher(run: Path) -> None:
     """Leaves word of where the run is, for the processes that may take our place."""
     launcher = os.environ.get(LAUNCHED)

@@ -289,6 +289,37 @@ def test_a_kill_leaves_a_whole_checkpoint_and_the_next_save_works(tmp_path, last
     assert number_of(checkpoint.load(tmp_path, "last")) == 9 and names(tmp_path) == {"last"}
 
 
+@pytest.mark.parametrize(
+    ("last", "new", "old", "kept"),
+    [
+        (1, "partial", None, {"last": 1}),
+        (1, 2, 3, {"last": 1}),
+        (None, 2, 1, {"last": 2}),
+        (None, "partial", 1, {"last": 1}),
+        (None, "partial", None, {}),  # killed in the first save
+        ("partial", 2, None, {"last": "partial", ".last.new": 2}),  # damaged: what is whole beside it is kept, and read
+    ],
+)
+def test_sweeping_keeps_what_can_be_read(tmp_path, last, new, old, kept):
+    for name, content in (("last", last), (".last.new", new), (".last.old", old)):
+        if content == "partial":
+            partial(tmp_path / name)
+        elif content is not None:
+            whole(tmp_path / name, content)
+    checkpoint.sweep(tmp_path, "last")
+    assert names(tmp_path) == set(kept)
+    numbers = [content for content in kept.values() if content != "partial"]
+    assert checkpoint.is_whole(tmp_path, "last") == bool(numbers)
+    if numbers:
+        assert number_of(checkpoint.load(tmp_path, "last")) == numbers[0]
+
+
+def test_a_run_that_was_removed_does_not_come_back_in_pieces(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        checkpoint.save(tmp_path / "run" / "checkpoints", "last", made(1))
+    assert not names(tmp_path)
+
+
 class Killed(BaseException):
     """Stands in for a kill: nothing catches it."""
 

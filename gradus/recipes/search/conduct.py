@@ -91,8 +91,7 @@ def search(
                 f"{out}: another search is kept here ({_difference(stored, plan)}); choose another --out, "
                 f"or continue that one with: gradus search --resume {out}"
             )
-        folder = RunFolder(Path(out))
-        folder.lock.acquire()
+        folder = RunFolder.reopen(Path(out))
     else:
         for note in experiment.notes:
             say(note)
@@ -109,8 +108,7 @@ def resume_search(path: str | Path, *, dataset: Dataset | None = None, say: Say 
     """Continues a search from its folder; finished trials are not run again."""
     path = Path(path)
     plan = read_plan(path)
-    folder = RunFolder(path)
-    folder.lock.acquire()
+    folder = RunFolder.reopen(path)
     try:
         dataset = dataset if dataset is not None else load_data(plan.recipe.data.source, plan.recipe.data.target)
         plan, experiment = _plan(plan.recipe, plan.space, plan.settings, dataset)
