@@ -26,7 +26,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO
 
@@ -176,7 +176,8 @@ def _names(results: list[Measured]) -> list[str]:
     return [by_contestant[id(result.contestant)] for result in results]
 
 
-def describe_machine() -> dict[str, str]:
+def describe_machine(script: str) -> dict[str, str]:
+    """script: the program that is running, for the command"""
     import torch
 
     processor = platform.processor() or platform.machine()
@@ -192,10 +193,17 @@ def describe_machine() -> dict[str, str]:
         "load before": " ".join(f"{value:.2f}" for value in os.getloadavg()) + " (it should be near 0)",
         "threads": f"{torch.get_num_threads()} in PyTorch (its default here); JAX takes all cores by itself",
         "versions": ", ".join(
-            [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)]
+            [f"Python {platform.python_version()}", *(f"{name} {installed(name)}" for name in PACKAGES)]
         ),
-        "command": " ".join(["python", "benchmarks/run.py", *sys.argv[1:]]),
+        "command": " ".join(["python", script, *sys.argv[1:]]),
     }
+
+
+def installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "(not installed)"
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -222,7 +230,7 @@ def main() -> None:
     signal.signal(
         signal.SIGTERM, lambda number, frame: sys.exit(128 + number)
     )  # so that no stopped process is left behind
-    header = describe_machine()
+    header = describe_machine("benchmarks/run.py")
     print("# Benchmark\n")
     print("\n".join(f"- {key}: {value}" for key, value in header.items()), flush=True)
     written: dict = {"header": header, "epochs": arguments.epochs, "workloads": {}, "equality": []}
