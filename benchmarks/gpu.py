@@ -7,7 +7,7 @@ The second needs PyTorch, NumPy, Pillow and safetensors; Lightning is measured w
 `--device cpu --rows 512 --epochs 1`, which says nothing about speed but tries every line that needs no GPU.
 
 Held equal: rows (uint8, on the device), batch, network, optimiser and its settings, TF32 as Gradus sets it, channels-last. By
-hand the order of an epoch is drawn on the device. Gradus also counts the correct answers and looks for values that are not finite.
+hand the order of an epoch is drawn on the device. Gradus also counts correct answers and looks for values that are not finite.
 
 Steps: each contestant trains `1 + epochs` epochs from the start, in turns (A B C A B C ...); the first epoch (loading of kernels,
 warm-up, capture) is told apart. An epoch ends when the device has finished.
