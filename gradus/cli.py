@@ -33,6 +33,7 @@ TRAIN_FLAGS = {
     "batch-size": ("train.batch_size", "rows an update; auto: computed in as many parts as the memory asks for"),
     "learning-rate": ("train.optimizer.learning_rate", "size of the updates"),
     "optimizer": ("train.optimizer.name", "sgd, adagrad, adadelta, rmsprop, adam or adamw"),
+    "workers": ("data.workers", "processes that decode streamed pictures; -1: chosen"),
     "seed": ("train.seed", "of the weights, the order and dropout"),
     "device": ("train.device", "auto, cpu or cuda"),
 }

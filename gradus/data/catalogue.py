@@ -346,12 +346,12 @@ def join(values: list[Any]) -> Any:
     import numpy as np
 
     from gradus.data.images import EncodedImages
+    from gradus.data.stored import join_stored
 
     first = values[0]
     if isinstance(first, EncodedImages):
-        sources = [source for part in values for source in part.sources]
         names = [part.names[row] for part in values for row in range(len(part))]
-        return EncodedImages(sources, names, first.channels)
+        return EncodedImages(join_stored([part.sources for part in values]), names, first.channels)
     if isinstance(first, np.ndarray):
         return np.concatenate(values)
     return [value for part in values for value in part]

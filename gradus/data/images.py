@@ -69,9 +69,10 @@ def to_array(picture: PillowImage.Image, channels: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class EncodedImages(Sequence):
-    """Pictures still encoded: the bytes of a file, or its path. Read as uint8 (height, width, channels) when asked for."""
+    """Pictures still encoded: the bytes of a file (in memory, or `StoredPictures` on the disk), or its path. Read as uint8
+    (height, width, channels) when asked for."""
 
-    sources: list[bytes | Path]
+    sources: Sequence[bytes | Path]
     names: Sequence[str]
     channels: int
 

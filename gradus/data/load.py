@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from gradus.data.dataset import Dataset
 from gradus.errors import UserError, unknown_name
+
+MOST_WORKERS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,11 @@ class DataSettings:
     folds: int = 0  # K-fold: the training rows are cut into this many parts, and one of them validates; 0: no folds
     fold: int = 0  # which part validates, counted from 0
     repeat: int = 0  # which of the repeated shuffles of iterated K-fold, counted from 0
+    # pictures are decoded when needed instead of once into memory; auto: where they would take more than half of what is free
+    stream: Literal["auto", "always", "never"] = "auto"
+    workers: int = (
+        -1
+    )  # processes that decode streamed pictures; 0: the training process itself; -1: cores - 1, at most 4
 
     def __post_init__(self) -> None:
         for name in ("validation", "test"):
@@ -38,6 +46,10 @@ class DataSettings:
         if not 0 <= self.fold < max(self.folds, 1):
             raise UserError(
                 f"data.fold: expected 0 to {max(self.folds, 1) - 1} of {self.folds} folds, received {self.fold}"
+            )
+        if not -1 <= self.workers <= MOST_WORKERS:
+            raise UserError(
+                f"data.workers: expected 0 to {MOST_WORKERS} (or -1 to have it chosen), received {self.workers}"
             )
         if self.repeat < 0:
             raise UserError(f"data.repeat: expected a whole number from 0, received {self.repeat}")

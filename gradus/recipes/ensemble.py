@@ -23,6 +23,7 @@ from gradus.errors import UserError, did_you_mean, unknown_name
 from gradus.recipes.inputs import read_inputs
 from gradus.recipes.run import Run, load_run
 from gradus.tasks.assessment import Assessment
+from gradus.tasks.inputs import features_of
 from gradus.tasks.targets import LEAST_PROBABILITY, ClassTarget, NumberTarget
 from gradus.tasks.task import Answer, InputTargetTask
 from gradus.train.folder import RunFolder
@@ -74,7 +75,7 @@ class Estimator:
         self.estimator.fit(self._features(train), targets)
 
     def _features(self, split: Split) -> np.ndarray:
-        return self.task.inputs.features(self.task.inputs.encode(split))
+        return features_of(self.task.inputs, self.task.inputs.encode(split))
 
     def estimates(self, split: Split) -> np.ndarray:
         features = self._features(split)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from gradus.data.dataset import Dataset
 from gradus.data.load import DataSettings
@@ -25,7 +25,8 @@ from gradus.train.devices import set_up_process
 from gradus.train.folder import RunFolder
 from gradus.train.learner import Supervised
 from gradus.train.observers import write_log
-from gradus.train.source import Batch, Resident
+from gradus.train.source import Batch, InOrder, Resident, Source
+from gradus.train.stream import Readers, Streamed
 from gradus.train.trainer import Observer, Trainer
 
 
@@ -149,20 +150,32 @@ def create_trainer(
     settings, plan, task = experiment.recipe.train, experiment.plan, experiment.task
     set_up_process(plan, settings.threads, settings.deterministic)
     task.to_device(plan.device)
-
-    def on_device(split: str) -> Batch:
-        return {name: tensor.to(plan.device) for name, tensor in experiment.tensors[split].items()}
-
+    source, validation = _sources(experiment)
     return Trainer(
         Supervised(experiment.model, task, settings, plan),
-        Resident(on_device("train"), settings.batch_size, settings.seed),
+        source,
         settings,
-        validation=on_device("validation") if "validation" in experiment.tensors else None,
+        validation=validation,
         monitor=task.monitored(settings.monitor),
         folder=folder,
         observers=observers,
         origins=experiment.dataset["train"].origins,
     )
+
+
+def _sources(experiment: Experiment) -> tuple[Source, Batch | InOrder | None]:
+    """What is trained on, and what chooses the best weights: tensors on the device, or rows that worker processes decode."""
+    settings, device = experiment.recipe.train, experiment.plan.device
+    splits = {name: tensors for name, tensors in experiment.tensors.items() if name in ("train", "validation")}
+    if experiment.recipe.data.stream == "always":
+        readers = Readers(splits, experiment.recipe.data.workers, device)
+        streamed = {name: Streamed(readers, name, settings.batch_size, settings.seed) for name in splits}
+        return streamed["train"], streamed.get("validation")
+    resident = {
+        split: {name: tensor.to(device) for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
+        for split, tensors in splits.items()
+    }
+    return Resident(resident["train"], settings.batch_size, settings.seed), resident.get("validation")
 
 
 def _finish(experiment: Experiment, trainer: Trainer, folder: RunFolder, observers: tuple[Observer, ...]) -> Run:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gradus import settings
 from gradus.data.catalogue import CATALOGUE
@@ -19,12 +19,14 @@ from gradus.data.splits import complete_splits, one_fold
 from gradus.errors import UserError
 from gradus.models import ModelSettings, accepted_options, create_model, image_sizes, model_class
 from gradus.recipes.recipe import Recipe
+from gradus.tasks.rows import EncodedRows
 from gradus.tasks.table import TASKS, create_task, infer_task
 from gradus.tasks.task import Task
 from gradus.train.devices import Plan, plan_device
 from gradus.train.measure import choose_precision, choose_threads, operations
 from gradus.train.randomness import INITIAL_WEIGHTS, derive
 from gradus.train.settings import TrainSettings
+from gradus.train.stream import choose_workers, resident_limit
 
 
 @dataclass
@@ -36,7 +38,7 @@ class Experiment:
     task: Task
     model: nn.Module
     plan: Plan
-    tensors: dict[str, dict[str, Tensor]]  # split -> encoded columns, on the CPU
+    tensors: dict[str, dict[str, Any]]  # split -> encoded columns: tensors on the CPU, `EncodedRows` where streamed
     notes: list[str]
 
 
@@ -66,9 +68,9 @@ def prepare(
     sizes = image_sizes(model if model is not None else recipe.model.name, recipe.model.options)
     whole = dataset
 
-    def encode() -> tuple[Dataset, Task, dict[str, dict[str, Tensor]]]:
+    def encode() -> tuple[Dataset, Task, dict[str, dict[str, Any]]]:
         split = _split(whole, recipe.data)
-        task = create_task(recipe.task, split, sizes)
+        task = create_task(recipe.task, split, sizes, resident_limit(recipe.data.stream, plan.device))
         return split, task, {name: task.encode(rows) for name, rows in split.splits.items()}
 
     dataset, task, tensors = _once(cache, (recipe.data, repr(recipe.task), sizes), encode)
@@ -79,7 +81,8 @@ def prepare(
     if recipe.train.patience and "validation" not in tensors:
         raise UserError("patience: stopping early needs validation rows; set data.validation above 0")
     resolved = recipe.train.resolved(rows=len(tensors["train"]["targets"]))
-    notes += [*inferred, *dataset.notes[before:], *task.notes]
+    recipe, told = _resolve_streaming(recipe, tensors["train"], resolved.batch_size)
+    notes += [*inferred, *dataset.notes[before:], *task.notes, *told]
     if recipe.train.batch_size != resolved.batch_size:
         notes.append(f"batch size: {resolved.batch_size}")
     threads, warning = choose_threads(resolved, per_row, resolved.batch_size)
@@ -142,6 +145,24 @@ def _resolve(recipe: Recipe, dataset: Dataset, model: nn.Module | None) -> tuple
     return dataset, replace(recipe, data=data, task=replace(recipe.task, name=task_name), model=model_settings), notes
 
 
+def _resolve_streaming(recipe: Recipe, train: dict[str, Any], batch_size: int) -> tuple[Recipe, list[str]]:
+    """Writes out whether rows are streamed and by how many workers, and says so. Then `resume` does what was begun."""
+    streamed = [rows for rows in train.values() if isinstance(rows, EncodedRows)]
+    if not streamed:
+        asked = recipe.data.stream == "always"
+        told = ["data.stream: only pictures are streamed; these rows are held in memory"] if asked else []
+        return replace(recipe, data=replace(recipe.data, stream="never")), told
+    row_bytes = sum(rows.row_bytes for rows in streamed)
+    workers = choose_workers(recipe.data.workers, batch_size * row_bytes)
+    several = f"{workers} worker processes" if workers > 1 else "a worker process"
+    note = f"pictures are streamed, decoded by {several if workers else 'the training process'}"
+    if recipe.data.stream == "auto":
+        note += (
+            f": {len(streamed[0]) * row_bytes / 2**30:.1f} GiB of training rows are much for the memory that is free"
+        )
+    return replace(recipe, data=replace(recipe.data, stream="always", workers=workers)), [note]
+
+
 def _make_model(recipe: Recipe, task: Task) -> tuple[Recipe, nn.Module]:
     """The model with the sizes that follow from the data, its weights drawn from the seed."""
     name = recipe.model.name
@@ -152,7 +173,7 @@ def _make_model(recipe: Recipe, task: Task) -> tuple[Recipe, nn.Module]:
     return replace(recipe, model=ModelSettings(name=name, options=options)), create_model(name, **options)
 
 
-def _try_model(model: nn.Module, task: Task, tensors: dict[str, Tensor], name: str) -> float:
+def _try_model(model: nn.Module, task: Task, tensors: dict[str, Any], name: str) -> float:
     """Runs two rows through the model, so that a model that does not fit the data is told before anything is written.
 
     Returns the floating-point operations that one row takes.
@@ -177,10 +198,16 @@ def _try_model(model: nn.Module, task: Task, tensors: dict[str, Tensor], name: s
     return needed
 
 
-def fingerprint(tensors: dict[str, Tensor]) -> str:
-    """A hash of a split as it is learnt from, by which a resumed run knows that its data are the same."""
+def fingerprint(tensors: dict[str, Any]) -> str:
+    """A hash of a split as it is learnt from, by which a resumed run knows that its data are the same.
+
+    Of rows that are streamed it covers names and sizes of files, and the footers of Parquet files, not every pixel.
+    """
     digest = hashlib.sha256()
     for name in sorted(tensors):
+        if isinstance(tensors[name], EncodedRows):
+            digest.update(name.encode() + tensors[name].fingerprint())
+            continue
         tensor = tensors[name].contiguous()
         digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
         digest.update(memoryview(tensor.numpy().data).cast("B") if tensor.numel() else b"")

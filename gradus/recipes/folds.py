@@ -113,6 +113,8 @@ def train_folds(
         raise UserError("data.fold and data.repeat choose one training; leave them out to train all folds")
     recipe = replace(recipe, data=replace(recipe.data, folds=folds))
     first = prepare(_member(recipe, folds, 0, 0))  # whatever does not fit is told before anything is written
+    if "validation" not in first.tensors:
+        raise UserError("seeds are compared by validation rows; set data.validation above 0, or ask for --folds")
     name = f"{default_name(first)}-{'folds' if folds else 'seeds'}"
     folder = RunFolder.create(Path(out)) if out else RunFolder.create_numbered(Path("runs"), name)
     try:

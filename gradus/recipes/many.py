@@ -91,7 +91,7 @@ def train_many(
     for experiment in experiments:
         if "validation" not in experiment.tensors:
             raise UserError("several trainings at once are compared by validation rows; set data.validation above 0")
-    groups = group(experiments) if together else [[index] for index in range(len(experiments))]
+    groups = group(experiments, say) if together else [[index] for index in range(len(experiments))]
     outcomes: list[Outcome | None] = [None] * len(experiments)
     for members in groups:
         if len(members) > 1:
@@ -103,12 +103,17 @@ def train_many(
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def group(experiments: Sequence[Experiment]) -> list[list[int]]:
-    """The indices of experiments that can train as one fleet, in groups; what cannot stands alone."""
+def group(experiments: Sequence[Experiment], say: Callable[[str], None] = lambda line: None) -> list[list[int]]:
+    """The indices of experiments that can train as one fleet, in groups; what cannot stands alone, and `say` is told why."""
     groups: dict[Any, list[int]] = {}
+    reasons: dict[Any, str] = {}
     for index, experiment in enumerate(experiments):
-        reason = obstacle(experiment)
-        groups.setdefault(index if reason else _kind(experiment), []).append(index)
+        kind = _kind(experiment)
+        if kind not in reasons:
+            reasons[kind] = obstacle(experiment)
+            if reasons[kind]:
+                say(f"{experiment.recipe.model.name}: trained one by one, since {reasons[kind]}")
+        groups.setdefault(index if reasons[kind] else kind, []).append(index)
     found = []
     for members in groups.values():
         size = sum(p.numel() for p in experiments[members[0]].model.parameters()) * 4

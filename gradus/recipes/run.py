@@ -25,6 +25,7 @@ from gradus.train import checkpoint
 from gradus.train.devices import plan_device
 from gradus.train.folder import RunFolder
 from gradus.train.source import in_order
+from gradus.train.stream import readable
 from gradus.train.trainer import EVALUATION_ROWS
 
 FORMAT = 1  # of recipe.toml and task.json; a newer one is refused
@@ -109,12 +110,16 @@ class Run:
             self._experiment = prepare(self.recipe, model=self._given, measure=False)
         return self._experiment
 
-    def outputs(self, tensors: dict[str, Tensor]) -> Tensor:
+    def outputs(self, tensors: dict[str, Any]) -> Tensor:
         """(N, ...) float32 on the CPU: the model's raw outputs for encoded rows."""
         model = self.model
         parts = []
-        with torch.inference_mode(), self.plan.autocast():
-            for batch in in_order(tensors, max(self.recipe.train.batch_size, EVALUATION_ROWS)):
+        with (
+            torch.inference_mode(),
+            self.plan.autocast(),
+            readable(tensors, max(0, self.recipe.data.workers), self.plan.device) as rows,
+        ):
+            for batch in in_order(rows, max(self.recipe.train.batch_size, EVALUATION_ROWS)):
                 inputs, _ = self.task.prepare(
                     {name: tensor.to(self.plan.device) for name, tensor in batch.items()}, training=False
                 )

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gradus.tasks.inputs import features_of
+from gradus.tasks.rows import EncodedRows, sample_rows
 from gradus.tasks.targets import ClassTarget, NumberTarget
 
 if TYPE_CHECKING:
@@ -20,33 +22,46 @@ if TYPE_CHECKING:
 LARGEST_FIT = (
     5_000  # rows that the linear baseline learns from: enough to be a fair opponent, small enough to take seconds
 )
+LARGEST_JUDGED = 10_000  # rows that it is judged on where pictures have to be decoded again for it
 
 
 def baselines(task: InputTargetTask, train: dict[str, Tensor], test: dict[str, Tensor]) -> dict[str, dict[str, float]]:
     """Baseline name -> metrics, with the same names as the model's.
 
     The trivial one always gives the same answer; the linear one is logistic regression (classes) or ridge regression
-    (numbers) on standardised inputs, on at most 5 000 rows chosen by a fixed seed, pictures averaged down to 28x28.
+    (numbers) on standardised inputs, on at most 5 000 rows chosen by a fixed seed, pictures averaged down to 28x28. Of pictures
+    that are streamed it is judged on at most 10 000 rows, which its name then says.
     """
     train = {name: tensor.cpu() for name, tensor in train.items()}
     test = {name: tensor.cpu() for name, tensor in test.items()}
     rows = len(train["targets"])
-    chosen = np.sort(np.random.default_rng(0).permutation(rows)[:LARGEST_FIT])
-    features = task.inputs.features(train["inputs"][chosen])
+    chosen = _choose(train["inputs"], LARGEST_FIT)
+    judged = np.arange(len(test["targets"]))
+    if isinstance(test["inputs"], EncodedRows):
+        judged = _choose(test["inputs"], LARGEST_JUDGED)
+    features = features_of(task.inputs, train["inputs"], chosen)
     center, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale > 1e-6, scale, 1)
-    test_features = (task.inputs.features(test["inputs"]) - center) / scale
+    test_features = (features_of(task.inputs, test["inputs"], judged) - center) / scale
     features = (features - center) / scale
     sampled = f" on {LARGEST_FIT:,} rows" if rows > LARGEST_FIT else ""
+    sampled += f", judged on {len(judged):,}" if len(judged) < len(test["targets"]) else ""
     targets = train["targets"].numpy()
     trivial, linear = _constant(task, targets), _linear(task, features, targets[chosen])
-    constant = np.repeat(trivial[None], len(test_features), axis=0)
+    constant = np.repeat(trivial[None], len(test["targets"]), axis=0)
     names = {ClassTarget: ("majority class", "logistic regression"), NumberTarget: ("mean", "ridge regression")}
     trivial_name, linear_name = names.get(type(task.target), ("majority of each label", "logistic regression"))
     return {
         trivial_name: _metrics(task, constant, test["targets"]),
-        linear_name + sampled: _metrics(task, linear(test_features), test["targets"]),
+        linear_name + sampled: _metrics(task, linear(test_features), test["targets"][judged]),
     }
+
+
+def _choose(inputs: Tensor | EncodedRows, number: int) -> np.ndarray:
+    """At most `number` rows, ascending, chosen by a fixed seed."""
+    if isinstance(inputs, EncodedRows):
+        return sample_rows(inputs.column, number)
+    return np.sort(np.random.default_rng(0).permutation(len(inputs))[:number])
 
 
 def _metrics(task: InputTargetTask, outputs: np.ndarray, targets: Tensor) -> dict[str, float]:

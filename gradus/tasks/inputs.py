@@ -1,6 +1,7 @@
 """Inputs: how columns become the tensor that a model takes. Statistics come from the training split only.
 
-`encode` turns a split into one compact tensor (uint8 pictures, float32 tables) that lives on the device; `prepare` turns the
+`encode` turns a split into one compact tensor (uint8 pictures, float32 tables) that lives on the device, or where pictures do
+not fit into rows that are decoded when asked for; `prepare` turns the
 rows of a batch into what the model sees, there.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -20,6 +22,7 @@ from gradus.data.dataset import Split
 from gradus.data.images import EncodedImages, Fit, stack_pictures
 from gradus.errors import UserError
 from gradus.tasks.encode import class_indices, contents
+from gradus.tasks.rows import PART_BYTES, EncodedRows, sample_rows
 
 
 class Inputs(ABC):
@@ -27,12 +30,13 @@ class Inputs(ABC):
 
     notes: list[str]
     types: dict[str, Any]
+    streamed = False  # whether `encode` gives rows that are made when asked for (`EncodedRows`) in place of a tensor
     tensor_names: ClassVar[tuple[str, ...]] = ()  # the attributes that `prepare` computes with, made by `to_device`
 
     @abstractmethod
     def fit(self, train: Split, exclude: tuple[str, ...]) -> None: ...
     @abstractmethod
-    def encode(self, split: Split) -> Tensor: ...
+    def encode(self, split: Split) -> Tensor | EncodedRows: ...
     @abstractmethod
     def prepare(self, batch: Tensor) -> Tensor: ...
     def to_device(self, device: torch.device) -> None:  # noqa: B027 - most have nothing to move
@@ -46,6 +50,13 @@ class Inputs(ABC):
     def state(self) -> dict[str, Any]: ...
     @abstractmethod
     def restore(self, state: dict[str, Any]) -> None: ...
+
+
+def features_of(inputs: Inputs, encoded: Tensor | EncodedRows, rows: np.ndarray | None = None) -> np.ndarray:
+    """(R, F) features of all rows or of those asked for; of rows that are decoded when asked for, a few at a time."""
+    if isinstance(encoded, EncodedRows):
+        return np.concatenate([inputs.features(part) for part in encoded.parts(rows)])
+    return inputs.features(encoded if rows is None else encoded[rows])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +83,10 @@ class ImageInputs(Inputs):
     def __init__(self, options: ImageOptions, model_sizes: tuple[int, ...] | None = None) -> None:
         """model_sizes: the only sides that the chosen model takes, where they are fixed, the usual one first."""
         self.options, self.model_sizes = options, model_sizes
+        self.limit: int | None = (
+            None  # bytes that decoded pictures may have; if they have more they are decoded when asked for
+        )
+        self.all_rows: int | None = None  # of all splits together, which the limit is for; None: of the training split
         self.notes = []
 
     def fit(self, train: Split, exclude: tuple[str, ...]) -> None:
@@ -80,20 +95,58 @@ class ImageInputs(Inputs):
             held = f"it has {len(pictures)}: {', '.join(pictures)}" if pictures else "it has none"
             raise UserError(f"an image task needs exactly one column of pictures; {held}")
         (self.column, column), *_ = pictures.items()
+        assert isinstance(column.type, Image)
         self.types = {self.column: column.type}
-        self.size = self._choose_size(column)
+        self.streamed = self._is_too_large(column)
+        if self.streamed:
+            sample = sample_rows(column)
+            self._note_size(column.take(sample))
+            if len(sample) < len(column):
+                self.notes.append(
+                    f"sizes, means and deviations of the pictures: from {len(sample):,} of {len(column):,}"
+                )
+            rows = EncodedRows(column, self.size, self.options.fit)
+            self._fit_statistics(part.numpy() for part in rows.parts(sample))
+            return
+        self._note_size(column)
+        refuse_if_too_large(
+            len(column) * self.size**2 * column.type.channels, f"{len(column):,} pictures of {self.size}x{self.size}"
+        )
         pixels = stack_pictures(column, (self.size, self.size), self.options.fit)
-        # in slices, so that the float64 sums of squares never need a second copy of the whole column
-        count = pixels.shape[0] * pixels.shape[1] * pixels.shape[2]
-        parts = [part.astype(np.int64) for part in np.array_split(pixels, max(1, len(pixels) // 1000))]
-        mean = sum(part.sum(axis=(0, 1, 2)) for part in parts) / count
-        square = sum((part**2).sum(axis=(0, 1, 2)) for part in parts) / count
-        self.mean = [float(value) for value in mean]  # in 0..255
-        self.deviation = [float(value) for value in np.sqrt(np.maximum(square - mean**2, 1.0))]
+        # in slices, so that the sums of squares never need a second copy of the whole column
+        self._fit_statistics(np.array_split(pixels, min(len(pixels), 1 + pixels.nbytes // PART_BYTES)))
         self._pixels_of_train = (column, pixels)
 
-    def _choose_size(self, column: Column) -> int:
-        """The side that all pictures are brought to: what is asked for, else what the model takes, else what they have."""
+    def _is_too_large(self, column: Column) -> bool:
+        """Whether the decoded pictures of all splits have more bytes than the limit."""
+        if self.limit is None:
+            return False
+        assert isinstance(column.type, Image)
+        needed = (self.all_rows or len(column)) * column.type.channels
+        open_size = not (self.options.image_size or self.model_sizes)
+        if open_size and needed * LARGEST_NATURAL_SIZE**2 <= self.limit:
+            return False  # whatever their sizes are, which takes time to find out
+        size, _ = self._choose_size(column.take(sample_rows(column)))
+        return needed * size**2 > self.limit
+
+    def _fit_statistics(self, parts: Iterable[np.ndarray]) -> None:
+        """Mean and deviation of each channel over uint8 (N, H, W, C) in parts; the sums are exact, however they are cut."""
+        count, total, squares = 0, np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
+        for part in parts:
+            wide = part.astype(np.int64)
+            count += part.shape[0] * part.shape[1] * part.shape[2]
+            total, squares = total + wide.sum(axis=(0, 1, 2)), squares + (wide**2).sum(axis=(0, 1, 2))
+        mean = total / count
+        self.mean = [float(value) for value in mean]  # in 0..255
+        self.deviation = [float(value) for value in np.sqrt(np.maximum(squares / count - mean**2, 1.0))]
+
+    def _note_size(self, column: Column) -> None:
+        self.size, note = self._choose_size(column)
+        self.notes += [note] if note else []
+
+    def _choose_size(self, column: Column) -> tuple[int, str]:
+        """The side that all pictures are brought to (what is asked for, else what the model takes, else what they have), and a
+        note where that is not their own."""
         asked, fixed = self.options.image_size, self.model_sizes
         if asked and fixed and asked not in fixed:
             sizes = " or ".join(f"{size}x{size}" for size in fixed)
@@ -109,23 +162,26 @@ class ImageInputs(Inputs):
             size = own
         else:
             size = min(LARGEST_NATURAL_SIZE, max(map(min, found)))
-        if size != own:
-            range_of = f"{min(widths)}x{min(heights)}" + (f" to {max(widths)}x{max(heights)}" if len(found) > 1 else "")
-            self.notes.append(f"pictures: {range_of}, brought to {size}x{size} ({self.options.fit})")
-        return size
+        if size == own:
+            return size, ""
+        range_of = f"{min(widths)}x{min(heights)}" + (f" to {max(widths)}x{max(heights)}" if len(found) > 1 else "")
+        return size, f"pictures: {range_of}, brought to {size}x{size} ({self.options.fit})"
 
-    def encode(self, split: Split) -> Tensor:
+    def encode(self, split: Split) -> Tensor | EncodedRows:
         column = split[self.column]
         cached = getattr(self, "_pixels_of_train", None)
         if cached and cached[0] is column:
             del self._pixels_of_train
             return torch.from_numpy(cached[1])
         kind = self.types[self.column]
-        needed = len(column) * self.size * self.size * kind.channels
-        refuse_if_too_large(needed, f"{len(column):,} pictures of {self.size}x{self.size}")
+        if not self.streamed:
+            needed = len(column) * self.size * self.size * kind.channels
+            refuse_if_too_large(needed, f"{len(column):,} pictures of {self.size}x{self.size}")
         if isinstance(column.values, EncodedImages) and column.values.channels != kind.channels:
             values = EncodedImages(column.values.sources, column.values.names, kind.channels)
             column = Column(kind, values)
+        if self.streamed:
+            return EncodedRows(column, self.size, self.options.fit)
         return torch.from_numpy(stack_pictures(column, (self.size, self.size), self.options.fit))
 
     def to_device(self, device: torch.device) -> None:
@@ -180,7 +236,7 @@ def refuse_if_too_large(needed: int, what: str) -> None:
     if memory and needed > 0.7 * memory:
         raise UserError(
             f"{what} need {needed / 2**30:.1f} GiB, this machine has {memory / 2**30:.1f} GiB: "
-            "choose a smaller task.options.image_size or fewer rows (data that do not fit are not streamed yet)"
+            "choose a smaller task.options.image_size or fewer rows, or have pictures streamed (--set data.stream=always)"
         )
 
 

@@ -56,15 +56,24 @@ def infer_task(dataset: Dataset) -> str:
     )
 
 
-def create_task(task_settings: TaskSettings, dataset: Dataset, model_sizes: tuple[int, ...] | None = None) -> Task:
+def create_task(
+    task_settings: TaskSettings,
+    dataset: Dataset,
+    model_sizes: tuple[int, ...] | None = None,
+    limit: int | None = None,
+) -> Task:
     """Makes a task and fits it to the training split of `dataset`.
 
-    model_sizes: the only picture sides that the chosen model takes, where they are fixed, the usual one first.
+    model_sizes: the only picture sides that the chosen model takes, where they are fixed, the usual one first
+    limit:       bytes that decoded pictures may have in memory, beyond which they are decoded when asked for; None: any
+
     Raises `UserError` for an unknown task or option, or a target that does not suit the task.
     """
     target = dataset.target or ""
     labels = isinstance(dataset.types.get(target), Labels)
     task = _make(task_settings, labels, model_sizes)
+    if isinstance(task, InputTargetTask) and isinstance(task.inputs, ImageInputs):
+        task.inputs.limit, task.inputs.all_rows = limit, sum(map(len, dataset.splits.values()))
     task.fit(dataset)
     return task
 

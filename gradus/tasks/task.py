@@ -3,7 +3,7 @@
 A task knows nothing of optimisers, devices or loops. Its life:
 
     task.fit(train split)              statistics, class lists and sizes, from the training split only
-    task.encode(split)                 the split as compact tensors, to live on the device
+    task.encode(split)                 the split as compact tensors, to live on the device (or `EncodedRows`, to be streamed)
     task.prepare(batch)                rows of them -> what the model takes, and the targets (on the device)
     task.loss, task.counts             what is minimised, and the sums that metrics are made of
     task.assess(outputs, targets)      exact metrics over a whole split, with the answers
@@ -87,7 +87,7 @@ class Task(ABC):
     @abstractmethod
     def fit(self, dataset: Dataset) -> None: ...
     @abstractmethod
-    def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Tensor]: ...
+    def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Any]: ...
     @abstractmethod
     def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Any, Any]: ...
     @abstractmethod
@@ -147,8 +147,8 @@ class InputTargetTask(Task):
         self.inputs.fit(dataset["train"], exclude=self.target.source_columns)
         self.notes = [*self.inputs.notes, *self.target.notes]
 
-    def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Tensor]:
-        tensors = {"inputs": self.inputs.encode(split)}
+    def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Any]:
+        tensors: dict[str, Any] = {"inputs": self.inputs.encode(split)}
         if with_target:
             tensors["targets"] = self.target.encode(split)
         return tensors

@@ -123,6 +123,9 @@ class FleetSource:
             parts.append(self._part(torch.tensor(members, device=table.device), table, epoch, step))
         return parts
 
+    def close(self) -> None:
+        """Nothing runs beside the training."""
+
     def _part(self, members: Tensor | None, rows: Tensor, epoch: int, step: int) -> Part:
         flat = rows.reshape(-1)
         batch = {

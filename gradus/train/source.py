@@ -1,9 +1,13 @@
-"""Sources of batches. `Resident`: a split as tensors on the device; a batch is one index-select there."""
+"""Sources of batches. `Resident`: a split as tensors on the device; a batch is one index-select there.
+
+Data that do not fit into memory are a `Streamed` source (`stream.py`), which offers the same.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -11,6 +15,31 @@ from torch import Tensor
 from gradus.train.randomness import ORDER, derive
 
 Batch = dict[str, Tensor]
+
+
+class Source(Protocol):
+    """What the trainer takes its batches from. All rows come once an epoch, in an order that follows from (seed, epoch)."""
+
+    rows: int
+    steps: int  # batches an epoch; the last one may be shorter
+
+    def order(self, epoch: int) -> Tensor:
+        """(N,) int64: the rows in the order of this epoch."""
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """The rows of one step: name -> (B, ...), on the device."""
+
+    def size(self, step: int) -> int:
+        """How many rows the batch of a step holds."""
+
+    def close(self) -> None:
+        """Ends what runs beside the training."""
+
+
+class InOrder(Protocol):
+    """Rows that are read in their own order by other means than slicing."""
+
+    def in_order(self, batch_size: int) -> Iterator[Batch]: ...
 
 
 @dataclass
@@ -51,9 +80,16 @@ class Resident:
         """How many rows the batch of a step holds."""
         return min(self.batch_size, self.rows - step * self.batch_size)
 
+    def close(self) -> None:
+        """Nothing runs beside the training."""
 
-def in_order(tensors: Batch, batch_size: int) -> Iterator[Batch]:
-    """All rows once, in their own order, for evaluation. Slices, so nothing is copied."""
+
+def in_order(tensors: Batch | InOrder, batch_size: int) -> Iterator[Batch]:
+    """All rows once, in their own order, for evaluation. Slices, so nothing is copied. Rows that are streamed may come in
+    smaller batches."""
+    if not isinstance(tensors, dict):
+        yield from tensors.in_order(batch_size)
+        return
     rows = len(next(iter(tensors.values())))
     for start in range(0, rows, batch_size):
         yield {name: tensor[start : start + batch_size] for name, tensor in tensors.items()}

@@ -38,6 +38,9 @@ class StackedOptimizer:
         used = [name for name in MOMENTS[self.name] if name != "momentum_buffer" or any(columns["momentum"])]
         self.moments = {name: torch.zeros_like(weights) for name in used}
         self.steps = torch.zeros(len(settings), 1, dtype=weights.dtype, device=weights.device)
+        self.common: float | None = (
+            0.0  # the steps of every row while all have made the same number; then `steps` waits
+        )
         self.decays = decays if any(columns["weight_decay"]) else None
 
     def _number(self, column: list[float]) -> Number:
@@ -49,27 +52,39 @@ class StackedOptimizer:
     def step(self, gradient: Tensor, factor: float, rows: Tensor | None = None) -> None:
         """One update with gradient (M, P), learning rates times `factor`; or of some rows (m,) only, with gradient (m, P)."""
         if rows is None:
-            self._update(self.weights, gradient, self.moments, self.steps, self.numbers, factor)
+            if self.common is not None:
+                self.common += 1
+            else:
+                self.steps += 1
+            steps: Number = self.steps if self.common is None else self.common
+            self._update(self.weights, gradient, self.moments, steps, self.numbers, factor)
             return
+        self._count_apart()
+        self.steps[rows] += 1
         weights, steps = self.weights[rows], self.steps[rows]
         moments = {name: moment[rows] for name, moment in self.moments.items()}
         numbers = _some(self.numbers, rows)
         self._update(weights, gradient, moments, steps, numbers, factor)
-        self.weights[rows], self.steps[rows] = weights, steps
+        self.weights[rows] = weights
         for name, moment in moments.items():
             self.moments[name][rows] = moment
+
+    def _count_apart(self) -> None:
+        if self.common is not None:
+            self.steps.fill_(self.common)
+            self.common = None
 
     def _update(
         self,
         weights: Tensor,
         gradient: Tensor,
         moments: dict[str, Tensor],
-        steps: Tensor,
+        steps: Number,
         numbers: dict[str, Number],
         factor: float,
     ) -> None:
         rate, epsilon, rho = numbers["learning_rate"] * factor, numbers["epsilon"], numbers["rho"]
-        steps += 1
+        divisor: Tensor | None = None
         if self.decays is not None:
             if self.name == "adamw":
                 weights.mul_(1 - rate * numbers["weight_decay"] * self.decays)
@@ -84,7 +99,7 @@ class StackedOptimizer:
                     change = gradient + buffer * momentum if self.nesterov else buffer
             case "adagrad":
                 total = moments["sum"].addcmul_(gradient, gradient)
-                change = gradient / total.sqrt().add_(epsilon)
+                change, divisor = gradient, total.sqrt().add_(epsilon)
             case "adadelta":
                 square, delta = moments["square_avg"], moments["acc_delta"]
                 _mean_of_squares(square, gradient, rho)
@@ -93,33 +108,41 @@ class StackedOptimizer:
             case "rmsprop":
                 square = moments["square_avg"]
                 _mean_of_squares(square, gradient, rho)
-                change = gradient / square.sqrt().add_(epsilon)
+                change, divisor = gradient, square.sqrt().add_(epsilon)
                 if "momentum_buffer" in moments:
-                    change = moments["momentum_buffer"].mul_(numbers["momentum"]).add_(change)
+                    change = moments["momentum_buffer"].mul_(numbers["momentum"]).add_(change / divisor)
+                    divisor = None
             case _:  # adam, adamw
                 beta1, beta2 = numbers["beta1"], numbers["beta2"]
                 mean, square = moments["exp_avg"], moments["exp_avg_sq"]
                 mean.lerp_(gradient, 1 - beta1)
                 _mean_of_squares(square, gradient, beta2)
-                divisor = square.sqrt().div_((1 - beta2**steps).sqrt()).add_(epsilon)
-                change = mean / divisor
-                rate = rate / (1 - beta1**steps)
+                correction = (1 - beta2**steps) ** 0.5  # m / (sqrt(v) / c + e) is c m / (sqrt(v) + c e)
+                change, divisor = mean, square.sqrt().add_(epsilon * correction)
+                rate = rate * correction / (1 - beta1**steps)
         if isinstance(rate, float):
-            weights.sub_(change, alpha=rate)
+            if divisor is None:
+                weights.sub_(change, alpha=rate)
+            else:
+                weights.addcdiv_(change, divisor, value=-rate)
         else:
-            weights.sub_(rate * change)
+            weights.sub_((change if divisor is None else change / divisor) * rate)
 
     def keep(self, rows: Tensor, weights: Tensor) -> None:
         """Goes on with some rows only; `weights` are those rows of the matrix."""
+        self._count_apart()
         self.weights, self.steps = weights, self.steps[rows]
         self.moments = {name: moment[rows] for name, moment in self.moments.items()}
         self.numbers = _some(self.numbers, rows)
 
     def state(self) -> dict[str, Tensor]:
-        return {"steps": self.steps, **self.moments}
+        if self.common is not None:
+            self.steps.fill_(self.common)
+        return {"steps": self.steps, "apart": torch.tensor(self.common is None), **self.moments}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         self.steps.copy_(state["steps"])
+        self.common = None if bool(state["apart"]) else float(self.steps[0, 0])
         for name, moment in self.moments.items():
             moment.copy_(state[name])
 

@@ -30,7 +30,7 @@ from gradus.train.learner import FLAG, MEANS, Learner, NonFiniteError, OutOfMemo
 from gradus.train.randomness import seed_step
 from gradus.train.schedules import Plateau, factor_at
 from gradus.train.settings import TrainSettings
-from gradus.train.source import Batch, Resident, in_order
+from gradus.train.source import Batch, InOrder, Source, in_order
 
 LOOK_SECONDS = 0.1  # how often losses are read from the device, shown and checked
 EVALUATION_ROWS = 256  # least rows a batch when evaluating; nothing is stored for a backward pass, so more fit
@@ -73,10 +73,10 @@ class Trainer:
     def __init__(
         self,
         learner: Learner,
-        source: Resident,
+        source: Source,
         settings: TrainSettings,
         *,
-        validation: Batch | None = None,
+        validation: Batch | InOrder | None = None,
         monitor: tuple[str, str] = ("loss", "min"),
         folder: RunFolder | None = None,
         observers: tuple[Observer, ...] = (),
@@ -100,14 +100,17 @@ class Trainer:
     def fit(self) -> None:
         """Trains until the last epoch, or until the validation metric has not improved for `patience` epochs."""
         self._last_save = time.perf_counter()
-        with self._signals():
-            while not self.finished:
-                self._train_epoch()
-                if self.stepper.failed and self.epoch == 0:
-                    self._tell(
-                        {"event": "note", "text": f"steps are not captured as a CUDA graph: {self.stepper.reason}"}
-                    )
-                self._finish_epoch()
+        try:
+            with self._signals():
+                while not self.finished:
+                    self._train_epoch()
+                    if self.stepper.failed and self.epoch == 0:
+                        self._tell(
+                            {"event": "note", "text": f"steps are not captured as a CUDA graph: {self.stepper.reason}"}
+                        )
+                    self._finish_epoch()
+        finally:
+            self.source.close()
 
     def _train_epoch(self) -> None:
         learner, source, seed, stepper = self.learner, self.source, self.settings.seed, self.stepper

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from gradus.data.columns import take
+from gradus.data.stored import ParquetColumn, StoredPictures, is_picture_type
 from gradus.errors import UserError
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
@@ -40,14 +41,15 @@ class Cells:
 
     file:    its name in messages
     folder:  where the pictures that its cells name are looked for; None: they may not be named
-    columns: column name -> one cell a row: text, number, true/false, None, bytes, list or dictionary
+    columns: column name -> one cell a row: text, number, true/false, None, bytes, list or dictionary; the file contents in a
+             Parquet column are `StoredPictures`, read when asked for
     numbers: (rows,) the number of each row in messages
     notes:   what was decided while reading
     """
 
     file: str
     folder: Path | None
-    columns: dict[str, list[Any]]
+    columns: dict[str, Any]
     numbers: np.ndarray
     notes: list[str] = field(default_factory=list)
 
@@ -257,13 +259,29 @@ def cells_from_dicts(rows: list[dict[str, Any]], name: str, folder: Path | None)
 
 
 def _read_parquet(path: Path) -> Cells:
-    table = read_arrow(path)
-    names = [str(name) for name in table.column_names]
+    schema = read_arrow_schema(path)
+    names = [str(name) for name in schema.names]
     if not names:
         raise UserError(f"{path}: there are no columns in it")
     check_names(path, names)
-    columns = {name: [_plain(cell) for cell in table.column(name).to_pylist()] for name in names}
+    stored = {name: pictures for name in names if (pictures := _stored_pictures(path, schema, name)) is not None}
+    table = read_arrow(path, [name for name in names if name not in stored])
+    columns: dict[str, Any] = {}
+    for name in names:
+        columns[name] = stored.get(name) or [_plain(cell) for cell in table.column(name).to_pylist()]
     return Cells(path.name, path.parent, columns, np.arange(1, table.num_rows + 1))
+
+
+def _stored_pictures(path: Path, schema: Any, name: str) -> StoredPictures | None:
+    """A column of file contents without a gap, to be read when asked for; None for any other column."""
+    import pyarrow
+
+    arrow = schema.field(name).type
+    other_struct = pyarrow.types.is_struct(arrow) and {field.name for field in arrow} != {"bytes", "path"}
+    if other_struct or not is_picture_type(arrow):
+        return None
+    pictures = StoredPictures(ParquetColumn([path], name))
+    return pictures if len(pictures) and pictures.column.first_missing() is None else None
 
 
 def read_arrow(path: Path, columns: list[str] | None = None) -> Any:
@@ -272,10 +290,10 @@ def read_arrow(path: Path, columns: list[str] | None = None) -> Any:
         return file.read(columns)
 
 
-def read_arrow_names(path: Path) -> list[str]:
-    """The names of the columns of a Parquet file."""
+def read_arrow_schema(path: Path) -> Any:
+    """The Arrow schema of a Parquet file: the names and types of its columns."""
     with _open_parquet(path) as file:
-        return list(file.schema_arrow.names)
+        return file.schema_arrow
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from gradus.data.columns import Column, ColumnType, Image, Label, Labels, Number
 from gradus.data.dataset import NumberedRows
 from gradus.data.images import SUFFIXES, EncodedImages
 from gradus.data.readers.cells import Cells, is_missing
+from gradus.data.stored import StoredPictures
 from gradus.errors import UserError
 
 
@@ -170,16 +171,19 @@ def is_picture_cell(cell: Any) -> bool:
     return isinstance(cell, bytes) or (isinstance(cell, dict) and set(cell) == {"bytes", "path"})
 
 
-def picture_sources(cells: Cells, name: str, check: bool = True) -> tuple[list[bytes | Path], Sequence[str]]:
+def picture_sources(cells: Cells, name: str, check: bool = True) -> tuple[Sequence[bytes | Path], Sequence[str]]:
     """(sources, names) of the pictures in a column: the files that it names, relative to the table, or the bytes in it.
 
     check: False leaves a picture that is missing to whoever opens it
 
     Raises `UserError` naming row and file where a picture is missing.
     """
+    stored = cells.columns[name]
+    if isinstance(stored, StoredPictures):
+        return stored, cast(Sequence[str], NumberedRows(cells.file, cells.numbers))
     sources: list[bytes | Path] = []
     names: list[str] = []
-    for index, cell in enumerate(cells.columns[name]):
+    for index, cell in enumerate(stored):
         source = _picture_source(cells, name, index, cell, check)
         sources.append(source)
         names.append(f"{cells.row(index)} ({cell.strip()})" if isinstance(cell, str) else cells.row(index))

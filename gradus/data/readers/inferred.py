@@ -27,6 +27,7 @@ from gradus.data.readers.infer import (
 )
 from gradus.data.readers.pictures import Headers
 from gradus.data.readers.target import are_flags, rows_with_target, target_names
+from gradus.data.stored import StoredPictures
 from gradus.errors import UserError, did_you_mean
 
 
@@ -174,21 +175,23 @@ def _target_type(tables: Sequence[Cells], name: str, path: Path, check: bool, no
 def _input_columns(tables: Mapping[str, Cells], names: Sequence[str], check: bool, notes: list[str]) -> Columns:
     parts = list(tables.values())
     columns: Columns = {split: {} for split in tables}
-    identifiers = [name for name in names if is_identifier(parts, name)]
+    stored = [name for name in names if isinstance(parts[0].columns[name], StoredPictures)]
+    identifiers = [name for name in names if name not in stored and is_identifier(parts, name)]
     if len(identifiers) == len(names):  # y against x = 0, 1, 2, ...: without them nothing would be left
         identifiers = []
     for name in names:
-        cells = all_cells(parts, name)
         if name in identifiers:
             notes.append(f"column '{name}' only numbers or names the rows: left out")
             continue
+        # of pictures that lie on the disk a few tell what they are
+        cells = parts[0].columns[name][:10] if name in stored else all_cells(parts, name)
         kind = infer_type(cells)
         if kind is None:
             empty = all(map(is_missing, cells))
             what = "is empty in every row" if empty else "holds lists, objects or other files"
             notes.append(f"column '{name}' {what}: left out")
             continue
-        if is_constant(cells) and check:
+        if name not in stored and is_constant(cells) and check:
             notes.append(f"column '{name}' is constant: it carries no information")
         if isinstance(kind, Label | Text) and (odd := nearly_numbers(parts, name)):
             notes.append(f"{odd}, so it was read as {'classes' if isinstance(kind, Label) else 'text'}")

@@ -14,8 +14,9 @@ import numpy as np
 from gradus.data.columns import Column, ColumnType, Image, Label, Labels, Number, Text
 from gradus.data.dataset import NumberedRows, Split
 from gradus.data.images import EncodedImages
-from gradus.data.readers.cells import Cells, cells_from_dicts, listed, read_arrow, read_arrow_names, read_cells
+from gradus.data.readers.cells import Cells, cells_from_dicts, listed, read_arrow, read_arrow_schema, read_cells
 from gradus.data.readers.convert import find_label, flags_column, label_lookup, split_labels, to_column
+from gradus.data.stored import ParquetColumn, StoredPictures, is_picture_type
 from gradus.errors import UserError, did_you_mean
 
 
@@ -74,9 +75,9 @@ def _typed(cells: Cells, types: Mapping[str, ColumnType], target: str | None) ->
 def read_parquet_columns(path: Path, types: dict[str, ColumnType]) -> Split:
     """The columns `types` of a Parquet file as exactly those types; the other columns are not read.
 
-    Image: from a struct {bytes, path}. Label: from indices into its classes (-1 and null: missing), or from their
-    names. Labels: from lists of names, or names with `|` between them. Number: from any numbers (null: nan). Text:
-    from strings (null: empty).
+    Image: from a struct {bytes, path}, read when asked for. Label: from indices into its classes (-1 and null:
+    missing), or from their names. Labels: from lists of names, or names with `|` between them. Number: from any
+    numbers (null: nan). Text: from strings (null: empty).
 
     Raises `UserError` naming file and column for a column that is missing or of another kind, and the row for an
     unknown class.
@@ -84,15 +85,23 @@ def read_parquet_columns(path: Path, types: dict[str, ColumnType]) -> Split:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: there is no such file")
-    present = read_arrow_names(path)
+    present = read_arrow_schema(path).names
     for name in types:
         if name not in present:
             raise UserError(
                 f"{path}: there is no column '{name}'{did_you_mean(name, present)}; columns: {listed(present)}"
             )
-    table = read_arrow(path, list(types))
+    pictures = {name: kind for name, kind in types.items() if isinstance(kind, Image)}
+    table = read_arrow(path, [name for name in types if name not in pictures])
     origins = NumberedRows.count(path.name, table.num_rows)
-    columns = {name: _arrow_column(table.column(name), kind, name, origins) for name, kind in types.items()}
+    columns = {}
+    for name, kind in types.items():
+        if isinstance(kind, Image):
+            columns[name] = Column(
+                kind, EncodedImages(_pictures(path, name, origins), cast(Any, origins), kind.channels)
+            )
+        else:
+            columns[name] = _arrow_column(table.column(name), kind, name, origins)
     return Split(columns, origins)
 
 
@@ -101,8 +110,6 @@ def _arrow_column(array: Any, kind: ColumnType, name: str, origins: NumberedRows
     import pyarrow
 
     arrow = array.type
-    if isinstance(kind, Image):
-        return Column(kind, EncodedImages(_picture_bytes(array, name, origins), cast(Any, origins), kind.channels))
     if isinstance(kind, Label):
         return Column(kind, _label_indices(array, kind, name, origins))
     if isinstance(kind, Number):
@@ -117,24 +124,15 @@ def _arrow_column(array: Any, kind: ColumnType, name: str, origins: NumberedRows
     return Column(kind, np.array(holds, dtype=bool).reshape(len(cells), len(kind.classes)))
 
 
-def _picture_bytes(array: Any, name: str, origins: NumberedRows) -> list[bytes | Path]:
-    import pyarrow
-
-    is_struct = pyarrow.types.is_struct(array.type)
-    if (is_struct and array.type.get_field_index("bytes") < 0) or not (is_struct or _is_binary(array.type)):
-        raise UserError(f"{origins.file}: column '{name}' holds {array.type}; expected pictures as {{bytes, path}}")
-    sources: list[bytes | Path] = []
-    for chunk in array.chunks:
-        sources += (chunk.field("bytes") if is_struct else chunk).to_pylist()
-    if None in sources:
-        raise UserError(f"{origins[sources.index(None)]}: there is no picture in column '{name}'")  # type: ignore[arg-type]
-    return sources
-
-
-def _is_binary(arrow_type: Any) -> bool:
-    import pyarrow
-
-    return pyarrow.types.is_binary(arrow_type) or pyarrow.types.is_large_binary(arrow_type)
+def _pictures(path: Path, name: str, origins: NumberedRows) -> StoredPictures:
+    arrow = read_arrow_schema(path).field(name).type
+    if not is_picture_type(arrow):
+        raise UserError(f"{origins.file}: column '{name}' holds {arrow}; expected pictures as {{bytes, path}}")
+    stored = StoredPictures(ParquetColumn([path], name))
+    missing = stored.column.first_missing()
+    if missing is not None:
+        raise UserError(f"{origins[missing]}: there is no picture in column '{name}'")
+    return stored
 
 
 def _label_indices(array: Any, kind: Label, name: str, origins: NumberedRows) -> np.ndarray:
