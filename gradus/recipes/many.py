@@ -219,9 +219,9 @@ def _train_fleet(
     """Trains experiments that are of one kind as one stacked model, with `threads`; 0: as many as its work is worth."""
     first = experiments[indices[0]]
     plan = first.plan
-    train = first.recipe.train
-    threads, _ = choose_threads(replace(train, threads=threads), first.operations, train.batch_size * len(indices))
-    set_up_process(plan, threads, train.deterministic)
+    common = first.recipe.train
+    threads, _ = choose_threads(replace(common, threads=threads), first.operations, common.batch_size * len(indices))
+    set_up_process(plan, threads, common.deterministic)
     placed: dict[int, Batch] = {}
 
     def on_device(batch: Batch) -> Batch:
