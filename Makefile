@@ -35,7 +35,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix gradus tests benchmarks
 	$(BIN)/ruff format gradus tests benchmarks
 
-# Side by side with the peers, in their own environment. Takes about 25 minutes.
+# Side by side with the peers, in their own environment. Takes about 35 minutes.
 .peers/.installed: benchmarks/peers.txt constraints.txt
 	test -x .peers/bin/python || $(PYTHON) -m venv .peers
 	.peers/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r benchmarks/peers.txt -e '.'
@@ -43,6 +43,7 @@ format: $(VENV)/.installed-dev
 
 bench: .peers/.installed
 	.peers/bin/python benchmarks/run.py
+	.peers/bin/python benchmarks/fleet.py
 
 clean:
 	rm -rf $(VENV) .peers build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

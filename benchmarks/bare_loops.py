@@ -23,16 +23,18 @@ def rmsprop(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.RMSprop(model.parameters(), lr=LEARNING_RATE, alpha=RHO, eps=EPSILON)
 
 
-def to_float(images: np.ndarray) -> Tensor:
-    """uint8 (N, H, W, 1) -> float32 (N, 1, H, W) in 0..1, contiguous: the default layout."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255).contiguous()
+def to_model(rows: np.ndarray) -> Tensor:
+    """What the network takes: uint8 (N, H, W, 1) -> float32 (N, 1, H, W) in 0..1, contiguous; tokens (N, T) as they are."""
+    if rows.ndim == 2:
+        return torch.from_numpy(rows)
+    return torch.from_numpy(rows).permute(0, 3, 1, 2).float().div_(255).contiguous()
 
 
 def data_loader(workload: Workload, epochs: int, clock: Clock) -> np.ndarray:
     """The default layout and a `DataLoader` in this process (its default; on 2 cores worker processes take from the training)."""
     model = workload.create_model().train()
     optimizer = rmsprop(model)
-    dataset = TensorDataset(to_float(workload.train_images), torch.from_numpy(workload.train_labels))
+    dataset = TensorDataset(to_model(workload.train_inputs), torch.from_numpy(workload.train_labels))
     loader = DataLoader(dataset, batch_size=workload.batch_size, shuffle=True)
     clock.start()
     for _ in range(epochs):
@@ -47,26 +49,30 @@ def data_loader(workload: Workload, epochs: int, clock: Clock) -> np.ndarray:
 
 def resident_float(workload: Workload, epochs: int, clock: Clock) -> np.ndarray:
     """Rows in memory as float32, ready for the network."""
-    rows = to_float(workload.train_images).permute(0, 2, 3, 1).contiguous()
+    rows = to_model(workload.train_inputs).permute(0, 2, 3, 1).contiguous()
     return _resident(workload, epochs, clock, rows, lambda batch: batch.permute(0, 3, 1, 2))
 
 
-def resident_uint8(workload: Workload, epochs: int, clock: Clock) -> np.ndarray:
-    """Rows in memory as uint8, a quarter of the bytes; each batch is brought to 0..1 when it is needed."""
-    rows = torch.from_numpy(workload.train_images)
-    return _resident(workload, epochs, clock, rows, lambda batch: batch.permute(0, 3, 1, 2).float().div_(255))
+def resident_stored(workload: Workload, epochs: int, clock: Clock) -> np.ndarray:
+    """Rows in memory as they are stored: pictures as uint8, each batch brought to 0..1 when it is needed."""
+    return _resident(workload, epochs, clock, torch.from_numpy(workload.train_inputs), decode)
 
 
-def resident_uint8_kept(workload: Workload, epochs: int, clock: Clock) -> np.ndarray:
+def decode(batch: Tensor) -> Tensor:
+    """Rows as they are stored -> what the network takes."""
+    return batch if batch.ndim == 2 else batch.permute(0, 3, 1, 2).float().div_(255)
+
+
+def resident_stored_kept(workload: Workload, epochs: int, clock: Clock) -> np.ndarray:
     """The same, and the C library keeps freed memory, as Gradus has it do: what it takes to be as fast by hand."""
     keep_freed_memory()
-    return resident_uint8(workload, epochs, clock)
+    return resident_stored(workload, epochs, clock)
 
 
 def _resident(
     workload: Workload, epochs: int, clock: Clock, rows: Tensor, decode: Callable[[Tensor], Tensor]
 ) -> np.ndarray:
-    """rows: (N, H, W, 1), whose permuted view (N, 1, H, W) is channels-last."""
+    """rows: (N, H, W, 1), whose permuted view (N, 1, H, W) is channels-last; or tokens (N, T)."""
     model = workload.create_model().to(memory_format=torch.channels_last).train()
     optimizer = rmsprop(model)
     labels = torch.from_numpy(workload.train_labels)
@@ -86,4 +92,4 @@ def _resident(
 def predict(model: nn.Module, workload: Workload) -> np.ndarray:
     """(N,) the classes of the test rows."""
     model.eval()
-    return torch.cat([model(part).argmax(dim=1) for part in to_float(workload.test_images).split(500)]).numpy()
+    return torch.cat([model(part).argmax(dim=1) for part in to_model(workload.test_inputs).split(500)]).numpy()

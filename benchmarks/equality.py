@@ -1,7 +1,7 @@
 """Does Gradus compute what a loop written by hand computes? Losses of the same steps, compared bit by bit.
 
 Both begin with the same weights (drawn from the seed by `randomness.derive`) and take the rows in the same order
-(`Resident.order`). Everything else is written out here once more: batch, decoding, loss, update.
+(`Resident.order`). Everything else is written out here once more: batch, loss, update.
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from bare_loops import rmsprop
-from gradus_entry import dataset, recipe
+from bare_loops import decode, rmsprop
+from gradus_entry import trainer_for
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from workload import SEED, Workload
 
-from gradus.recipes.execute import create_trainer
-from gradus.recipes.experiment import prepare
 from gradus.train.randomness import ORDER, derive
 
 
@@ -47,7 +45,7 @@ def compare(workload: Workload, least_steps: int = 200) -> Equality:
 
 def gradus_losses(workload: Workload, epochs: int) -> tuple[Tensor, list[Tensor]]:
     """(steps,) the mean loss of each step, read by a wrapper around `learner.step`; and the weights."""
-    trainer = create_trainer(prepare(recipe(workload, epochs), dataset(workload)))
+    trainer = trainer_for(workload, epochs)
     losses: list[Tensor] = []
     step = trainer.learner.step
 
@@ -65,13 +63,13 @@ def bare_losses(workload: Workload, epochs: int) -> tuple[Tensor, list[Tensor]]:
     """The same by hand."""
     model = workload.create_model().to(memory_format=torch.channels_last).train()  # same draws from the same seed
     optimizer = rmsprop(model)
-    images, labels = torch.from_numpy(workload.train_images), torch.from_numpy(workload.train_labels)
+    rows, labels = torch.from_numpy(workload.train_inputs), torch.from_numpy(workload.train_labels)
     losses: list[Tensor] = []
     for epoch in range(epochs):
         # The order of an epoch follows from (seed, epoch) alone: this is Resident.order.
         order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(derive(SEED, ORDER, epoch)))
         for chosen in order.split(workload.batch_size):
-            inputs = images.index_select(0, chosen).permute(0, 3, 1, 2).float().div_(255)
+            inputs = decode(rows.index_select(0, chosen))
             targets = labels.index_select(0, chosen)
             optimizer.zero_grad()
             loss = cross_entropy(model(inputs), targets)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from clock import Clock
 from keras import layers
-from workload import CLASSES, EPSILON, LEARNING_RATE, RHO, Workload
+from workload import EPSILON, LEARNING_RATE, RHO, WORDS, Workload
 
 
 class LapEachEpoch(keras.callbacks.Callback):
@@ -51,13 +51,19 @@ def create_model(workload: Workload, shape: tuple[int, ...]) -> keras.Model:
             layers.Flatten(),
             layers.Dense(64, activation="relu"),
         ],
+        "lstm": [layers.Embedding(WORDS, 32), layers.LSTM(32)],  # one bias a gate, where torch has two
     }
-    return keras.Sequential([keras.Input(shape), *hidden[workload.name], layers.Dense(CLASSES)])
+    kind = "int32" if workload.is_text else "float32"
+    return keras.Sequential(
+        [keras.Input(shape, dtype=kind), *hidden[workload.name], layers.Dense(workload.num_classes)]
+    )
 
 
 def _fit(workload: Workload, epochs: int, clock: Clock, arrange, **compiling: int) -> np.ndarray:
     keras.utils.set_random_seed(0)
-    train, test = (arrange(images.astype("float32") / 255) for images in (workload.train_images, workload.test_images))
+    train, test = workload.train_inputs, workload.test_inputs
+    if not workload.is_text:
+        train, test = (arrange(pictures.astype("float32") / 255) for pictures in (train, test))
     model = create_model(workload, train.shape[1:])
     model.compile(
         optimizer=keras.optimizers.RMSprop(learning_rate=LEARNING_RATE, rho=RHO, epsilon=EPSILON),

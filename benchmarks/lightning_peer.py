@@ -8,7 +8,7 @@ import warnings
 import lightning
 import numpy as np
 import torch
-from bare_loops import predict, rmsprop, to_float
+from bare_loops import predict, rmsprop, to_model
 from clock import Clock
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -55,7 +55,7 @@ class ResidentBatches:
 
 def documented(workload: Workload, epochs: int, clock: Clock) -> np.ndarray:
     """A DataLoader over a TensorDataset."""
-    dataset = TensorDataset(to_float(workload.train_images), torch.from_numpy(workload.train_labels))
+    dataset = TensorDataset(to_model(workload.train_inputs), torch.from_numpy(workload.train_labels))
     loader = DataLoader(dataset, batch_size=workload.batch_size, shuffle=True)
     return _fit(workload, epochs, clock, Classifier(workload.create_model()), loader)
 
@@ -64,7 +64,7 @@ def tuned(workload: Workload, epochs: int, clock: Clock) -> np.ndarray:
     """Our own two tricks given to Lightning: resident tensors and channels-last."""
     model = Classifier(workload.create_model().to(memory_format=torch.channels_last))
     batches = ResidentBatches(
-        to_float(workload.train_images), torch.from_numpy(workload.train_labels), workload.batch_size
+        to_model(workload.train_inputs), torch.from_numpy(workload.train_labels), workload.batch_size
     )
     return _fit(workload, epochs, clock, model, batches)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from bare_loops import to_float
+from bare_loops import to_model
 from clock import Clock
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback
@@ -35,7 +35,7 @@ def documented(workload: Workload, epochs: int, clock: Clock) -> np.ndarray:
         verbose=0,
         callbacks=[("lap", LapEachEpoch(clock))],
     )
-    inputs = to_float(workload.train_images).numpy()
+    inputs = to_model(workload.train_inputs).numpy()
     clock.start()
     net.fit(inputs, workload.train_labels)
-    return net.predict(to_float(workload.test_images).numpy())
+    return net.predict(to_model(workload.test_inputs).numpy())

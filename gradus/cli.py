@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -40,6 +42,21 @@ TRAIN_FLAGS = {
 }
 
 
+OTHER_FLAGS = (
+    "out",
+    "set",
+    "tensorboard",
+    "compile",
+    "folds",
+    "repeats",
+    "nproc",
+    "max-restarts",
+    "json",
+    "split",
+    "seeds",
+)
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (see {self.prog} --help)")
@@ -62,10 +79,12 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--compile", action="store_true", help="torch.compile the model; pays for long runs (train.compile)"
     )
+    _add_process_flags(train)
 
     resume = command("resume", "Continue a run from its last checkpoint.")
     resume.add_argument("run", metavar="RUN")
     resume.add_argument("--tensorboard", action="store_true", help="write TensorBoard files too")
+    _add_process_flags(resume)
 
     evaluate = command("eval", "Measure a run's best weights on a split.")
     evaluate.add_argument("run", metavar="RUN")
@@ -102,6 +121,15 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_process_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--nproc", metavar="N", help="train in N processes on this machine (1)")
+    parser.add_argument(
+        "--max-restarts",
+        metavar="N",
+        help="with --nproc: how often in a row killed processes are started again without a new checkpoint (3)",
+    )
+
+
 def _add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     """What a recipe is named and changed by, for every command that begins with one."""
     parser.add_argument("recipe", nargs="?", help="a recipe's name (`gradus list recipes`) or a TOML file")
@@ -118,6 +146,7 @@ def _add_recipe_flags(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command line and exits."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     asked: list[int] = []
 
     def stop(number: int) -> None:
@@ -126,33 +155,73 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
     try:
         with on_signals(stop):
-            parsed = _parse(list(sys.argv[1:] if arguments is None else arguments))
+            parsed = _parse(given)
+            if _is_to_be_launched(parsed):
+                from gradus.launch import launch
+
+                sys.exit(launch(given, *_processes(parsed)))
             _COMMANDS[parsed.command](parsed)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupted:
-        _fail(str(interrupted) or "stopped", 128 + getattr(interrupted, "signal_number", 2))
+        text = str(interrupted) or "stopped"
+        _fail(text if _is_main() else "", 128 + getattr(interrupted, "signal_number", 2))
     except Exception as error:
         if asked:  # what a library made of the interruption: an import that is cut off ends as an ImportError
-            _fail("stopped", 128 + asked[0])
+            _fail("stopped" if _is_main() else "", 128 + asked[0])
         if isinstance(error, UserError):
-            _fail(str(error), 2)
+            _fail("" if getattr(error, "told_by_main", False) else str(error), 2)
         if isinstance(error, BrokenPipeError):  # the reader of our output has gone: nothing to say
             unread(sys.stdout)
             sys.exit(0)
         if type(error).__name__ == "TrainingStopped":  # told without importing the trainer
             _fail(str(error), 1)
+        if isinstance(error, RuntimeError) and _is_one_of_several() and _lost_another(error):
+            quiet = not _is_main() or "GRADUS_LAUNCHED" in os.environ  # our launcher tells it in its own words
+            _fail("" if quiet else "another process of this training is gone, so this one cannot go on", 75)
         raise
     sys.exit(0)
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    for stream, text in ((sys.stdout, ""), (sys.stderr, f"gradus: {message}\n")):
+    """Ends with a message; without one where another process tells it."""
+    for stream, text in ((sys.stdout, ""), (sys.stderr, f"gradus: {message}\n" if message else "")):
         try:
             stream.write(text)
             stream.flush()
         except OSError:  # a terminal that was closed: nobody to tell
             unread(stream)
+    if _is_one_of_several():
+        os._exit(code)  # the threads that exchange gradients may wait for processes that are gone
     sys.exit(code)
+
+
+def _is_one_of_several() -> bool:
+    """Whether torchrun, or our launcher, started this process beside others."""
+    return os.environ.get("WORLD_SIZE", "1") not in ("", "1")
+
+
+def _is_main() -> bool:
+    return not _is_one_of_several() or os.environ.get("RANK", "0") == "0"
+
+
+def _lost_another(error: RuntimeError) -> bool:
+    from gradus.train.world import was_lost
+
+    return was_lost(error)
+
+
+def _processes(arguments: argparse.Namespace) -> tuple[int, int]:
+    from gradus.launch import check_processes
+
+    return check_processes(getattr(arguments, "nproc", None), getattr(arguments, "max_restarts", None))
+
+
+def _is_to_be_launched(arguments: argparse.Namespace) -> bool:
+    """Whether this command is to run in several processes, and is not one of them yet."""
+    several = _processes(arguments)[0] > 1
+    if several and _is_one_of_several() and "GRADUS_LAUNCHED" not in os.environ:
+        raise UserError("--nproc: torchrun has started several processes already; leave --nproc out")
+    return several and not _is_one_of_several()
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -167,19 +236,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         )
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
-        others = (
-            "out",
-            "set",
-            "tensorboard",
-            "compile",
-            "folds",
-            "repeats",
-            "json",
-            "split",
-            "seeds",
-            *cli_search.FLAGS,
-        )
-        flags = [f"--{flag}" for flag in (*TRAIN_FLAGS, *others)]
+        flags = [f"--{flag}" for flag in (*TRAIN_FLAGS, *OTHER_FLAGS, *cli_search.FLAGS)]
         raise UserError(f"{parsed.command}: unknown argument '{unknown[0]}'{did_you_mean(unknown[0], flags)}")
     if parsed.command is None:
         raise UserError(f"expected a command: {', '.join(names)}")
@@ -187,9 +244,12 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    recipe = _recipe_of(arguments)
-    observers = _observers(arguments)
+    with _together():
+        recipe = _recipe_of(arguments)
+        observers = _observers(arguments)
     if arguments.folds or arguments.repeats:
+        if _is_one_of_several():
+            raise UserError("--folds, --repeats: they train as one stacked model in one process; leave --nproc out")
         folds, repeats = _count(arguments.folds, "--folds", 0), _count(arguments.repeats, "--repeats", 1)
         from gradus.recipes.folds import train_folds
 
@@ -218,10 +278,12 @@ def _resume(arguments: argparse.Namespace) -> None:
     from gradus.recipes.run import load_run
     from gradus.train.folder import RunFolder
 
-    run = load_run(arguments.run)
-    if run.evaluation:
+    with _together():
+        run = load_run(arguments.run)
+        finished = bool(run.evaluation)
+    if finished:
         _say(f"{arguments.run}: this run is finished")
-        if not (run.path / "report.html").exists() and not run.is_custom:
+        if _is_main() and not (run.path / "report.html").exists() and not run.is_custom:
             folder = RunFolder.reopen(run.path)
             try:
                 _say(f"its report was missing: {run.report()}")
@@ -425,7 +487,18 @@ def _recipe_of(arguments: argparse.Namespace) -> Recipe:
     return settings.from_dict(Recipe, values)
 
 
+def _together() -> AbstractContextManager:
+    """Within it a user's mistake is told once, however many processes find it."""
+    if not _is_one_of_several():
+        return nullcontext()
+    from gradus.train.world import join
+
+    return join().together()
+
+
 def _observers(arguments: argparse.Namespace) -> tuple:
+    if not _is_main():
+        return ()
     from gradus.train.observers import show_progress, write_tensorboard
 
     return (show_progress(), write_tensorboard()) if arguments.tensorboard else (show_progress(),)
@@ -433,6 +506,8 @@ def _observers(arguments: argparse.Namespace) -> tuple:
 
 def _finish(run: Run) -> None:
     """Tells how good the run is beside its baselines and the published value, and where everything is."""
+    if not _is_main():
+        return
     evaluation = run.evaluation
     metric = run.task.primary[0]
     rows = [[f"{evaluation['split']} {metric}", _format(metric, evaluation["metrics"][metric])]]
@@ -485,6 +560,8 @@ def _format(name: str, value: float) -> str:
 
 def _say(line: str) -> None:
     """A line of a command that goes on even where nobody reads it any longer."""
+    if not _is_main():
+        return
     try:
         print(line, flush=True)
     except OSError:  # a closed pipe, a closed terminal, a full disk

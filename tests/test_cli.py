@@ -330,3 +330,90 @@ def test_a_full_disk_is_told(gradus, mistake, monkeypatch, wine: Path):
     assert not list(Path("full/checkpoints").glob("*")) and not list(Path("full/checkpoints").glob(".*"))
     code, _, error = gradus("resume", "full")
     assert code == 0, error  # there is room again
+
+
+# Searching, the range test, ensembles
+
+
+def test_search_from_the_command_line(gradus, in_empty_folder: Path):
+    flags = ["--data", "iris", "--epochs", 2, "--vary", "learning_rate=log:1e-3..1", "--vary", "hidden=[[4],[8]]"]
+    code, told, error = gradus("search", *flags, "--trials", 4, "--at-once", 2)
+    assert code == 0, error
+    assert "trials 0 to 1" in told and "validation accuracy" in told and "4 trials" in told
+    assert "12 validation rows" in told and "best.toml" in told
+    folder = Path("runs/search-mlp-iris-1")
+    lines = (folder / "trials.jsonl").read_text().splitlines()
+    assert len(lines) == 4 and (folder / "search.png").exists()
+    code, told, _ = gradus("search", "--resume", folder)
+    assert code == 0 and "4 trials are finished already" in told
+    assert (folder / "trials.jsonl").read_text().splitlines() == lines
+    code, told, _ = gradus("train", folder / "best.toml")
+    assert code == 0 and "test accuracy" in told
+    code, told, error = gradus(
+        "search", *flags[:4], "--vary", "learning_rate=1e25..1e30", "--optimizer", "sgd", "--trials", 1
+    )
+    assert code == 1 and "no trial came to a result" in error and "1 diverged" in told
+
+
+def test_the_range_test_from_the_command_line(gradus, in_empty_folder: Path):
+    code, told, error = gradus("lr", "--data", "iris", "--steps", 60, "--seeds", 2, "--out", "rates")
+    assert code == 0, error
+    assert "suggestion" in told and "lowest loss" in told and str(Path("rates/lr.png")) in told
+    assert json.loads(Path("rates/lr.json").read_text())["seeds"] == 2
+    code, told, _ = gradus("lr", "--data", "iris", "--steps", 20, "--highest", "1e-6")
+    assert code == 0 and "no suggestion" in told
+
+
+def test_ensembles_from_the_command_line(gradus, mistake, wine: Path):
+    for seed in (1, 2):
+        assert (
+            gradus("train", "--data", wine, "--target", "cultivar", "--epochs", 3, "--seed", seed, "--out", f"r{seed}")[
+                0
+            ]
+            == 0
+        )
+    code, told, error = gradus("ensemble", "r1", "r2", "--weights", "fitted", "--out", "both")
+    assert code == 0, error
+    assert "all, equal weights" in told and "share of different answers" in told and "r2" in told
+    code, told, _ = gradus("predict", "both", wine, "--json")
+    answers = [json.loads(line)["prediction"] for line in told.splitlines()]
+    assert code == 0 and len(answers) == 178 and set(answers) == set("红白黄")
+    code, told, _ = gradus("eval", "both", "--json")
+    kept = json.loads(Path("both/ensemble.json").read_text())
+    assert json.loads(told)["accuracy"] == kept["metrics"]["accuracy"]
+    code, told, _ = gradus("ensemble", "r1", "r2", "--json", "--weights", "0.75,0.25", "--split", "validation")
+    assert code == 0 and [row["weight"] for row in json.loads(told)["rows"][:2]] == [0.75, 0.25]
+    for arguments, sentence in (
+        (["r1"], "at least two"),
+        (["r1", "r3"], "no such run"),
+        (["r1", "r2", "--weights", "equl"], "did you mean 'equal'"),
+        (["r1", "r2", "--weights", "1,x"], "expected a number, received 'x'"),
+        (["r1", "r2", "--split", "tset"], "no split 'tset'"),
+        (["r1", "r2", "--out", "r1"], "not empty"),
+    ):
+        assert sentence in mistake("ensemble", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["search", "digits-lenet5"], "what should be varied?"),
+        (["search", "--vary", "learning_rate=0.1..1"], "what should be learnt?"),
+        (["search", "digits-lenet5", "--vary", "learning-rat=0.1..1"], "did you mean 'learning_rate'"),
+        (["search", "digits-lenet5", "--vary", "hidden=[[3]]"], "no option 'hidden'"),
+        (["search", "digits-lenet5", "--vary", "seed=int:0..3", "--method", "gird"], "did you mean 'grid'"),
+        (["search", "digits-lenet5", "--vary", "seed=int:0..3", "--trials", "few"], "expected a whole number"),
+        (["search", "digits-lenet5", "--vary", "seed=int:0..3", "--trials", "0"], "1 or more"),
+        (["search", "digits-lenet5", "--vary", "seed=int:0..3", "--folds", "1"], "2 or more"),
+        (["search", "digits-lenet5", "--vary", "seed=int:0..3", "--validation", "0"], "add --validation 0.1"),
+        (["search", "digits-lenet5", "--vry", "seed=int:0..3"], "did you mean '--vary'"),
+        (["search", "--resume", "nowhere"], "no search here"),
+        (["search", "digits-lenet5", "--resume", "nowhere"], "leave out"),
+        (["lr", "digits-lenet5", "--lowest", "0"], "above 0"),
+        (["lr", "digits-lenet5", "--steps", "3"], "10 or more"),
+        (["lr", "digits-lenet5", "--highest", "much"], "expected a number"),
+        (["lr"], "what should be learnt?"),
+    ],
+)
+def test_mistakes_in_searches(mistake, arguments: list[str], told: str):
+    assert told in mistake(*arguments)

@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "settings": {"errors"},
     "files": {"errors"},
+    "launch": {"errors", "stopping"},
     "stopping": set(),
     "reference": set(),
     "nn": GROUND,

@@ -43,11 +43,13 @@ class Line:
 def draw_parallel(path: Path, axes: Sequence[Axis], lines: Sequence[Line], *, metric: str, direction: str) -> None:
     """Writes the picture. direction: "max" or "min"; the better end of the metric's axis is at the top.
 
-    Colour is the metric; the best trial is drawn last, in orange; dotted lines were stopped early; grey ones that end in a
-    cross below the metric's axis have no result.
+    Colour is the rank, the better the darker, and the best trial is orange; dashed lines were stopped early; grey dotted lines
+    that end in a cross below the metric's axis have no result.
     """
     width = min(max(2.2 * (len(axes) + 1), 6.0), 22.0)
-    write_picture(path, (width, 4.6), lambda figure: _paint(figure, axes, lines, metric, direction))
+    write_picture(
+        path, (width, 4.6 if len(axes) < 6 else 6.0), lambda figure: _paint(figure, axes, lines, metric, direction)
+    )
 
 
 def metric_span(values: np.ndarray, direction: str) -> tuple[float, float]:
@@ -68,13 +70,14 @@ def _paint(figure: Figure, axes: Sequence[Axis], lines: Sequence[Line], metric: 
     values = np.array([line.value for line in lines if line.value is not None and math.isfinite(line.value)])
     worst, best = metric_span(values, direction) if len(values) else (0.0, 1.0)
     last = len(axes)
-    colours: Any = colormaps["viridis"].reversed()
+    colours: Any = colormaps["viridis"].reversed()  # the worst are bright, the best dark
     complete = [line.value for line in lines if line.state == "complete" and line.value is not None]
     places = _spread(np.array([line.positions for line in lines]).reshape(len(lines), last))
     champion = (max(complete) if direction == "max" else min(complete)) if complete else None
     shown = False
-    by_worth = sorted(zip(lines, places, strict=True), key=lambda pair: pair[0].value == champion)
-    for line, positions in by_worth:
+    ranks = _ranks(lines, direction)
+    for index in sorted(range(len(lines)), key=lambda index: ranks[index]):  # the better lie on top
+        line, positions, rank = lines[index], places[index], ranks[index]
         height = None if line.value is None else min(max((line.value - worst) / (best - worst), 0.0), 1.0)
         x = np.arange(last + 1)
         y = np.array([*positions, FAILED_AT if height is None else height])
@@ -87,7 +90,7 @@ def _paint(figure: Figure, axes: Sequence[Axis], lines: Sequence[Line], metric: 
             plot.plot(x, y, "o-", color=SECOND, linewidth=3, markersize=6, zorder=5)
         else:
             style: Any = (0, (3, 2)) if line.state == "pruned" else "-"
-            plot.plot(x, y, color=colours(0.05 + 0.9 * height), linewidth=1.6, alpha=0.8, linestyle=style)
+            plot.plot(x, y, color=colours(0.95 * rank), linewidth=1.6, alpha=0.35 + 0.6 * rank, linestyle=style)
     for place, axis in enumerate(axes):
         _vertical(plot, place, axis.name, axis.scale, axis.ticks)
     better = "higher is better" if direction == "max" else "lower is better"
@@ -100,6 +103,14 @@ def _paint(figure: Figure, axes: Sequence[Axis], lines: Sequence[Line], metric: 
         )  # fmt: skip
     plot.set(xlim=(-0.15, last + 0.75), ylim=((FAILED_AT if failed else 0) - 0.04, 1.2))
     plot.axis("off")
+
+
+def _ranks(lines: Sequence[Line], direction: str) -> list[float]:
+    """0 for the worst to 1 for the best; below 0 for those without a result. Values alone would colour most lines alike."""
+    sign = 1 if direction == "max" else -1
+    known = sorted(sign * line.value for line in lines if line.value is not None)
+    places = {value: place / max(len(known) - 1, 1) for place, value in enumerate(known)}
+    return [-1.0 if line.value is None else places[sign * line.value] for line in lines]
 
 
 def _spread(places: np.ndarray) -> np.ndarray:

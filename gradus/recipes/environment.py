@@ -31,6 +31,7 @@ def describe_environment(plan: Plan, threads: int) -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": threads,
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "device": plan.describe(threads),
         "versions": versions,
     }

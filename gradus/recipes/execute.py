@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from gradus.data.dataset import Dataset
@@ -22,13 +24,14 @@ from gradus.stopping import held_signals, told_when_stopped
 from gradus.tasks.settings import TaskSettings
 from gradus.tasks.table import save_state
 from gradus.train import checkpoint
-from gradus.train.devices import set_up_process
+from gradus.train.devices import DEFAULT_THREADS, set_up_process
+from gradus.train.distributed import SharedSource, create_learner
 from gradus.train.folder import RunFolder
-from gradus.train.learner import Supervised
 from gradus.train.observers import write_log
 from gradus.train.source import Batch, InOrder, Resident, Source
 from gradus.train.stream import Readers, Streamed
 from gradus.train.trainer import Observer, Trainer
+from gradus.train.world import ALONE, World, begun_run, check_can_restart, join, tell_launcher
 
 
 def fit(
@@ -78,18 +81,38 @@ def train_recipe(
 
     out: the run's folder, which must be new or empty; None: runs/MODEL-DATA-NUMBER
     say: is given the lines that tell what was inferred
+
+    With several processes (torchrun, --nproc) all of them call this; the main one writes and is the only one with observers.
+    Where processes were killed and started again, the run that they had begun goes on.
     """
-    experiment = prepare(recipe, dataset, model)
-    for note in experiment.notes:
-        say(note)
-    folder = _begin(experiment, out)
+    world = join()
+    begun = begun_run(out)
+    if begun is not None and (begun / "evaluation.json").exists():
+        return load_run(begun, model)
+    if begun is not None:
+        return resume(begun, dataset=dataset, model=model, observers=observers, say=say)
+    with world.together():
+        check_can_restart(out)
+        experiment = prepare(recipe, dataset, model)
+    _take_measured(experiment, world)
+    folder = None
     try:
+        with world.together():
+            if world.is_main:
+                for note in experiment.notes:
+                    say(note)
+                folder = _begin(experiment, out)
+                tell_launcher(folder.path)
+        path = world.from_main(str(folder.path) if folder else None)
+        folder = folder or RunFolder(Path(path))
         with told_when_stopped(_on_the_way(folder)):
-            observers = (*observers, write_log(folder.path / "log.txt"))
-            trainer = create_trainer(experiment, folder, observers)
+            _check_same_data(experiment, world)
+            observers = _observers_of(folder, observers, world)
+            trainer = create_trainer(experiment, folder, observers, world)
             return _finish(experiment, trainer, folder, observers)
     finally:
-        folder.lock.release()
+        if folder is not None:
+            folder.lock.release()
 
 
 def resume(
@@ -104,31 +127,68 @@ def resume(
 
     A run that was killed before its first checkpoint starts again. dataset, model: for runs of a dataset or module of one's own.
     """
-    run = load_run(path)
-    folder = RunFolder.reopen(run.path)
+    world = join()
+    with world.together():
+        run = load_run(path)
+        folder = RunFolder.reopen(run.path) if world.is_main else RunFolder(run.path)
     try:
-        with told_when_stopped(_on_the_way(folder)):
+        with told_when_stopped(_on_the_way(folder)), world.together():
             if run.is_custom and model is None:
                 raise UserError(
                     f"{run.path}: this run trained a module of your own; resume it from Python with model=..."
                 )
+            if world.is_main:
+                tell_launcher(folder.path)
             experiment = prepare(run.recipe, dataset, model, measure=False)
             expected = folder.read_json("task.json").get("fingerprint")
             if fingerprint(experiment.tensors["train"]) != expected:
                 source = run.recipe.data.source
                 raise UserError(f"{run.path}: the training data ({source}) are not those that the run began with")
-            observers = (*observers, write_log(folder.path / "log.txt"))
-            trainer = create_trainer(experiment, folder, observers)
-            _restore(trainer, folder, say)
+        with told_when_stopped(_on_the_way(folder)):
+            observers = _observers_of(folder, observers, world)
+            trainer = create_trainer(experiment, folder, observers, world)
+            _restore(trainer, folder, say, world)
             return _finish(experiment, trainer, folder, observers)
     finally:
         folder.lock.release()
 
 
-def _restore(trainer: Trainer, folder: RunFolder, say: Callable[[str], None]) -> None:
+def _observers_of(folder: RunFolder, observers: tuple[Observer, ...], world: World) -> tuple[Observer, ...]:
+    return (*observers, write_log(folder.path / "log.txt")) if world.is_main else ()
+
+
+def _take_measured(experiment: Experiment, world: World) -> None:
+    """Has all processes take what the main one has found by measuring: the precision, and what follows from it."""
+    train = experiment.recipe.train
+    precision, threads = world.from_main([train.precision, train.threads])
+    if (precision, threads) != (train.precision, train.threads):
+        experiment.recipe = replace(experiment.recipe, train=replace(train, precision=precision, threads=threads))
+        experiment.plan = replace(experiment.plan, autocast_type=torch.bfloat16 if precision == "bf16" else None)
+
+
+def _check_same_data(experiment: Experiment, world: World) -> None:
+    """Each process reads the data, perhaps on another machine: they have to be the same, and read in the same way."""
+    if world.size == 1:
+        return
+    source, stream = experiment.recipe.data.source, experiment.recipe.data.stream
+    found = world.gather([fingerprint(experiment.tensors["train"]), stream])
+    with world.together():
+        for rank, (digest, way) in enumerate(found):
+            if digest != found[0][0]:
+                raise UserError(f"{source}: process {rank} reads other training data than process 0; give all the same")
+            if way != found[0][1]:  # the order of streamed rows may be another
+                raise UserError(
+                    f"data.stream: by the memory that is free, process {rank} chose '{way}' and process 0 "
+                    f"'{found[0][1]}'; name one of them for all"
+                )
+
+
+def _restore(trainer: Trainer, folder: RunFolder, say: Callable[[str], None], world: World) -> None:
     """Brings the trainer to the last checkpoint, or to the beginning; a damaged one is refused with the ways out."""
-    if not checkpoint.exists(folder.checkpoints, "last"):
-        folder.keep_metrics(0)
+    say = say if world.is_main else lambda line: None
+    if not world.from_main(checkpoint.exists(folder.checkpoints, "last")):
+        if world.is_main:
+            folder.keep_metrics(0)
         say("no checkpoint had been written yet: starting from the beginning")
         return
     try:
@@ -179,15 +239,22 @@ def _write_beginning(folder: RunFolder, experiment: Experiment) -> None:
 
 
 def create_trainer(
-    experiment: Experiment, folder: RunFolder | None = None, observers: tuple[Observer, ...] = ()
+    experiment: Experiment,
+    folder: RunFolder | None = None,
+    observers: tuple[Observer, ...] = (),
+    world: World = ALONE,
 ) -> Trainer:
     """The trainer of an experiment, its data on the device. Without a folder nothing is kept."""
     settings, plan, task = experiment.recipe.train, experiment.plan, experiment.task
-    set_up_process(plan, settings.threads, settings.deterministic)
+    threads = settings.threads if world.size == 1 else min(settings.threads, DEFAULT_THREADS)  # the cores are shared
+    set_up_process(plan, threads, settings.deterministic)
     task.to_device(plan.device)
-    source, validation = _sources(experiment)
+    whole, validation = _sources(experiment)
+    source: Any = whole if world.size == 1 else SharedSource(whole, world)
+    with world.together():
+        learner = create_learner(experiment.model, task, settings, plan, world)
     return Trainer(
-        Supervised(experiment.model, task, settings, plan),
+        learner,
         source,
         settings,
         validation=validation,
@@ -195,6 +262,7 @@ def create_trainer(
         folder=folder,
         observers=observers,
         origins=experiment.dataset["train"].origins,
+        world=world,
     )
 
 
@@ -226,6 +294,8 @@ def _finish(experiment: Experiment, trainer: Trainer, folder: RunFolder, observe
             observer({"event": "stopped"})
         raise
     run = Run(folder.path, recipe, experiment.task, experiment=experiment)
+    if not trainer.world.is_main:
+        return run
     started = time.perf_counter()
     split = next(name for name in ("test", "validation", "train") if name in experiment.tensors)
     metrics = run.assess(split).metrics

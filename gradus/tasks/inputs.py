@@ -22,7 +22,7 @@ from gradus.data.dataset import Split
 from gradus.data.images import EncodedImages, Fit, stack_pictures
 from gradus.errors import UserError
 from gradus.tasks.encode import class_indices, contents
-from gradus.tasks.rows import EncodedRows, sample_rows
+from gradus.tasks.rows import PART_BYTES, EncodedRows, sample_rows
 
 
 class Inputs(ABC):
@@ -114,7 +114,7 @@ class ImageInputs(Inputs):
         )
         pixels = stack_pictures(column, (self.size, self.size), self.options.fit)
         # in slices, so that the sums of squares never need a second copy of the whole column
-        self._fit_statistics(np.array_split(pixels, max(1, len(pixels) // 1000)))
+        self._fit_statistics(np.array_split(pixels, min(len(pixels), 1 + pixels.nbytes // PART_BYTES)))
         self._pixels_of_train = (column, pixels)
 
     def _is_too_large(self, column: Column) -> bool:

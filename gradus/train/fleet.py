@@ -706,7 +706,7 @@ class FleetTrainer(Trainer):
             state["members"].append({**kept, "columns": columns})
         last = Checkpoint(model, self.learner.training_state(), state)
         checkpoint.save(self.folder.checkpoints, "last", last)
-        self._last_save = time.perf_counter()
+        self._last_save, self._saved_at = time.perf_counter(), (self.epoch, self.step)
 
     def restore(self) -> None:
         assert self.folder is not None

@@ -6,7 +6,7 @@ A learner is one step. The trainer asks for nothing else, so what is learnt, and
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -80,11 +80,6 @@ class Supervised:
         self.shrinks = settings.accumulate == 0  # whether running out of memory cuts the batch into more parts
         self.accumulate = max(settings.accumulate, 1)
         self.forward = torch.compile(self.model) if settings.compile else self.model
-        self.optimizer = create_optimizer(self.model, settings.optimizer, plan.device)
-        self.base_rates = [float(group["lr"]) for group in self.optimizer.param_groups]
-        self._factor = 1.0
-        self.parameters: list[Tensor] = [p for p in self.model.parameters() if p.requires_grad]
-        self.weights = weights_of(self.model)
         self.average = settings.average
         self.averaged = copy.deepcopy(self.model).eval() if settings.average else None
         self.updates = 0
@@ -95,6 +90,17 @@ class Supervised:
         # Reading a CPU tensor costs nothing. On a GPU it would stall the device in every step: there the fused optimisers
         # look at the flag themselves and change nothing once it is set, and the trainer reads it with the losses.
         self.guard = plan.device.type == "cpu"
+        self.train_on(dict(self.model.named_parameters()), settings)
+
+    def train_on(self, parameters: Mapping[str, nn.Parameter], settings: TrainSettings) -> None:
+        """Has the optimiser change these parameters of the model, by name."""
+        self.trained = parameters
+        all_of_them = nn.ParameterList(parameters.values())
+        self.optimizer = create_optimizer(all_of_them, settings.optimizer, self.device)
+        self.base_rates = [float(group["lr"]) for group in self.optimizer.param_groups]
+        self._factor = 1.0
+        self.parameters: list[Tensor] = [p for p in parameters.values() if p.requires_grad]
+        self.weights = weights_of(all_of_them)
         if not self.guard:
             self.optimizer.found_inf = self.flag  # type: ignore[attr-defined]
 
@@ -127,7 +133,7 @@ class Supervised:
             extra.backward()
             found["penalty"] = extra.detach()
         self._check(found)
-        clip(self.parameters, self.settings)
+        self._clip()
         self.optimizer.step()
         if self.settings.max_norm is not None:
             limit_norms(self.weights, self.settings.max_norm)
@@ -159,15 +165,24 @@ class Supervised:
         return {"loss": loss.detach(), **self.task.counts(outputs.detach(), targets)}
 
     def _check(self, found: dict[str, Tensor]) -> None:
-        """Sets the flag where a gradient, a buffer, the loss or a count is not finite: one pass over all of them."""
+        """Finds out whether a gradient, a buffer, the loss or a count is not finite: one pass over all of them."""
+        self._look_for_non_finite(found)
+        self._act_on_flag(found)
+
+    def _look_for_non_finite(self, found: dict[str, Tensor]) -> None:
         watched = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         watched += [value for value in found.values() if value.is_floating_point()] + self.buffers
         torch._amp_foreach_non_finite_check_and_unscale_(watched, self.flag, self._one)
+
+    def _act_on_flag(self, found: dict[str, Tensor]) -> None:
         if not self.guard:
             found[FLAG] = self.flag.clone()
         elif self.flag.item():
             self.flag.zero_()
             raise NonFiniteError
+
+    def _clip(self) -> None:
+        clip(self.parameters, self.settings)
 
     def _shrink(self, batch: Batch, error: Exception) -> None:
         """Halves the parts that a batch is computed in, where that is allowed and possible."""
@@ -246,7 +261,7 @@ class Supervised:
         return dict(self.predictor.state_dict())
 
     def training_state(self) -> dict[str, Tensor]:
-        names: dict[Tensor, str] = {parameter: name for name, parameter in self.model.named_parameters()}
+        names: dict[Tensor, str] = {parameter: name for name, parameter in self.trained.items()}
         tensors: dict[str, Tensor] = {}
         for parameter, state in self.optimizer.state.items():
             for key, value in state.items():
@@ -261,12 +276,11 @@ class Supervised:
         raw = {name.removeprefix("raw."): tensor for name, tensor in training.items() if name.startswith("raw.")}
         if raw:
             self.model.load_state_dict(raw)
-        parameters = dict(self.model.named_parameters())
         on_device = {p for group in self.optimizer.param_groups if counts_on_device(group) for p in group["params"]}
         for key, value in training.items():
             if key.startswith("optimizer."):
                 _, field, name = key.split(".", 2)
-                parameter = parameters[name]
+                parameter = self.trained[name]
                 # moments keep the memory order of their parameter; counters are where torch.optim keeps them
                 place = parameter.device if parameter in on_device else value.device
                 same = value.shape == parameter.shape

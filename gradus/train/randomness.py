@@ -7,7 +7,7 @@ import torch
 _MASK = (1 << 64) - 1
 
 # The streams. Each use of randomness has its own, so that none repeats another's numbers.
-INITIAL_WEIGHTS, ORDER, STEP = 0, 1, 2
+INITIAL_WEIGHTS, ORDER, STEP, PROCESS = 0, 1, 2, 3
 
 
 def derive(seed: int, *parts: int) -> int:
@@ -26,4 +26,5 @@ def seed_step(seed: int, epoch: int, step: int, device: torch.device) -> None:
     value = derive(seed, STEP, epoch, step)
     torch.default_generator.manual_seed(value)
     if device.type == "cuda":
-        torch.cuda.default_generators[device.index or 0].manual_seed(value)
+        index = torch.cuda.current_device() if device.index is None else device.index
+        torch.cuda.default_generators[index].manual_seed(value)

@@ -146,6 +146,8 @@ class TrainSettings:
     patience: int | None = None  # stop after this many epochs without a better validation metric; None: never
     monitor: str = ""  # the validation metric that chooses the best weights; empty: the task's own
     checkpoint_seconds: float = 10.0  # least time between two checkpoints; one is always written at the end
+    distribution: Literal["ddp", "fsdp"] = "ddp"  # with several processes: each holds the whole model, or a part of it
+    sync_batch_norm: bool = False  # with several processes, on GPUs: batch statistics over the rows of all of them
 
     def __post_init__(self) -> None:
         _need(self.epochs >= 1, "epochs", "a whole number above 0", self.epochs)

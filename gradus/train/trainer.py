@@ -22,16 +22,18 @@ from torch import Tensor
 
 from gradus.errors import UserError
 from gradus.stopping import Interrupted, on_signals
-from gradus.train import checkpoint
+from gradus.train import checkpoint, shards
 from gradus.train.capture import Stepper
 from gradus.train.checkpoint import Checkpoint
 from gradus.train.folder import RunFolder
 from gradus.train.learner import FLAG, MEANS, Learner, NonFiniteError, OutOfMemory
-from gradus.train.randomness import seed_step
+from gradus.train.randomness import PROCESS, derive, seed_step
 from gradus.train.schedules import Plateau, factor_at
 from gradus.train.settings import TrainSettings
 from gradus.train.source import Batch, InOrder, Source, in_order
+from gradus.train.world import ALONE, World, add_up
 
+MEET_SECONDS = 0.2  # how often several processes ask each other whether one was told to stop
 LOOK_SECONDS = 0.1  # how often losses are read from the device, shown and checked
 AGAIN_SECONDS = 1.0  # a second Ctrl-C is an order of its own after this long; sooner, it is the first one told twice
 EVALUATION_ROWS = 256  # least rows a batch when evaluating; nothing is stored for a backward pass, so more fit
@@ -55,6 +57,7 @@ class Trainer:
     monitor:    the validation metric that does, and "max" or "min"
     folder:     where metrics and checkpoints go, or None to keep nothing
     origins:    where each training row came from: a sequence of texts for messages, or None
+    world:      the processes that train together; each has a trainer, and all take the same steps and decisions
     """
 
     settings: TrainSettings
@@ -78,9 +81,10 @@ class Trainer:
         folder: RunFolder | None = None,
         observers: tuple[Observer, ...] = (),
         origins: Any = None,
+        world: World = ALONE,
     ) -> None:
         self.learner, self.source, self.settings = learner, source, settings
-        self.origins = origins
+        self.origins, self.world = origins, world
         self.stepper = Stepper(learner, source, settings.capture)
         self.validation, self.monitor, self.folder, self.observers = validation, monitor, folder, observers
         self.epoch = self.step = self.samples = 0
@@ -95,10 +99,16 @@ class Trainer:
         self._saved_at: tuple[int, int] | None = None  # position of the last save
         self._signal: int | None = None
         self._asked_at = 0.0
+        self._asked = 0  # with several processes: the signal that came to this one; `_signal` is what all know of
+        self._meet_at, self._meet_every = -1, 1  # steps
+        self._met = 0.0
+        self._step_seed = settings.seed if world.is_main else derive(settings.seed, PROCESS, world.rank)
 
     def fit(self) -> None:
         """Trains until the last epoch, or until the validation metric has not improved for `patience` epochs."""
-        self._last_save = time.perf_counter()
+        self._last_save = self._met = time.perf_counter()
+        if self.world.size > 1:
+            self._meet_at = self.step + 1
         try:
             with self._signals():
                 while not self.finished:
@@ -114,7 +124,7 @@ class Trainer:
             self.source.close()
 
     def _train_epoch(self) -> None:
-        learner, source, seed, stepper = self.learner, self.source, self.settings.seed, self.stepper
+        learner, source, seed, stepper = self.learner, self.source, self._step_seed, self.stepper
         started = time.perf_counter()
         while self.step < source.steps:
             seed_step(seed, self.epoch, self.step, learner.device)
@@ -128,6 +138,8 @@ class Trainer:
             self._pending.append((found, source.size(self.step)))
             self.step += 1
             now = time.perf_counter()
+            if self.step == self._meet_at:
+                self._meet(now)
             if now >= self._next_look or self._signal is not None:
                 self._look(now)
                 if self._signal is not None:
@@ -144,6 +156,7 @@ class Trainer:
 
     def _finish_epoch(self) -> None:
         """Evaluates, records, remembers the best, decides whether to go on, saves."""
+        self._add_up()
         record: Record = {
             "epoch": self.epoch + 1,
             "step": (self.epoch + 1) * self.source.steps,
@@ -168,11 +181,11 @@ class Trainer:
         if self.settings.schedule.name == "plateau":
             self.plateau.update(record["validation_loss" if self.validation is not None else "train_loss"])
         self.history.append(record)
-        if self.folder:
+        if self.folder and self.world.is_main:
             self.folder.append_metrics(record)
         self.epoch, self.step, self._totals, self._counted = self.epoch + 1, 0, {}, 0
         self.finished = self.epoch >= self.settings.epochs or self._out_of_patience()
-        if self.finished or time.perf_counter() - self._last_save >= self.settings.checkpoint_seconds:
+        if self._save_is_due() or self.finished:
             self.save()
         self._tell({"event": "epoch", **record, "best": self.best is not None and self.best["epoch"] == self.epoch})
         if self._signal is not None:
@@ -199,12 +212,43 @@ class Trainer:
         patience = self.settings.patience
         return patience is not None and self.best is not None and self.epoch - self.best["epoch"] >= patience
 
+    # What several processes agree on
+
+    def _meet(self, now: float) -> None:
+        """Tells every process of a signal that one was sent, at the same step. They meet again after as many steps as the main
+        one makes in `MEET_SECONDS`."""
+        fits = int(self._meet_every * MEET_SECONDS / max(now - self._met, 1e-9))
+        every = max(1, min(fits, 2 * self._meet_every)) if self.world.is_main else 0
+        number, self._meet_every = self.world.largest(self._asked, every)
+        self._signal = number or None
+        self._meet_at, self._met = self.step + self._meet_every, now
+
+    def _save_is_due(self) -> bool:
+        """Whether it is time to save after this epoch; several processes ask the clock of the main one."""
+        due = time.perf_counter() - self._last_save >= self.settings.checkpoint_seconds
+        if self.world.size == 1:
+            return due
+        number, decided = self.world.largest(self._asked, int(due) if self.world.is_main else 0)
+        self._signal = number or None
+        self._meet_at, self._met = self._meet_every, time.perf_counter()
+        return bool(decided)
+
+    def _add_up(self) -> None:
+        """Turns what each process has counted in this epoch into the sums over all of them."""
+        if self.world.size > 1:
+            own = self._counted
+            sums = {name: total.tolist() for name, total in self._totals.items()}
+            self._totals, self._counted = add_up(self.world.gather([sums, own]))
+            self.samples += self._counted - own
+
     # What is read from the device
 
     def _look(self, now: float) -> None:
         self._read_pending()
         self._next_look = now + LOOK_SECONDS
         progress: Record = {"event": "progress", "epoch": self.epoch + 1, "step": self.step, "steps": self.source.steps}
+        if not self.observers:
+            return
         found = self.learner.summarize(self._totals, self._counted)
         self._tell(progress | {f"train_{name}": value for name, value in found.items()})
 
@@ -238,7 +282,8 @@ class Trainer:
     def _stop_at_step(self, step: int) -> NoReturn:
         """Computes a step again, to name the tensor and the row at which a value is not finite. It changed no weights."""
         seed_step(self.settings.seed, self.epoch, step, self.learner.device)
-        where, row = self.learner.diagnose(self.source.batch(self.epoch, step))
+        whole = getattr(self.source, "whole", self.source)  # the batch of all processes: each then finds the same
+        where, row = self.learner.diagnose(whole.batch(self.epoch, step))
         if row is not None:
             index = int(self.source.order(self.epoch)[step * self.settings.batch_size + row])
             where += (
@@ -268,27 +313,41 @@ class Trainer:
             raise Interrupted(f"{place}; nothing was kept (no run folder)", number)
         if self._saved_at != (self.epoch, self.step):
             self.save()
+        self.world.barrier()  # none ends before all is saved
         raise Interrupted(f"{place}, and saved. Continue with: gradus resume {self.folder.path}", number)
 
     def save(self) -> None:
         """Writes checkpoints/best where it changed, then checkpoints/last. Weights that are not finite are never written."""
         if self.folder is None:
             return
-        weights = self.learner.predicting_state()
+        parts: shards.Shards | None = None
+        if isinstance(self.learner, shards.Spread):
+            parts = self.learner.shards()
+        weights = self.learner.predicting_state() if parts is None else {key: s.tensor for key, s in parts.items()}
         bad = checkpoint.non_finite(weights)
         if bad:
             self._stop_non_finite(f"the parameter {bad}", self.step - 1)
         self._read_pending()
-        self.folder.sync_metrics()
+        self._add_up()
+        state = self._state()
+        if not self.world.is_main:
+            self._totals, self._counted = {}, 0  # the main process holds the sums
+        with self.world.together():
+            if self.world.is_main:
+                self._save_best(self.folder)
+                if parts is None:
+                    last = Checkpoint(weights, self.learner.training_state(), state)
+                    checkpoint.save(self.folder.checkpoints, "last", last)
+        if parts is not None:
+            shards.save(self.folder.checkpoints, "last", parts, state, self.world)
+        self._last_save, self._saved_at = time.perf_counter(), (self.epoch, self.step)
+
+    def _save_best(self, folder: RunFolder) -> None:
+        folder.sync_metrics()
         if self.best_state is not None and not self._best_is_saved:
             assert self.best is not None
-            best = Checkpoint(self.best_state, None, self.best)
-            checkpoint.save(self.folder.checkpoints, "best", best)
+            checkpoint.save(folder.checkpoints, "best", Checkpoint(self.best_state, None, self.best))
             self._best_is_saved = True
-        last = Checkpoint(weights, self.learner.training_state(), self._state())
-        checkpoint.save(self.folder.checkpoints, "last", last)
-        self._last_save = time.perf_counter()
-        self._saved_at = self.epoch, self.step
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -307,8 +366,14 @@ class Trainer:
     def restore(self) -> None:
         """Continues from checkpoints/last of the folder."""
         assert self.folder is not None
-        last = checkpoint.load(self.folder.checkpoints, "last")
-        state = last.state
+        saved, last = None, None
+        if isinstance(self.learner, shards.Spread):
+            saved = shards.Saved(self.folder.checkpoints, "last", self.world)
+            state = saved.state
+        else:
+            with self.world.together():
+                last = checkpoint.load(self.folder.checkpoints, "last") if self.world.is_main else None
+            state = self.world.from_main(last.state if last is not None else None)
         self.epoch, self.step, self.samples = state["epoch"], state["step"], state["samples"]
         self.train_seconds, self.finished = state["train_seconds"], state["finished"]
         self._totals = {name: np.asarray(total, dtype=np.float64) for name, total in state["totals"].items()}
@@ -316,23 +381,37 @@ class Trainer:
         if hasattr(self.learner, "accumulate"):
             self.learner.accumulate = state.get("accumulate", self.learner.accumulate)
         self.plateau.restore(state["plateau"])
-        self.history = self.folder.keep_metrics(self.epoch)
-        if len(self.history) != self.epoch:
-            held = f"{len(self.history)} of {self.epoch} epochs"
-            raise UserError(f"{self.folder.path}: metrics.jsonl holds {held}: the run is damaged")
+        with self.world.together():
+            if self.world.is_main:
+                self.history = self.folder.keep_metrics(self.epoch)
+                if len(self.history) != self.epoch:
+                    held = f"{len(self.history)} of {self.epoch} epochs"
+                    raise UserError(f"{self.folder.path}: metrics.jsonl holds {held}: the run is damaged")
+            else:
+                self._totals, self._counted = {}, 0
         updates = self.epoch * self.source.steps + self.step
-        self.learner.restore(last.model, last.optimizer or {}, updates)
-        self.best = None
-        if state["best"] is not None and checkpoint.exists(self.folder.checkpoints, "best"):
-            # `best` is written before `last`: after a kill between the two it is from an epoch that will come again
-            best = checkpoint.load(self.folder.checkpoints, "best")
-            self.best, self.best_state = best.state, best.model
+        if saved is not None and isinstance(self.learner, shards.Spread):
+            self.learner.restore_shards(saved, updates)
+        else:
+            model = self.world.tensors_from_main(last.model if last else None, self.learner.device)
+            optimizer = self.world.tensors_from_main((last.optimizer or {}) if last else None, self.learner.device)
+            self.learner.restore(model, optimizer, updates)
+        # `best` is written before `last`: after a kill between the two it is from an epoch that will come again
+        best = None
+        with self.world.together():
+            if self.world.is_main and state["best"] is not None and checkpoint.exists(self.folder.checkpoints, "best"):
+                best = checkpoint.load(self.folder.checkpoints, "best")
+        self.best = self.world.from_main(best.state if best else None)
+        self.best_state = best.model if best else None
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
         """A signal asks for a stop after the current step or batch; a second Ctrl-C stops at once, without saving."""
 
         def ask(number: int) -> None:
+            if self.world.size > 1:  # all have to stop at the same step; who watches over them ends those that do not
+                self._asked = self._asked or number
+                return
             now = time.monotonic()
             if self._signal is None:
                 self._signal, self._asked_at = number, now

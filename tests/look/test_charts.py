@@ -7,10 +7,13 @@ import warnings
 
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 from sklearn.metrics import roc_auc_score
 
 from gradus.look import charts
 from gradus.look.measures import calibration, confidence_interval, roc_curve, wilson_interval
+from gradus.look.parallel import Axis, Line, draw_parallel, metric_span
+from gradus.look.rates import draw_rates
 from gradus.look.text import duration, number, percent
 from gradus.tasks.assessment import ClassAssessment, NumberAssessment
 
@@ -181,3 +184,43 @@ def test_duration():
     assert [duration(s) for s in (0.034, 12.34, 59.99, 245, 3599.9, 8000, NAN)] == [
         "34 ms", "12.3 s", "1 min", "4 min 5 s", "1 h", "2 h 13 min", "–",
     ]  # fmt: skip
+
+
+# ---------------------------------------------------------------- pictures of searches
+
+
+def test_a_few_bad_trials_do_not_decide_the_axis_of_the_metric():
+    values = np.array([10.0, 11.0, 12.0, 1e9])
+    worst, best = metric_span(values, "min")
+    assert best == 10 and 12 < worst <= 10 + 3 * 1.5
+    assert metric_span(np.array([0.5, 0.7, 0.9]), "max") == (0.5, 0.9)
+    worst, best = metric_span(np.array([3.0, 3.0]), "min")
+    assert best == 3 and worst > 3
+
+
+@pytest.mark.parametrize("count", [0, 1, 30])
+def test_parallel_axes_are_drawn(tmp_path, count: int):
+    generator = np.random.default_rng(0)
+    axes = [Axis(f"$setting_{n}$ 层", [(0.0, "low"), (1.0, "high")], "log") for n in range(5)]
+    states = ["complete", "pruned", "diverged"]
+    lines = [
+        Line(generator.random(5).tolist(), None if n % 3 == 2 else float(generator.random()), states[n % 3])
+        for n in range(count)
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw_parallel(tmp_path / "p.png", axes, lines, metric="validation mae", direction="min")
+        draw_parallel(tmp_path / "q.png", axes, lines, metric="validation mae", direction="min")
+    with PillowImage.open(tmp_path / "p.png") as picture:
+        assert picture.width > 1500 and picture.height > 500
+    assert (tmp_path / "p.png").read_bytes() == (tmp_path / "q.png").read_bytes()
+
+
+def test_a_range_test_is_drawn(tmp_path):
+    rates = np.geomspace(1e-7, 10, 50)
+    losses = np.linspace(3, 1, 50)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for suggestion in (None, 0.01):
+            draw_rates(tmp_path / "l.png", rates, losses, losses, suggestion=suggestion, own=0.1)
+    assert (tmp_path / "l.png").stat().st_size > 5000

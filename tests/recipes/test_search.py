@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from hypothesis import strategies as st
 import gradus
 from gradus.errors import UserError
 from gradus.recipes.many import Outcome
-from gradus.recipes.recipe import Recipe, read_recipe
+from gradus.recipes.recipe import Recipe, read_recipe, write_recipe
 from gradus.recipes.search import conduct
 from gradus.recipes.search.conduct import Plan, read_plan, resume_search, search
 from gradus.recipes.search.propose import SearchSettings, create_proposer, grid, shrunk
@@ -519,3 +522,24 @@ def test_a_fleet_is_pruned_member_by_member(in_empty_folder: Path):
     assert again.count("pruned") == 6 and again.count("complete") == 6
     assert again.best is not None and again.best.value == found.best.value
     assert all(len(trial.curves[0]) == 3 for trial in again.trials if trial.state == "pruned")  # after a tenth, at once
+
+
+def test_a_process_killed_in_the_middle(in_empty_folder: Path):
+    """SIGKILL to a real process, as soon as its second batch is kept; the same command then goes on."""
+    vary, how = {"learning_rate": "1e-3..1"}, {"method": "zoom", "trials": 12, "rounds": 3, "at_once": 1}
+    search(iris(epochs=3), vary, "whole", **how)
+    Path("iris.toml").write_text(write_recipe(iris(epochs=3)), encoding="utf-8")
+    flags = "--vary learning_rate=1e-3..1 --method zoom --trials 12 --rounds 3 --at-once 1 --out cut"
+    command = [sys.executable, "-m", "gradus", "search", "iris.toml", *flags.split()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:  # it is told before the third trial begins
+            if line.startswith("trial 2"):
+                process.kill()
+                break
+        process.stdout.read()
+    assert process.returncode == -signal.SIGKILL
+    kept = len(read_trials(Path("cut/trials.jsonl")))
+    assert 2 <= kept < 12
+    found = search(iris(epochs=3), vary, "cut", **how)
+    assert len(found.trials) == 12 and same_trials(Path("whole"), Path("cut"))
