@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from gradus import __version__, cli_search
 from gradus.errors import UserError, did_you_mean
 from gradus.files import unread
-from gradus.stopping import Interrupted, on_signals, told_when_stopped
+from gradus.stopping import on_signals, stop_now, told_when_stopped
 
 if TYPE_CHECKING:
     from gradus.recipes.ensemble import Ensemble
@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
     def stop(number: int) -> None:
         asked.append(number)
-        raise Interrupted("", number)
+        stop_now(number)
 
     try:
         with on_signals(stop):

@@ -7,10 +7,13 @@ report), at the end of a few writes that belong together, after the running step
 
 from __future__ import annotations
 
+import inspect
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -56,9 +59,28 @@ def held_signals() -> Iterator[None]:
 @contextmanager
 def told_when_stopped(message: str) -> Iterator[None]:
     """Gives a stop that says nothing yet this text: what is there, and how to go on."""
+    _told.append(message)
     try:
         yield
     except KeyboardInterrupt as stop:
         if str(stop):
             raise
         raise Interrupted(message, getattr(stop, "signal_number", signal.SIGINT)) from None
+    finally:
+        _told.pop()
+
+
+_told: list[str] = []  # the texts of the `told_when_stopped` that the process is in
+
+
+def stop_now(number: int) -> NoReturn:
+    """Stops by an exception, or in the middle of an import without one: where an exception comes out of what a C++ extension
+    imports, that may abort the process with a trace of its own."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            with suppress(OSError):
+                os.write(2, f"gradus: {_told[-1] if _told else 'stopped'}\n".encode())
+            os._exit(128 + number)
+        frame = frame.f_back
+    raise Interrupted("", number)

@@ -48,12 +48,12 @@ def times() -> Callable[[int, int], int]:
 
 
 @pytest.fixture(scope="session")
-def tally() -> Callable[[str, bool], None]:
-    """tally(hazard, survived): counted for docs/reliability.md, in the file that GRADUS_CHAOS_COUNTS names."""
+def tally() -> Callable[..., None]:
+    """tally(hazard, survived, times=1): counted for docs/reliability.md, in the file that GRADUS_CHAOS_COUNTS names."""
 
-    def count(hazard: str, survived: bool = True) -> None:
-        _tally[hazard][0] += 1
-        _tally[hazard][1] += survived
+    def count(hazard: str, survived: bool = True, times: int = 1) -> None:
+        _tally[hazard][0] += times
+        _tally[hazard][1] += times * survived
         path = os.environ.get("GRADUS_CHAOS_COUNTS")
         if path:  # each time, so that a run that is cut off has told what it did
             rows = {name: {"tried": tried, "survived": well} for name, (tried, well) in sorted(_tally.items())}
