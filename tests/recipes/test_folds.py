@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -136,3 +140,38 @@ def test_a_fold_that_is_not_there_is_told():
 def test_smoothing_is_that_of_the_book():
     """*Deep Learning with Python* listing 3-31: factor * previous + (1 - factor) * point, the first as it is."""
     assert smooth(np.array([1.0, 2.0, 4.0]), 0.9) == pytest.approx([1.0, 1.1, 1.39])
+
+
+def test_a_fleet_that_was_killed_goes_on_to_the_same_bits(tmp_path):
+    """SIGKILL to a real process, in the middle of its epochs, twice."""
+    flags = ["--data", "diabetes", "--folds", "3", "--epochs", "50", "--set", "train.checkpoint_seconds=0"]
+    command = [sys.executable, "-m", "gradus"]
+    killed = subprocess.Popen([*command, "train", *flags, "--out", str(tmp_path / "killed")], stdout=subprocess.DEVNULL)
+    state = tmp_path / "killed" / "checkpoints" / "last" / "state.json"
+    for epoch in (10, 25):
+        until = time.monotonic() + 120
+        while time.monotonic() < until and killed.poll() is None and _epoch_of(state) < epoch:
+            time.sleep(0.01)
+        assert killed.poll() is None, "it ended before it could be killed"
+        killed.kill()
+        killed.wait()
+        killed = subprocess.Popen([*command, "resume", str(tmp_path / "killed")], stdout=subprocess.DEVNULL)
+    assert killed.wait(timeout=300) == 0
+    subprocess.run([*command, "train", *flags, "--out", str(tmp_path / "whole")], check=True, stdout=subprocess.DEVNULL)
+    drop = {"seconds"}
+    results = [json.loads((tmp_path / name / "folds.json").read_text())["result"] for name in ("killed", "whole")]
+    for result in results:
+        result["members"] = [{k: v for k, v in member.items() if k not in drop} for member in result["members"]]
+    assert results[0] == results[1]
+    for fold in (1, 2, 3):
+        files = [
+            tmp_path / name / "members" / f"fold-{fold}-repeat-1" / "checkpoints/best" for name in ("killed", "whole")
+        ]
+        assert (files[0] / "model.safetensors").read_bytes() == (files[1] / "model.safetensors").read_bytes()
+
+
+def _epoch_of(state: Path) -> int:
+    try:
+        return json.loads(state.read_text())["state"]["epoch"]
+    except (OSError, ValueError):
+        return 0
