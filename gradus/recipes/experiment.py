@@ -40,6 +40,7 @@ class Experiment:
     plan: Plan
     tensors: dict[str, dict[str, Any]]  # split -> encoded columns: tensors on the CPU, `EncodedRows` where streamed
     notes: list[str]
+    operations: float  # floating-point operations of a forward pass for one row, about
 
 
 def prepare(
@@ -100,7 +101,7 @@ def prepare(
     notes.append(f"device: {plan.describe(threads)}")
     notes += [warning] if warning else []
     recipe = replace(recipe, train=replace(resolved, threads=threads, precision=precision))
-    return Experiment(recipe, dataset, task, model, plan, tensors, notes)
+    return Experiment(recipe, dataset, task, model, plan, tensors, notes, per_row)
 
 
 def _once(cache: dict[Any, Any] | None, key: Any, make: Callable[[], Any]) -> Any:

@@ -24,6 +24,7 @@ from gradus.train import checkpoint
 from gradus.train.devices import set_up_process
 from gradus.train.fleet import FleetTrainer, Member
 from gradus.train.folder import RunFolder
+from gradus.train.measure import choose_threads
 from gradus.train.source import Batch
 from gradus.train.trainer import Observer, Record, TrainingStopped
 
@@ -95,7 +96,8 @@ def train_many(
     outcomes: list[Outcome | None] = [None] * len(experiments)
     for members in groups:
         if len(members) > 1:
-            made = _train_fleet(experiments, members, watch, folder if len(groups) == 1 else None, observers, say)
+            kept, threads = folder if len(groups) == 1 else None, recipes[members[0]].train.threads
+            made = _train_fleet(experiments, members, watch, kept, observers, say, threads)
         else:
             made = [_train_one(members[0], experiments[members[0]], watch, observers)]
         for index, outcome in zip(members, made, strict=True):
@@ -212,11 +214,14 @@ def _train_fleet(
     folder: RunFolder | None,
     observers: tuple[Observer, ...],
     say: Callable[[str], None],
+    threads: int,
 ) -> list[Outcome]:
-    """Trains experiments that are of one kind as one stacked model."""
+    """Trains experiments that are of one kind as one stacked model, with `threads`; 0: as many as its work is worth."""
     first = experiments[indices[0]]
     plan = first.plan
-    set_up_process(plan, first.recipe.train.threads, first.recipe.train.deterministic)
+    common = first.recipe.train
+    threads, _ = choose_threads(replace(common, threads=threads), first.operations, common.batch_size * len(indices))
+    set_up_process(plan, threads, common.deterministic)
     placed: dict[int, Batch] = {}
 
     def on_device(batch: Batch) -> Batch:
