@@ -57,7 +57,7 @@ CASES = [
     ),
     Case("patience", _diabetes("--learning-rate", "0.05", "--epochs", "30") + _set("train.patience=2")),
     Case("table", ("--epochs", "4", "--batch-size", "32"), table=600),
-    Case("pictures", ("digits-lenet5", "--epochs", "2", "--batch-size", "64"), in_short_set=True),
+    Case("pictures", ("digits-lenet5", "--epochs", "2", "--batch-size", "64")),
     Case(
         "pictures-dropout",
         (

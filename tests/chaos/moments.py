@@ -48,7 +48,7 @@ WRAPPED: dict[str, list[tuple[str, str]]] = {
     "append": [("gradus.train.folder", "append_line"), ("gradus.train.observers", "append_line")],
     # saving
     "open": [("gradus.files", "open")],
-    "snapshot": [("gradus.train.checkpoint", "_encode")],
+    "snapshot": [("gradus.train.checkpoint", "encode")],
     "mkdir": [("os", "mkdir")],
     "write": [("gradus.train.checkpoint", "write_synced"), ("gradus.files", "write_synced")],
     "fsync": [("os", "fsync")],
