@@ -70,6 +70,7 @@ class Supervised:
     task: Task
     plan: Plan
     optimizer: torch.optim.Optimizer
+    capture_obstacle: str = ""  # why a step cannot be captured as a graph, in words
     averaged: nn.Module | None  # holds the moving average of the weights, where they are averaged
     updates: int
 
@@ -98,6 +99,8 @@ class Supervised:
         all_of_them = nn.ParameterList(parameters.values())
         self.optimizer = create_optimizer(all_of_them, settings.optimizer, self.device)
         self.base_rates = [float(group["lr"]) for group in self.optimizer.param_groups]
+        if not all(counts_on_device(group) for group in self.optimizer.param_groups):
+            self.capture_obstacle = "its optimiser counts steps on the CPU"
         self._factor = 1.0
         self.parameters: list[Tensor] = [p for p in parameters.values() if p.requires_grad]
         self.weights = weights_of(all_of_them)
