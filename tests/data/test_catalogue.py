@@ -231,3 +231,16 @@ def test_real_cats_vs_dogs():
     }
     assert "train: 2,000 rows here, 23,410 in the published data" in data.notes
     assert data["train"]["image"][0].shape[2] == 3
+
+
+@pytest.mark.skipif(
+    not (Path(os.environ.get("GRADUS_DATA", "")) / "boston_housing" / "train.parquet").is_file(),
+    reason="boston_housing is not in GRADUS_DATA",
+)
+def test_boston_housing_is_split_as_the_book_has_it():
+    """Keras' loader: its first training row is house 23 (MEDV 15.2), its first test row has a MEDV of 7.2."""
+    dataset = catalogue.load("boston_housing")
+    assert {name: len(split) for name, split in dataset.splits.items()} == {"train": 404, "test": 102}
+    assert dataset["train"].row(0)["CRIM"] == 1.23247 and dataset["train"].row(0)["MEDV"] == 15.2
+    assert dataset["test"].row(0)["CRIM"] == 18.0846 and dataset["test"].row(0)["MEDV"] == 7.2
+    assert "row 23" in dataset["train"].origins[0]

@@ -98,7 +98,7 @@ def test_members_are_what_they_would_have_been_alone(case):
     recipes = CASES[case]
     if case != "schedule":  # there the folds have unequal numbers of steps, and each its own schedule
         assert is_one_fleet(recipes), [obstacle(prepare(recipe)) for recipe in recipes]
-    assert_equal_outcomes(recipes, 2e-4 if "convnet" in case or case == "pictures" else 2e-5)
+    assert_equal_outcomes(recipes, 1e-3 if "convnet" in case or case == "pictures" else 2e-5)
 
 
 def test_members_may_differ_in_their_numbers():
