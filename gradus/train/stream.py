@@ -240,7 +240,8 @@ def _started(loader: DataLoader) -> Iterator[Any]:
     """The loader's iterator, its workers running. PyTorch tells of a dead worker from a signal handler, in the middle of whatever
     the training is doing; that handler is taken back, so that it is told where batches are waited for (within five seconds).
 
-    Until a worker has learnt to ignore the signals that ask for a stop they are held back: it would take them as its parent does."""
+    Signals that ask for a stop are held back until a worker has learnt to ignore them: it would take them as its parent does.
+    """
     takes_signals = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD")
     before = signal.getsignal(signal.SIGCHLD) if takes_signals else None
     held = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS) if hasattr(signal, "pthread_sigmask") else None
