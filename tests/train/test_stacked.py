@@ -14,6 +14,7 @@ CASES = {
     "sgd of equal numbers": [{"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}] * 3,
     "rmsprop of equal numbers": [{"momentum": 0.9, "weight_decay": 0.1}] * 3,
     "adam of equal numbers": [{"weight_decay": 0.1}] * 3,
+    "adamw of equal numbers": [{"weight_decay": 0.1}] * 3,
     "adadelta of equal numbers": [{}] * 3,
     "sgd momentum": [{"momentum": 0.9}, {"momentum": 0.5, "weight_decay": 0.1}, {}],
     "sgd nesterov": [{"momentum": 0.9, "nesterov": True}, {"momentum": 0.2, "nesterov": True, "weight_decay": 0.01}],
