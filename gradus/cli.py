@@ -47,6 +47,7 @@ OTHER_FLAGS = (
     "set",
     "tensorboard",
     "compile",
+    "deterministic",
     "folds",
     "repeats",
     "nproc",
@@ -74,6 +75,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_recipe_flags(train)
     train.add_argument("--out", metavar="DIR", help="the run's folder; default runs/MODEL-DATA-NUMBER")
     train.add_argument("--tensorboard", action="store_true", help="write TensorBoard files too")
+    train.add_argument(
+        "--deterministic", action="store_true", help="repeatable algorithms only, and no TF32 (train.deterministic)"
+    )
     train.add_argument("--folds", metavar="K", help="K-fold validation: train on each of K folds, as one stacked model")
     train.add_argument("--repeats", metavar="N", help="train N times with other seeds (and shuffles of the folds)")
     train.add_argument(
@@ -476,7 +480,7 @@ def _recipe_of(arguments: argparse.Namespace) -> Recipe:
     if given.get("data", base.data.source) != base.data.source:
         values["data"].pop("target", None)
         values.pop("published", None)
-    more = ["train.compile=true"] if getattr(arguments, "compile", False) else []
+    more = [f"train.{flag}=true" for flag in ("compile", "deterministic") if getattr(arguments, flag, False)]
     if given.get("batch-size") == "auto":
         del given["batch-size"]
         more.append("train.accumulate=0")

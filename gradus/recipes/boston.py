@@ -10,6 +10,8 @@ from gradus.tasks.settings import TaskSettings
 from gradus.train.settings import TrainSettings
 
 BOOK = "Deep Learning with Python, 1st ed., §3.6"
+TASK = TaskSettings(name="tabular-regression", options={"standardize_target": False})
+MODEL = ModelSettings(name="mlp", options={"hidden": [64, 64], **KERAS_INITIALIZATION})
 
 
 def boston() -> Recipe:
@@ -22,8 +24,8 @@ def boston() -> Recipe:
         name="boston",
         about="13-64-64-1 with ReLU, 500 epochs of single rows, to find the number of epochs by K-fold validation.",
         data=DataSettings(source="boston_housing", validation=0.25),
-        task=TaskSettings(name="tabular-regression", options={"standardize_target": False}),
-        model=ModelSettings(name="mlp", options={"hidden": [64, 64], **KERAS_INITIALIZATION}),
+        task=TASK,
+        model=MODEL,
         train=TrainSettings(epochs=500, batch_size=1, optimizer=KERAS_RMSPROP),
         published=Published(metric="mae", value=2.9948, source=f"{BOOK}, mean of 4 folds after 100 epochs"),
     )
@@ -35,8 +37,8 @@ def boston_housing() -> Recipe:
         name="boston-housing",
         about="13-64-64-1 with ReLU, 80 epochs in batches of 16, judged on the 102 test rows.",
         data=DataSettings(source="boston_housing", validation=0),
-        task=TaskSettings(name="tabular-regression", options={"standardize_target": False}),
-        model=ModelSettings(name="mlp", options={"hidden": [64, 64], **KERAS_INITIALIZATION}),
+        task=TASK,
+        model=MODEL,
         train=TrainSettings(epochs=80, batch_size=16, optimizer=KERAS_RMSPROP),
         published=Published(metric="mae", value=2.5532, source=f"{BOOK}, listing 3-32"),
     )

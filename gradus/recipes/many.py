@@ -22,7 +22,8 @@ from gradus.recipes.experiment import Experiment, prepare
 from gradus.recipes.recipe import Recipe
 from gradus.train import checkpoint
 from gradus.train.devices import set_up_process
-from gradus.train.fleet import FleetTrainer, Member
+from gradus.train.fleet import Member
+from gradus.train.fleet_trainer import FleetTrainer
 from gradus.train.folder import RunFolder
 from gradus.train.measure import choose_threads
 from gradus.train.source import Batch
