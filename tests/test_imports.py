@@ -32,9 +32,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recipes": GROUND | {"nn", "models", "data", "tasks", "train", "look"},
 }
 EVERYTHING = set(MAY_IMPORT)
+MAY_IMPORT["lessons"] = set(EVERYTHING)
+EVERYTHING = set(MAY_IMPORT)
 MAY_IMPORT |= {
-    "cli": EVERYTHING | {"cli_search"},
+    "cli": EVERYTHING | {"cli_search", "cli_learn"},
     "cli_search": EVERYTHING | {"cli"},
+    "cli_learn": EVERYTHING | {"cli"},
     "__init__": EVERYTHING,
     "__main__": {"cli"},
 }

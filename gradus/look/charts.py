@@ -41,8 +41,13 @@ ROLES = {
     "model": ("#010206", "#1f6feb"),
     "second": ("#010207", "#c2571a"),
     "page": ("#010208", "#ffffff"),
+    "third": ("#010209", "#1b7a43"),
+    "fourth": ("#01020a", "#8a3ffc"),
+    "fifth": ("#01020b", "#b8860b"),
+    "sixth": ("#01020c", "#b3261e"),
 }
-INK, MUTED, LINE, MODEL, SECOND, PAGE = (drawn for drawn, _ in ROLES.values())
+INK, MUTED, LINE, MODEL, SECOND, PAGE, THIRD, FOURTH, FIFTH, SIXTH = (drawn for drawn, _ in ROLES.values())
+SERIES = {role: ROLES[role][0] for role in ("model", "second", "third", "fourth", "fifth", "sixth")}  # lines side by side
 
 SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -79,14 +84,28 @@ def draw(name: str, paint: Callable[[Axes], None], description: str, size: tuple
 
     name: unique in the page, letters, digits and hyphens; paint: draws on the axes; description: for screen readers.
     """
+    return draw_panels(name, lambda axes: paint(axes[0]), description, size=size)
+
+
+def draw_panels(
+    name: str,
+    paint: Callable[[list[Axes]], None],
+    description: str,
+    *,
+    rows: int = 1,
+    columns: int = 1,
+    size: tuple[float, float] = SIZE,
+    projection: str | None = None,
+) -> Html:
+    """An `<svg>` element of a grid of axes, which `paint` gets as one list, row by row. Otherwise as `draw`."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(SETTINGS), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the browser has the fonts
         figure = Figure(size, layout="constrained")
-        axes = figure.add_subplot()
-        paint(axes)
+        every = figure.subplots(rows, columns, squeeze=False, subplot_kw={"projection": projection})
+        paint(list(every.flat))
         written = StringIO()
         figure.savefig(
             written, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))

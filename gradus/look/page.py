@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
+from importlib import resources
 
 from gradus.look.text import clean
 
@@ -15,6 +16,7 @@ class Html(str):
     """A piece of finished HTML. Everything else that reaches `element` is text and gets escaped."""
 
 
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # no script, no request
 VOID = frozenset({"img", "meta", "br", "hr", "col"})
 
 
@@ -100,3 +102,19 @@ def figure(picture: object, title: str, keys: Sequence[tuple[str, str]] = (), no
     legend = element("span", *(element("span", word, class_=f"key {role}") for role, word in keys), class_="keys")
     caption = element("figcaption", element("strong", title), legend if keys else "")
     return element("figure", caption, picture, element("p", note, class_="note") if note else "")
+
+
+def document(title: str, body: Html) -> str:
+    """A whole HTML page that stands alone: the styles are inside, and its policy forbids scripts and every request."""
+    style = resources.files("gradus.look").joinpath("report.css").read_text(encoding="utf-8")
+    head = join(
+        (
+            element("meta", charset="utf-8"),
+            element("meta", http_equiv="Content-Security-Policy", content=POLICY),
+            element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+            element("meta", name="color-scheme", content="light dark"),
+            element("title", title),
+            element("style", Html(style)),
+        )
+    )
+    return "<!DOCTYPE html>\n" + element("html", element("head", head), element("body", body), lang="en") + "\n"

@@ -8,18 +8,14 @@ Not covered: reports over several runs (`gradus compare`), and the spread betwee
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 from gradus.files import write_atomic
 from gradus.look.content import ReportContent, known_rows, row_word
 from gradus.look.headline import comparison_section, headline, metrics_table
-from gradus.look.page import Html, element, join
+from gradus.look.page import Html, document, element, join
 
 __all__ = ["ReportContent", "page", "write_report"]
-
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-
 
 def write_report(content: ReportContent, path: Path) -> None:
     """Writes the report. Atomic: a reader of `path` sees the old file or the new one, never half."""
@@ -56,18 +52,7 @@ def page(content: ReportContent) -> str:
         environment_section(content.environment),
     ]
     body = join((headline(content, rows, left_out), element("main", *sections), _foot()))
-    style = resources.files("gradus.look").joinpath("report.css").read_text(encoding="utf-8")
-    head = join(
-        (
-            element("meta", charset="utf-8"),
-            element("meta", http_equiv="Content-Security-Policy", content=POLICY),
-            element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            element("meta", name="color-scheme", content="light dark"),
-            element("title", content.title),
-            element("style", Html(style)),
-        )
-    )
-    return "<!DOCTYPE html>\n" + element("html", element("head", head), element("body", body), lang="en") + "\n"
+    return document(content.title, body)
 
 
 def _foot() -> Html:

@@ -97,7 +97,7 @@ def test_page_stands_alone(pages, kind):
         if name == "href":
             assert value.startswith("#")
     assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", document))
-    assert ("meta", "content", report.POLICY) in outline.attributes
+    assert ("meta", "content", POLICY) in outline.attributes
 
 
 def test_import_does_not_load_matplotlib():

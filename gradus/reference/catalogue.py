@@ -1,0 +1,55 @@
+"""What the catalogue of primitives says of each: formula, derivative, range, source. Data only; `gradus catalogue` draws it.
+
+Every module of this package ends with its own `CATALOGUE`, beside the functions it describes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+# family -> (title, modules whose `CATALOGUE` belongs to it), in the order of the page
+FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One primitive.
+
+    name:       as the field calls it: "leaky ReLU"
+    function:   where its forward pass stands in `gradus.reference`: "activations.leaky_relu"
+    backward:   its derivative or backward pass, likewise; empty where it has none
+    formula:    LaTeX of the value
+    derivative: LaTeX of the derivative (of a loss: by the outputs); empty where the backward pass is a program
+    range:      LaTeX of the set of its values, or words; empty where it says nothing
+    fast:       what to use in training: "torch.nn.LeakyReLU", "gradus.nn.SReLU"
+    source:     paper (authors, year, equation), and the sections of the texts that have it
+    note:       what the texts have wrong, which convention is ours, what happens at a kink
+    span:       the arguments it is drawn over, where it is a function of one number
+    """
+
+    name: str
+    function: str
+    formula: str
+    source: str
+    backward: str = ""
+    derivative: str = ""
+    range: str = ""
+    fast: str = ""
+    note: str = ""
+    span: tuple[float, float] | None = None
+
+
+def entries(family: str) -> list[Entry]:
+    """The entries of one family of `FAMILIES`."""
+    return [
+        entry for module in FAMILIES[family][1] for entry in importlib.import_module(f"gradus.reference.{module}").CATALOGUE
+    ]
+
+
+def find(function: str) -> Callable[..., Any]:
+    """The function behind "module.name" of this package."""
+    module, _, name = function.partition(".")
+    return getattr(importlib.import_module(f"gradus.reference.{module}"), name)
