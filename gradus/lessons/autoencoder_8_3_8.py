@@ -1,0 +1,189 @@
+"""Eight symbols through three neurons: the network invents a binary code. And what many small attributes can say together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradus.lessons.plane import grid
+from gradus.look.charts import INK, MODEL, SECOND, THIRD
+from gradus.reference.activations import sigmoid
+
+if TYPE_CHECKING:
+    from gradus.lessons.page import LessonPage
+
+SYMBOLS = np.eye(8)
+STEPS, RATE = 4000, 1.0
+NETWORKS = 20
+# name, place in the plane of figure 4-11's kind, (flies, swims, has legs)
+LINES = np.array(
+    [[1.0, 0.15, 0.1], [-0.3, 1.0, 0.05], [0.75, -0.8, 0.35]]
+)  # weights on x, y and bias, an attribute a row
+
+
+def start(count: int, generator: np.random.Generator) -> list[np.ndarray]:
+    """First weights of `count` networks 8-3-8: (K, 8, 3), (K, 1, 3), (K, 3, 8), (K, 1, 8)."""
+    return [
+        generator.normal(scale=0.3, size=(count, 8, 3)),
+        np.zeros((count, 1, 3)),
+        generator.normal(scale=0.3, size=(count, 3, 8)),
+        np.zeros((count, 1, 8)),
+    ]
+
+
+def codes(weights: list[np.ndarray]) -> np.ndarray:
+    """What the three hidden neurons say to each symbol: (K, 8, 3)."""
+    return sigmoid(SYMBOLS @ weights[0] + weights[1])
+
+
+def answers(weights: list[np.ndarray]) -> np.ndarray:
+    """(K, 8, 8)."""
+    return sigmoid(codes(weights) @ weights[2] + weights[3])
+
+
+def train(weights: list[np.ndarray], steps: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Plain descent on cross-entropy, all networks side by side. Weights, and the codes on the way (S, K, 8, 3)."""
+    way = []
+    for step in range(steps + 1):
+        hidden = codes(weights)
+        if step % max(steps // 80, 1) == 0:
+            way.append(hidden)
+        if step == steps:
+            break
+        error = sigmoid(hidden @ weights[2] + weights[3]) - SYMBOLS
+        back = (error @ weights[2].transpose(0, 2, 1)) * hidden * (1 - hidden)
+        slopes = [
+            SYMBOLS.T @ back,
+            back.sum(1, keepdims=True),
+            hidden.transpose(0, 2, 1) @ error,
+            error.sum(1, keepdims=True),
+        ]
+        weights = [weight - RATE * slope for weight, slope in zip(weights, slopes, strict=True)]
+    return weights, np.array(way)
+
+
+def distinct(hidden: np.ndarray) -> int:
+    """Different codes after rounding to bits. hidden (8, 3)."""
+    return len({tuple(row) for row in (hidden > 0.5).astype(int)})
+
+
+def attribute_regions(lines: np.ndarray, reach: float = 30.0) -> int:
+    """In how many pieces straight lines cut the plane: the sign patterns seen on a fine grid."""
+    where = grid((-reach, reach), (-reach, reach), 1201)
+    fine = grid((-2, 2), (-2, 2), 401)
+    points = np.vstack([where, fine])
+    patterns = (points @ lines[:, :2].T + lines[:, 2] > 0) @ (1 << np.arange(len(lines)))
+    return len(np.unique(patterns))
+
+
+def show(page: LessonPage) -> None:
+    weights, way = train(start(NETWORKS, np.random.default_rng(0)), STEPS)
+    hidden, said = codes(weights), answers(weights)
+    best = int(np.argmax([distinct(one) for one in hidden]))
+    page.text(
+        "An **autoencoder** learns to say again what it hears, through a hidden layer too narrow to copy it. Here "
+        "eight symbols, each **one-hot** (a one among seven zeros), must pass three sigmoid neurons. Nobody says "
+        "how; three on-off switches have just eight settings."
+    )
+    rows = []
+    for symbol in range(8):
+        bits = "".join(str(int(value > 0.5)) for value in hidden[best, symbol])
+        shown = "".join("1" if k == symbol else "0" for k in range(8))
+        rows.append(
+            [shown, *(f"{value:.2f}" for value in hidden[best, symbol]), bits, f"{said[best, symbol, symbol]:.3f}"]
+        )
+    page.table(("symbol", "neuron 1", "2", "3", "as bits", "its own output"), rows)
+    page.number("distinct", distinct(hidden[best]), "different codes after rounding to bits", printed=8)
+    right = (said.argmax(axis=2) == np.arange(8)).all(axis=1)
+    page.number(
+        "reproduced", float((said[best].argmax(axis=1) == np.arange(8)).sum()), "of 8 symbols said again rightly"
+    )
+    page.number("all_right", int(right.sum()), f"of {NETWORKS} networks that say all eight again")
+    page.number(
+        "all_distinct",
+        int(sum(distinct(one) == 8 for one in hidden)),
+        f"of {NETWORKS} networks whose codes round to eight different ones",
+    )
+    page.text(
+        "Which code a symbol gets depends on the first random weights; every network finds another one. A code "
+        "need not round well either: some networks keep a neuron at one half for some symbols, since the outputs "
+        "read the exact value."
+    )
+
+    def paths(axes):
+        steps = np.linspace(0, STEPS, len(way))
+        for neuron, colour in enumerate((MODEL, SECOND, THIRD)):
+            for symbol in range(8):
+                axes.plot(steps, way[:, best, symbol, neuron], color=colour, linewidth=1, alpha=0.7)
+        axes.set(xlabel="step", ylabel="hidden neuron says", yticks=[0, 0.5, 1], xticks=[0, STEPS // 2, STEPS])
+
+    def cube(axes):
+        for a in (0, 1):
+            for b in (0, 1):
+                for ends in (([0, 1], [a, a], [b, b]), ([a, a], [0, 1], [b, b]), ([a, a], [b, b], [0, 1])):
+                    axes.plot(*ends, color=INK, linewidth=0.6, alpha=0.5)
+        for symbol in range(8):
+            axes.plot(*way[:, best, symbol].T, color=MODEL, linewidth=1)
+            axes.plot(*hidden[best, symbol][:, None], "o", color=SECOND, markersize=6)
+        axes.set(xticks=[0, 1], yticks=[0, 1], zticks=[0, 1])
+
+    page.figure(
+        paths,
+        "The codes part",
+        keys=[("model", "neuron 1"), ("second", "neuron 2"), ("third", "neuron 3")],
+        note="One line a symbol.",
+    )
+    page.figure(
+        cube,
+        "From the middle to the corners of a cube",
+        axes="3d",
+        keys=[("model", "way"), ("second", "code at the end")],
+    )
+    _distributed(page)
+    page.try_it("gradus lesson hidden-layer-representations")
+
+
+def _distributed(page: LessonPage) -> None:
+    page.heading("One neuron a thing, or many neurons a thing")
+    page.text(
+        "One-hot is a **local** representation: a neuron for each thing. The learnt code is **distributed**: each "
+        "thing is a pattern, and each neuron takes part in many. With $n$ on-off neurons a local code names $n$ "
+        "things and a distributed one $2^n$. It can also say that two things are alike, by sharing neurons; all "
+        "one-hot codes are equally far apart."
+    )
+    page.table(
+        ("digit", "one-hot", "bits"),
+        [[str(k), "".join("1" if k == i else "0" for i in range(8)), f"{k:03b}"] for k in range(8)],
+    )
+    page.table(
+        ("person", "sex (1 male)", "age", "height, cm", "weight, kg"),
+        [["A", 1, 18, 172, 66], ["B", 1, 49, 171, 70], ["C", 0, 30, 166, 53]],
+        title="A person as four attributes",
+    )
+    page.text(
+        "Attributes also answer questions about what was never seen. Let three straight lines in the plane stand "
+        "for flies, swims and has legs. Together they make more regions than there were examples, each with its "
+        "own combination; a nearest-neighbour rule only ever repeats one of its examples."
+    )
+    page.number("regions", attribute_regions(LINES), "regions that three lines make", printed=8)
+    page.correction(
+        "Deep Learning and Computer Vision §4.1.8, figure 4-11",
+        "three attributes divide the plane into 8 regions",
+        "three attributes have 8 combinations, but three straight lines in a plane make at most 7 regions "
+        "($1+3+3$); in space three planes make 8",
+    )
+
+    def cut(axes):
+        where = grid((-2, 2), (-2, 2), 161)
+        patterns = ((where @ LINES[:, :2].T + LINES[:, 2] > 0) @ np.array([1, 2, 4])).reshape(161, 161)
+        axes.imshow(patterns, extent=(-2, 2, -2, 2), origin="lower", cmap="Set2", alpha=0.45, interpolation="nearest")
+        x = np.array([-2.0, 2.0])
+        for (a, b, c), colour in zip(LINES, (MODEL, SECOND, THIRD), strict=True):
+            axes.plot(*(((-b * x - c) / a, x) if abs(a) > abs(b) else (x, (-a * x - c) / b)), color=colour)
+        axes.set(xlim=(-2, 2), ylim=(-2, 2), xticks=[], yticks=[])
+        axes.grid(visible=False)
+
+    page.figure(
+        cut, "Three lines, seven regions", keys=[("model", "flies"), ("second", "swims"), ("third", "has legs")]
+    )
