@@ -87,7 +87,7 @@ class LessonPage:
             shown += f" (in the text: {printed if isinstance(printed, str) else number(printed, digits)})"
         self._said.append((says, shown))
 
-    def table(self, header: Sequence[object], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
+    def table(self, header: Sequence[object], rows: Sequence[Sequence[Any]], *, title: str = "") -> None:
         """Rows of texts and numbers; columns of numbers are set flush right. Numbers get five digits."""
         columns = range(len(header))
         numeric = [c for c in columns if rows and all(isinstance(row[c], int | float | np.number) for row in rows)]
@@ -157,7 +157,10 @@ class LessonPage:
             opening.append(element("p", markup(self.shows[:1].upper() + self.shows[1:] + "."), class_="lead"))
         sections = [
             element(
-                "section", element("h2", markup(title)) if title else "", *pieces, class_=None if title else "first"
+                "section",
+                element("h2", markup(title)) if title else "",
+                *_side_by_side(pieces),
+                class_=None if title else "first",
             )
             for title, pieces in self._sections
             if pieces
