@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 # family -> (title, modules whose `CATALOGUE` belongs to it), in the order of the page
-FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {}
+FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "dense": ("Dense layers, dropout and shortcuts", ("dense", "dropout", "residual")),
+    "convolution": ("Convolution", ("convolution", "convolution_kinds", "convolution_matrix", "geometry")),
+    "pooling": ("Pooling", ("pooling", "other_pooling")),
+    "normalization": ("Normalisation", ("normalization",)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +50,9 @@ class Entry:
 def entries(family: str) -> list[Entry]:
     """The entries of one family of `FAMILIES`."""
     return [
-        entry for module in FAMILIES[family][1] for entry in importlib.import_module(f"gradus.reference.{module}").CATALOGUE
+        entry
+        for module in FAMILIES[family][1]
+        for entry in importlib.import_module(f"gradus.reference.{module}").CATALOGUE
     ]
 
 
