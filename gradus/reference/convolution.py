@@ -13,6 +13,7 @@ with stride 1 also PyTorch's). PyTorch itself refuses "same" with a stride.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -95,8 +96,9 @@ def windows(
     padded = np.pad(inputs, [(0, 0), (0, 0), *border])
     strides, dilations = each(stride, rank), each(dilation, rank)
     reach = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
-    view = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=tuple(range(2, 2 + rank)))  # type: ignore[call-overload]
-    return view[(..., *(slice(None, None, s) for s in strides), *(slice(None, None, d) for d in dilations))]
+    view = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=tuple(range(2, 2 + rank)))
+    steps: tuple[Any, ...] = (..., *(slice(None, None, step) for step in (*strides, *dilations)))
+    return view[steps]
 
 
 def im2col(
@@ -131,13 +133,13 @@ def col2im(
     boxes = columns.reshape(len(columns), -1, *kernel, *outputs)
     padded = np.zeros((*boxes.shape[:2], *(size + before + after for size, _, _, (before, after), _ in axes)))
     for offset in np.ndindex(*kernel):
-        places = (
+        places: tuple[Any, ...] = tuple(
             slice(d * o, d * o + s * (count - 1) + 1, s)
             for d, o, s, count in zip(dilations, offset, strides, outputs, strict=True)
         )
         padded[(..., *places)] += boxes[(slice(None), slice(None), *offset)]
-    inside = (slice(before, before + size) for size, _, _, (before, _), _ in axes)
-    return padded[(..., *inside)]
+    inside: tuple[Any, ...] = (..., *(slice(before, before + size) for size, _, _, (before, _), _ in axes))
+    return padded[inside]
 
 
 def convolution(

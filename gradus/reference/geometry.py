@@ -36,11 +36,16 @@ class Sight:
     centre: float
 
 
+def _window(layer: Window | tuple[int, ...]) -> Window:
+    """A tuple is (kernel, stride, padding, dilation), as far as it goes."""
+    return layer if isinstance(layer, Window) else Window(*layer)  # type: ignore[arg-type]
+
+
 def receptive_field(layers: Iterable[Window | tuple[int, ...]]) -> list[Sight]:
     """After each layer, first to last: field += (k - 1) d jump; then jump *= stride. A tuple is (kernel, stride, ...)."""
     seen, sight = [], Sight(1, 1, 0.0)
     for layer in layers:
-        window = layer if isinstance(layer, Window) else Window(*layer)
+        window = _window(layer)
         reach = (window.kernel - 1) * window.dilation
         sight = Sight(
             field=sight.field + reach * sight.jump,
@@ -55,7 +60,7 @@ def sizes(size: int, layers: Iterable[Window | tuple[int, ...]]) -> list[int]:
     """The size of the map after each layer: 39 behind (3), (5, 2), (5, 2) gives 37, 17, 7."""
     found = []
     for layer in layers:
-        w = layer if isinstance(layer, Window) else Window(*layer)
+        w = _window(layer)
         size = output_size(size, w.kernel, w.stride, w.padding, w.dilation, w.ceil)
         found.append(size)
     return found

@@ -72,9 +72,10 @@ def stochastic_pool2d_mean_backward(
     inputs: np.ndarray, kernel: Sizes, gradient: np.ndarray, stride: Sizes | None = None
 ) -> np.ndarray:
     """d/dx_i = (2 x_i - y) / sum x; 0 where all is 0."""
+    *_, height, width = inputs.shape
     spread = np.zeros(inputs.shape)
     means = stochastic_pool2d_mean(inputs, kernel, stride)
-    for field in fields(*inputs.shape[2:], kernel, stride):
+    for field in fields(height, width, kernel, stride):
         window = inputs[:, :, field.rows, field.columns]
         total = window.sum(axis=(2, 3), keepdims=True)
         slopes = (2 * window - means[:, :, field.i, field.j, None, None]) / np.where(total == 0, 1, total)

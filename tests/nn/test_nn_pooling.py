@@ -145,7 +145,7 @@ def test_roi_align_of_a_slope_is_its_middle():
 
 def test_gradients_by_finite_differences():
     torch.manual_seed(0)
-    maps = torch.randn(2, 2, 5, 6, dtype=torch.float64, requires_grad=True)
+    maps = torch.randn(2, 1, 4, 5, dtype=torch.float64, requires_grad=True)
     positive = torch.rand(1, 2, 4, 5, dtype=torch.float64, requires_grad=True)
     boxes = torch.tensor([[0, 0.0, 0, 9, 9], [1, 3, 2, 10, 8], [1, 30, 30, 40, 40]], dtype=torch.float64)
     draws = torch.rand(1, 2, 2, 2, dtype=torch.float64)
