@@ -187,7 +187,7 @@ CATALOGUE: tuple[Entry, ...] = (
         backward="other_pooling.chunk_max_pool_backward",
         formula=r"y_{c,m} = \max_{t \in \text{piece } m} x_{c,t}",
         fast="gradus.nn.ChunkMaxPool1d",
-        source="Zeng et al. 2015; *Plain Talk* §6.5 (named only)",
+        source="Zeng et al. 2015 (whose pieces end at the entities of the sentence); *Plain Talk* §6.5 (named only)",
     ),
     Entry(
         name="stochastic pooling",
@@ -195,7 +195,7 @@ CATALOGUE: tuple[Entry, ...] = (
         backward="other_pooling.stochastic_pool2d_backward",
         formula=r"y = x_l,\quad l \sim P(l) = \frac{x_l}{\sum_i x_i}",
         fast="gradus.nn.StochasticPool2d",
-        source="Zeiler and Fergus 2013, eq. 4 and 5; *Plain Talk* §6.5 (named only)",
+        source="Zeiler and Fergus 2013; *Plain Talk* §6.5 (named only)",
     ),
     Entry(
         name="stochastic pooling at test time",
@@ -204,7 +204,7 @@ CATALOGUE: tuple[Entry, ...] = (
         formula=r"y = \frac{\sum_i x_i^2}{\sum_i x_i}",
         derivative=r"\frac{2 x_i - y}{\sum_j x_j}",
         fast="gradus.nn.StochasticPool2d",
-        source="Zeiler and Fergus 2013, eq. 6",
+        source="Zeiler and Fergus 2013",
     ),
     Entry(
         name="spatial pyramid pooling",

@@ -145,6 +145,8 @@ def test_receptive_fields():
     assert 3 * 9 == 27 < 49 == 7 * 7  # weights of three 3x3 and one 7x7
     last = receptive_field(VGG16)[-1]
     assert (last.field, last.jump) == (212, 32)
+    assert receptive_field([(3, 1, 1)])[0].centre == 0  # "same" padding looks around the first pixel
+    assert last.centre == 15.5  # each pool of 2 moves it by half of its jump: (1 + 2 + 4 + 8 + 16) / 2
     assert receptive_field([*VGG16, (7,)])[-1].field == 404
     assert [sight.field for sight in receptive_field([Window(3, dilation=d) for d in (1, 2, 4)])] == [3, 7, 15]
 
