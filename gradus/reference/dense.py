@@ -72,7 +72,7 @@ CATALOGUE: tuple[Entry, ...] = (
         function="dense.neuron",
         formula=r"z = \sum_{i=1}^{n} w_i x_i + b",
         derivative=r"\frac{\partial z}{\partial w_i} = x_i,\quad \frac{\partial z}{\partial x_i} = w_i",
-        range=r"(-\infty, \infty)",
+        range=r"$(-\infty, \infty)$",
         fast="torch.nn.Linear(n, 1)",
         source="Rosenblatt 1958; *Principles and Practice* §2.1.2 eq. 2-1; *Plain Talk* §2.1.1",
         note="*Plain Talk* §2.1.1 adds its five terms wrongly: its two customers score 76.1 and 44.6, not 44.7 and 51.6, "
@@ -84,7 +84,7 @@ CATALOGUE: tuple[Entry, ...] = (
         backward="dense.dense_backward",
         formula=r"Z = X W + b,\quad X \in \mathbb{R}^{N \times n},\ W \in \mathbb{R}^{n \times m}",
         derivative=r"\nabla X = G W^{T},\quad \nabla W = X^{T} G,\quad \nabla b = \sum_{k} G_{k}",
-        range=r"(-\infty, \infty)",
+        range=r"$(-\infty, \infty)$",
         fast="torch.nn.Linear",
         source="*Principles and Practice* §2.3.2 eq. 2-6, 2-7, §4.1.2; *Deep Learning with Python* §2.3.3; course notes §1.3.2",
         note="Examples are rows. *Deep Learning with Python* writes dot(W, input): with its own shapes only dot(input, W) "

@@ -27,22 +27,24 @@ def batch_statistics(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return inputs.mean(axis=_axes(inputs)), inputs.var(axis=_axes(inputs))
 
 
-def batch_norm(
-    inputs: np.ndarray,
-    scale: np.ndarray,
-    shift: np.ndarray,
-    mean: np.ndarray | None = None,
-    variance: np.ndarray | None = None,
-    epsilon: float = 1e-5,
-) -> np.ndarray:
-    """gamma (x - mu) / sqrt(sigma^2 + epsilon) + beta, with scale = gamma and shift = beta (C,).
+def batch_norm(inputs: np.ndarray, scale: np.ndarray, shift: np.ndarray, epsilon: float = 1e-5) -> np.ndarray:
+    """In training: gamma (x - mu) / sqrt(sigma^2 + epsilon) + beta, with scale = gamma, shift = beta, and the batch's statistics.
 
-    Training: the statistics are the batch's own. Inference: the running ones are given as `mean` and `variance`.
     A bias in the layer before is cancelled by the mean: beta takes its place. gamma = sqrt(sigma^2 + epsilon) with beta = mu
     undoes the whole (course notes §2.3.5 print sqrt(sigma + epsilon)).
     """
-    if mean is None or variance is None:
-        mean, variance = batch_statistics(inputs)
+    return batch_norm_inference(inputs, scale, shift, *batch_statistics(inputs), epsilon)
+
+
+def batch_norm_inference(
+    inputs: np.ndarray,
+    scale: np.ndarray,
+    shift: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    epsilon: float = 1e-5,
+) -> np.ndarray:
+    """The same with statistics that are given, the running ones: an answer does not depend on the rest of its batch."""
     normal = (inputs - _spread(mean, inputs)) / np.sqrt(_spread(variance, inputs) + epsilon)
     return _spread(scale, inputs) * normal + _spread(shift, inputs)
 
@@ -164,7 +166,7 @@ CATALOGUE: tuple[Entry, ...] = (
     ),
     Entry(
         name="batch normalisation at inference",
-        function="normalization.batch_norm",
+        function="normalization.batch_norm_inference",
         backward="normalization.batch_norm_inference_backward",
         formula=r"y = \gamma \frac{x - \mu_r}{\sqrt{\sigma_r^2 + \epsilon}} + \beta",
         derivative=r"\frac{\gamma}{\sqrt{\sigma_r^2 + \epsilon}}",

@@ -195,7 +195,7 @@ def test_highway_between_its_ends():
 @pytest.mark.parametrize("family", MINE)
 def test_the_catalogue_names_what_exists(family):
     listed = entries(family)
-    assert len({entry.name for entry in listed}) == len(listed) > 0
+    assert len({entry.name for entry in listed}) == len({entry.function for entry in listed}) == len(listed) > 0
     for entry in listed:
         assert find(entry.function).__doc__
         assert not entry.backward or find(entry.backward).__doc__

@@ -14,6 +14,7 @@ from gradus.reference.dense import dense
 from gradus.reference.normalization import (
     batch_norm,
     batch_norm_backward,
+    batch_norm_inference,
     batch_norm_inference_backward,
     batch_statistics,
     local_response_normalization,
@@ -63,13 +64,15 @@ def test_batch_norm_at_inference_and_its_running_statistics_are_those_of_torch(s
     np.testing.assert_allclose(variance, module.running_var, **FLOAT64)
     inputs, scale, shift = normal(seed + 9, *shape), normal(seed + 1, shape[1]), normal(seed + 2, shape[1])
     gradient = normal(seed + 4, *shape)
-    values = batch_norm(inputs, scale, shift, mean, variance)
+    values = batch_norm_inference(inputs, scale, shift, mean, variance)
     found = batch_norm_inference_backward(inputs, scale, mean, variance, gradient)
     statistics = torch.tensor(mean), torch.tensor(variance)
     check_against_torch(
         values, found, lambda x, s, b: functional.batch_norm(x, *statistics, s, b), (inputs, scale, shift), gradient
     )
     assert not np.allclose(values, batch_norm(inputs, scale, shift))  # training and inference differ
+    alone = batch_norm_inference(inputs[:1], scale, shift, mean, variance)
+    np.testing.assert_array_equal(alone, values[:1])  # at inference the rest of the batch does not matter
 
 
 def test_statistics_are_a_channels_over_batch_and_places():
