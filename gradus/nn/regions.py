@@ -5,6 +5,8 @@ Shapes: N pictures, C channels, H height, W width, R regions. regions (R, 5): in
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from torch import Tensor
 
@@ -24,32 +26,24 @@ def _bins(start: Tensor, end: Tensor, count: int, size: int) -> tuple[Tensor, Te
     return low.clamp(0, size), high.clamp(0, size)
 
 
-def _better(maps: Tensor, one: Tensor, other: Tensor) -> Tensor:
-    """Of two positions in flattened maps (N, C, ...), that of the larger value; where they tie, the earlier one."""
-    flat_one, flat_other = one.flatten(2), other.flatten(2)
-    left, right = maps.gather(2, flat_one), maps.gather(2, flat_other)
-    first = (left > right) | ((left == right) & (flat_one <= flat_other))
-    return torch.where(first, flat_one, flat_other).view_as(one)
+Found = tuple[Tensor, Tensor]  # largest values and where in the flattened map they stand
 
 
-def _tables(maps: Tensor, height: int, width: int, tallest: int, widest: int) -> list[list[Tensor]]:
-    """Positions of the maxima of all blocks of 2^i x 2^j cells: tables[i][j] is (N, C, H - 2^i + 1, W - 2^j + 1).
+def _better(one: Found, other: Found) -> Found:
+    """The larger of two values, place by place; where they tie, the one that stands earlier."""
+    first = (one[0] > other[0]) | ((one[0] == other[0]) & (one[1] < other[1]))
+    return torch.where(first, one[0], other[0]), torch.where(first, one[1], other[1])
 
-    With them the maximum of any box is that of four blocks that cover it (a sparse table).
-    """
-    positions = torch.arange(height * width, device=maps.device).view(height, width).expand(*maps.shape[:2], -1, -1)
-    rows = [positions.contiguous()]
-    while 2 ** len(rows) <= tallest:
-        half = 2 ** (len(rows) - 1)
-        rows.append(_better(maps, rows[-1][:, :, :-half].contiguous(), rows[-1][:, :, half:].contiguous()))
-    tables = []
-    for row in rows:
-        line = [row]
-        while 2 ** len(line) <= widest:
-            half = 2 ** (len(line) - 1)
-            line.append(_better(maps, line[-1][..., :-half].contiguous(), line[-1][..., half:].contiguous()))
-        tables.append(line)
-    return tables
+
+def _doubled(found: Found, axis: int, length: int) -> list[Found]:
+    """Maxima of 1, 2, 4, ... neighbours along an axis, up to `length` of them."""
+    levels = [found]
+    while 2 ** len(levels) <= length:
+        half = 2 ** (len(levels) - 1)
+        size = levels[-1][0].shape[axis] - half
+        left, right = ([t.narrow(axis, start, size) for t in levels[-1]] for start in (0, half))
+        levels.append(_better((left[0], left[1]), (right[0], right[1])))
+    return levels
 
 
 def _powers(lengths: Tensor) -> Tensor:
@@ -57,34 +51,28 @@ def _powers(lengths: Tensor) -> Tensor:
     return torch.frexp(lengths.double()).exponent.long() - 1
 
 
-def _largest(maps: Tensor, shape: tuple[int, int], picture: Tensor, rows: tuple, columns: tuple) -> Tensor:
-    """(R, C, h, w): where the largest value of every box rows x columns of its picture stands; anywhere if it is empty."""
-    height, width = shape
+def _largest(maps: Tensor, picture: Tensor, rows: tuple[Tensor, Tensor], columns: tuple[Tensor, Tensor]) -> Tensor:
+    """(R, C, h, w): where the largest value of every box rows x columns of its picture stands; anywhere if it is empty.
+
+    Maxima of all blocks of 2^i x 2^j cells are found first (a sparse table); that of any box is the largest of four blocks that
+    cover it. Channels stand last, so that a block is one stretch of memory.
+    """
+    _, channels, height, width = maps.shape
     top, left = rows[0][:, :, None], columns[0][:, None, :]  # (R, h, 1), (R, 1, w)
     tall, wide = (rows[1][:, :, None] - top).clamp(min=1), (columns[1][:, None, :] - left).clamp(min=1)
     top, left = top.clamp(max=height - 1), left.clamp(max=width - 1)
-    tables = _tables(maps, height, width, int(tall.max()), int(wide.max()))
-    found = torch.zeros(len(picture), maps.shape[1], top.shape[1], left.shape[2], dtype=torch.long, device=maps.device)
-    boxes = torch.broadcast_tensors(picture[:, None, None], top, left, tall, wide)
-    up, across = _powers(boxes[3]), _powers(boxes[4])
-    for i, line in enumerate(tables):
-        for j, table in enumerate(line):
-            r, y, x = ((up == i) & (across == j)).nonzero(as_tuple=True)
-            n, t, s, h, w = (box[r, y, x] for box in boxes)
-            corners = [table[n, :, a, b] for a in (t, t + h - 2**i) for b in (s, s + w - 2**j)]  # four of (boxes, C)
-            found[r, :, y, x] = _pick(maps, n, corners)
-    return found
-
-
-def _pick(maps: Tensor, picture: Tensor, positions: list[Tensor]) -> Tensor:
-    """Of several positions (boxes, C) in the maps of `picture`, that of the largest value, the earliest where they tie."""
-    channel = torch.arange(maps.shape[1], device=maps.device)[None]
-    best, value = positions[0], maps[picture[:, None], channel, positions[0]]
-    for other in positions[1:]:
-        candidate = maps[picture[:, None], channel, other]
-        better = (candidate > value) | ((candidate == value) & (other < best))
-        best, value = torch.where(better, other, best), torch.where(better, candidate, value)
-    return best
+    values = maps.permute(0, 2, 3, 1).contiguous()
+    positions = torch.arange(height * width, device=maps.device).view(1, height, width, 1).expand_as(values)
+    n, t, s, h, w = torch.broadcast_tensors(picture[:, None, None], top, left, tall, wide)
+    up, across = _powers(h), _powers(w)
+    found = torch.zeros(*n.shape, channels, dtype=torch.long, device=maps.device)
+    for i, line in enumerate(_doubled((values, positions), 1, int(tall.max()))):
+        for j, table in enumerate(_doubled(line, 2, int(wide.max()))):
+            box = (up == i) & (across == j)
+            starts = [(n[box], a[box], b[box]) for a in (t, t + h - 2**i) for b in (s, s + w - 2**j)]
+            corners: list[Found] = [(table[0][start], table[1][start]) for start in starts]  # of (boxes, C)
+            found[box] = reduce(_better, corners)[1]
+    return found.permute(0, 3, 1, 2)
 
 
 def roi_pool(
@@ -103,10 +91,10 @@ def roi_pool(
     left, top, right, bottom = (regions[:, 1:] * spatial_scale).unbind(1)
     rows, columns = _bins(top, bottom, output_size[0], height), _bins(left, right, output_size[1], width)
     with torch.no_grad():
-        found = _largest(inputs.flatten(2), (height, width), picture, rows, columns)
+        found = _largest(inputs, picture, rows, columns)
     empty = (rows[1] <= rows[0])[:, :, None] | (columns[1] <= columns[0])[:, None, :]
     channel = torch.arange(channels, device=inputs.device)[None, :, None]
-    values = inputs.flatten(2)[picture[:, None, None], channel, found.flatten(2)].view_as(found)
+    values = inputs.flatten(2)[picture[:, None, None], channel, found.flatten(2)].unflatten(2, output_size)
     return values.masked_fill(empty[:, None], 0)
 
 

@@ -45,6 +45,11 @@ def test_stochastic_pooling_is_the_reference(kernel, stride, seed):
     np.testing.assert_allclose(slopes, wanted, **FLOAT64)
 
 
+def test_a_draw_of_zero_passes_over_zeros():
+    window = torch.tensor([[0.0, 2], [3, 0]]).view(1, 1, 2, 2)
+    assert stochastic_pool2d(window, torch.zeros(1, 1, 1, 1), 2, 2).item() == 2
+
+
 def test_stochastic_pooling_draws_in_training_and_not_at_test_time():
     torch.manual_seed(0)
     layer, inputs = StochasticPool2d(2), torch.rand(4, 3, 8, 8)

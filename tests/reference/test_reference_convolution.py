@@ -220,6 +220,7 @@ def test_a_window_must_fit():
         output_size(3, 5)
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even")
 @pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_same_gives_the_size_over_the_stride(kernel, stride):

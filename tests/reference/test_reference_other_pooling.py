@@ -46,6 +46,14 @@ def test_chances_are_the_shares_of_the_window():
     assert values.mean() == pytest.approx(mean, abs=0.05)
 
 
+def test_a_draw_of_zero_passes_over_zeros():
+    class Lowest:
+        random = staticmethod(np.zeros)
+
+    window = np.array([[[[0.0, 2], [3, 0]]]])
+    assert pools.stochastic_pool2d(window, 2, generator=Lowest())[0].item() == 2
+
+
 def test_windows_of_zeros_give_zero():
     inputs = np.zeros((1, 2, 4, 4))
     values, indices = pools.stochastic_pool2d(inputs, 2, generator=np.random.default_rng(0))
