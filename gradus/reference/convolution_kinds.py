@@ -141,7 +141,7 @@ def continuous_convolution(
 CATALOGUE: tuple[Entry, ...] = (
     Entry(
         name="transposed convolution",
-        function="convolution_kinds.transposed_convolution2d",
+        function="convolution_kinds.transposed_convolution",
         backward="convolution_kinds.transposed_convolution_backward",
         formula=r"y_{o,\ s i + d a - p,\ s j + d b - p} \mathrel{+}= w_{c,o,a,b}\, x_{c,i,j}",
         fast="torch.nn.ConvTranspose2d",

@@ -12,12 +12,10 @@ from torch.nn import functional
 
 from gradus.reference import dense as module
 from gradus.reference import dropout, residual
-from gradus.reference.catalogue import FAMILIES, entries, find
 from gradus.reference.dense import dense, dense_backward, dense_loops
 
 quick = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 999)
-MINE = ("dense", "convolution", "pooling", "normalization")
 
 
 @quick
@@ -190,19 +188,3 @@ def test_highway_between_its_ends():
     # "a residual unit is a special case": with one gate only half of it is
     found = residual.highway(inputs, weight, bias, none, half)
     np.testing.assert_allclose(found, residual.residual(transformed, inputs) / 2, rtol=1e-12)
-
-
-@pytest.mark.parametrize("family", MINE)
-def test_the_catalogue_names_what_exists(family):
-    listed = entries(family)
-    assert len({entry.name for entry in listed}) == len({entry.function for entry in listed}) == len(listed) > 0
-    for entry in listed:
-        assert find(entry.function).__doc__
-        assert not entry.backward or find(entry.backward).__doc__
-        assert entry.formula.count("{") == entry.formula.count("}")
-        assert entry.source
-
-
-def test_every_module_of_ours_is_listed():
-    listed = {name for family in MINE for name in FAMILIES[family][1]}
-    assert {"dense", "convolution", "pooling", "other_pooling", "normalization", "dropout", "residual"} <= listed
