@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 # family -> (title, modules whose `CATALOGUE` belongs to it), in the order of the page
-FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {}
+FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "recurrent": (
+        "Recurrent cells and sequences",
+        ("recurrent", "sequences", "lstm", "lstm_peephole", "gru", "clipping"),
+    ),
+    "attention": ("Attention", ("attention",)),
+    "words": ("Words: embeddings and losses over vocabularies", ("embedding", "word_losses", "hierarchical_softmax")),
+    "ctc": ("Connectionist temporal classification", ("ctc",)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
