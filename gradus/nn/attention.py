@@ -66,8 +66,8 @@ class AdditiveAttention(nn.Module):
 class DotAttention(nn.Module):
     """softmax(q . k [/ sqrt(d)]) v, by PyTorch's `scaled_dot_product_attention`. No parameters.
 
-    (B, Q, d), (B, T, d), values (B, T, v; the keys if left out) -> contexts (B, Q, v), and None for the weights: the fused kernels
-    never hold them. `weights(queries, keys, mask)` computes them for a picture.
+    (B, Q, d), (B, T, d), values (B, T, v; the keys if left out) -> contexts (B, Q, v), and None for the weights: the fused
+    kernels never hold them. `weights(queries, keys, mask)` computes them for a picture.
     scaled: divide by sqrt(d) (Vaswani et al. 2017); without it this is Luong et al. 2015.
     """
 
@@ -85,7 +85,9 @@ class DotAttention(nn.Module):
         if mask is None:
             return functional.scaled_dot_product_attention(queries, keys, values, scale=self._scale(queries)), None
         seen = _of_questions(mask)
-        nowhere = ~seen.any(dim=-1, keepdim=True)  # such a question looks everywhere, and what it finds is thrown away: no NaN
+        nowhere = ~seen.any(
+            dim=-1, keepdim=True
+        )  # such a question looks everywhere, and what it finds is thrown away: no NaN
         contexts = functional.scaled_dot_product_attention(
             queries, keys, values, attn_mask=seen | nowhere, scale=self._scale(queries)
         )

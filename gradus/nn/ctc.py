@@ -10,7 +10,8 @@ import math
 import torch
 from torch import Tensor
 
-Beam = dict[tuple[int, ...], tuple[float, float]]  # prefix -> log-probability of its paths that end (in a blank, in a letter)
+# prefix -> log-probabilities of its paths that end in a blank, and in its last letter
+Beam = dict[tuple[int, ...], tuple[float, float]]
 
 
 def convolved_lengths(
@@ -54,7 +55,8 @@ def ctc_prefix_beam(
     values, names = (part.tolist() for part in log_probabilities.topk(tried, dim=2))
     ends = [logits.shape[1]] * len(logits) if lengths is None else lengths.tolist()
     return [
-        _search(values[row][:end], names[row][:end], width, blank) for row, end in zip(range(len(logits)), ends, strict=True)
+        _search(values[row][:end], names[row][:end], width, blank)
+        for row, end in zip(range(len(logits)), ends, strict=True)
     ]
 
 
@@ -77,6 +79,8 @@ def _search(values: list, names: list, width: int, blank: int) -> list[tuple[lis
 
 
 def _grow(beam: Beam, prefix: tuple[int, ...], ends_blank: float, ends_letter: float) -> None:
+    if max(ends_blank, ends_letter) == -math.inf:  # the same letter twice with no blank between: no path does that
+        return
     before = beam.get(prefix, (-math.inf, -math.inf))
     beam[prefix] = (_add(before[0], ends_blank), _add(before[1], ends_letter))
 

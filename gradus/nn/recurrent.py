@@ -1,7 +1,7 @@
 """Recurrent layers that PyTorch lacks. What is fused and what is a loop in Python is said at each.
 
-Shapes: B sequences, T steps, n numbers in, m units; batch first. Like `torch.nn.LSTM(batch_first=True)` and `torch.nn.GRU` they take
-(inputs, state) and return (outputs (B, T, m), state), the state (1, B, m) each, so that one can stand in the other's place.
+Shapes: B sequences, T steps, n numbers in, m units; batch first. Like `torch.nn.LSTM(batch_first=True)` and `torch.nn.GRU` they
+take (inputs, state) and return (outputs (B, T, m), state), the state (1, B, m) each, so that one can stand in the other's place.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ State = tuple[Tensor, Tensor]
 
 
 class PeepholeLSTM(nn.Module):
-    """An LSTM whose gates see the cell (Gers and Schmidhuber 2000): the input and forget gates the old, the output gate the new one.
+    """An LSTM whose gates see the cell (Gers and Schmidhuber 2000): input and forget gate the old one, output gate the new.
 
-    4 m (n + m + 1) + 3 m parameters; gates in the order i, f, g, o. All products with the inputs are one product; over time it is a
-    loop in Python, since no fused kernel has peepholes.
+    4 m (n + m + 1) + 3 m parameters; gates in the order i, f, g, o. All products with the inputs are one product; over time it is
+    a loop in Python, since no fused kernel has peepholes.
     forget_bias: what the forget gate's bias begins with.
     """
 
@@ -55,8 +55,8 @@ class PeepholeLSTM(nn.Module):
 class ResetBeforeGRU(nn.Module):
     """The GRU of Cho et al. 2014 and of Keras in 2017: n = tanh(x W + (r h) U + b), the reset gate before the product.
 
-    3 m (n + m + 1) parameters; gates in the order r, z, n; h = z h' + (1 - z) n. `torch.nn.GRU` resets after the product; the two
-    differ in what they compute, not only in the number of biases. A loop in Python over time: the product needs r first.
+    3 m (n + m + 1) parameters; gates in the order r, z, n; h = z h' + (1 - z) n. `torch.nn.GRU` resets after the product; the
+    two differ in what they compute, not only in the number of biases. A loop in Python over time: the product needs r first.
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
@@ -117,8 +117,8 @@ def keep_mask(like: Tensor, shape: tuple[int, ...], rate: float) -> Tensor:
 
 
 class RecurrentDropout(nn.Module):
-    """Gal's dropout around a layer of PyTorch's: one mask for the inputs and one for the state that is fed back, both the same at
-    all steps (*Deep Learning with Python* §6.3.6). A mask drawn anew at each step would garble what the state carries.
+    """Gal's dropout around a layer of PyTorch's: one mask for the inputs and one for the state that is fed back, both the
+    same at all steps (*Deep Learning with Python* §6.3.6). A mask drawn anew at each step would garble what the state carries.
 
     layer:     `nn.RNN`, `nn.LSTM` or `nn.GRU` of one layer and one direction, batch_first=True. Its weights stay where they are
     dropout:   rate for the inputs, a mask (B, 1, n). Always fused
@@ -126,8 +126,9 @@ class RecurrentDropout(nn.Module):
     masks:     "batch":    one mask (m,) for the batch. It is folded into the recurrent weights, diag(mask) U: **fused**
                "sequence": one mask (B, m), a row a sequence, as Keras draws it: **a loop in Python**, in training only
 
-    In evaluation, or with recurrent=0, the fused layer runs as it is. As in Keras, the GRU's mask is on h where it is multiplied
-    with weights, not on the h that the update gate keeps.
+    In evaluation, or with recurrent=0, the fused layer runs as it is. (Folded weights are a new tensor at each call, so cuDNN
+    copies all weights into one block then, and PyTorch warns of it once.) As in Keras, the GRU's mask is on h where it is
+    multiplied with weights, not on the h that the update gate keeps.
     """
 
     def __init__(
@@ -139,7 +140,9 @@ class RecurrentDropout(nn.Module):
     ) -> None:
         super().__init__()
         if layer.num_layers != 1 or layer.bidirectional or not layer.batch_first or layer.proj_size:
-            raise ValueError("RecurrentDropout takes one layer of one direction with batch_first=True and no projection")
+            raise ValueError(
+                "RecurrentDropout takes one layer of one direction with batch_first=True and no projection"
+            )
         if masks not in ("batch", "sequence"):
             raise ValueError(f'masks is "batch" or "sequence", not {masks!r}')
         self.layer, self.inputs = layer, SameMaskDropout(dropout)
@@ -154,16 +157,17 @@ class RecurrentDropout(nn.Module):
         return self._loop(inputs, state, keep_mask(inputs, (len(inputs), self.layer.hidden_size), self.recurrent))
 
     def _weights(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        layer = self.layer
-        zeros = layer.weight_hh_l0.new_zeros(layer.weight_hh_l0.shape[0])
-        biases = (layer.bias_ih_l0, layer.bias_hh_l0) if layer.bias else (zeros, zeros)
-        return layer.weight_ih_l0, layer.weight_hh_l0, *biases
+        own = dict(self.layer.named_parameters())
+        hidden_weight = own["weight_hh_l0"]
+        zeros = hidden_weight.new_zeros(len(hidden_weight))
+        return own["weight_ih_l0"], hidden_weight, own.get("bias_ih_l0", zeros), own.get("bias_hh_l0", zeros)
 
     def _folded(self, inputs: Tensor, state: Tensor | State | None, mask: Tensor) -> tuple[Tensor, Tensor | State]:
         """The fused kernel with the columns of the recurrent weights masked: U (h * mask) is (U * mask) h."""
         input_weight, hidden_weight, *biases = self._weights()
         weights = [input_weight, hidden_weight * mask, *biases]
-        options = (True, 1, 0.0, self.training, False, True)  # biases, layers, dropout between them, training, both ways, batch first
+        # biases, layers, dropout between layers, training, both directions, batch first
+        options = (True, 1, 0.0, self.training, False, True)
         if isinstance(self.layer, nn.LSTM):
             begin = state if state is not None else [part[None] for part in _zeros(inputs, self.layer.hidden_size, 2)]
             outputs, hidden, cell = torch.lstm(inputs, list(begin), weights, *options)
@@ -193,6 +197,8 @@ class RecurrentDropout(nn.Module):
                 new = torch.tanh(n + torch.sigmoid(r + hr) * hn)
                 hidden = new + torch.sigmoid(z + hz) * (hidden - new)
             else:
-                hidden = torch.relu(given + recalled) if self.layer.nonlinearity == "relu" else torch.tanh(given + recalled)
+                hidden = (
+                    torch.relu(given + recalled) if self.layer.nonlinearity == "relu" else torch.tanh(given + recalled)
+                )
             outputs.append(hidden)
         return torch.stack(outputs, dim=1), ((hidden[None], cell[None]) if count == 2 else hidden[None])

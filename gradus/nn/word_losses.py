@@ -49,13 +49,19 @@ class UnigramSampler:
 
 
 def sampled_softmax_loss(
-    hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, sampled: Tensor, target_log_expected: Tensor,
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    sampled: Tensor,
+    target_log_expected: Tensor,
     sampled_log_expected: Tensor,
 ) -> Tensor:
     """Mean cross-entropy of a softmax over the target and the sampled words (Jean et al. 2015, §3).
 
-    hidden (N, d), weight (V, d), bias (V,), targets (N,), sampled (S,) for the whole batch; the logs of how often each is expected
-    in the sample (N,) and (S,), which are subtracted from the scores. A sampled word that is a row's target is left out of that row.
+    hidden (N, d), weight (V, d), bias (V,), targets (N,), sampled (S,) for the whole batch; the logs of how often each is
+    expected in the sample (N,) and (S,), which are subtracted from the scores. A sampled word that is a row's target is left out
+    of that row.
     Computed in float32 at least. Only to train with: judge with the whole softmax, which this underestimates.
     """
     wide = torch.promote_types(hidden.dtype, torch.float32)

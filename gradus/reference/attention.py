@@ -3,7 +3,8 @@
 Shapes: B sequences, Q questions (decoder steps), T places (encoder steps), numbers a vector d; values (B, T, v).
 mask (B, T) or (B, Q, T): true where a place may be looked at. Padding must be masked (the texts do not say so).
 
-*Principles and Practice* §8.5.3 tells the idea without a formula; its weights for a sentence of four pieces are 0.4, 0.05, 0.05, 0.5.
+*Principles and Practice* §8.5.3 tells the idea without a formula; its weights for a sentence
+of four pieces are 0.4, 0.05, 0.05, 0.5.
 """
 
 from __future__ import annotations

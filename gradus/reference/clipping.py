@@ -18,13 +18,13 @@ def clip_by_value(gradient: np.ndarray, largest: float) -> np.ndarray:
 
 
 def clip_by_norm(gradient: np.ndarray, largest: float) -> np.ndarray:
-    """The whole array scaled to length `largest` where it is longer (Pascanu et al. 2013, algorithm 1). It keeps its direction."""
+    """The whole array scaled to length `largest` where it is longer (Pascanu et al. 2013, algorithm 1). Its direction stays."""
     norm = np.sqrt((gradient**2).sum())
     return gradient * (largest / norm) if norm > largest else gradient.copy()
 
 
 def clip_by_global_norm(gradients: Sequence[np.ndarray], largest: float) -> tuple[list[np.ndarray], float]:
-    """All gradients scaled by one factor, so that the length of all of them together is at most `largest`; and that length before.
+    """All gradients scaled by one factor, so that their common length is at most `largest`; and what that length was.
 
     One factor for all parameters: the step keeps its direction, which clipping each by its own norm does not.
     """

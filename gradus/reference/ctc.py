@@ -112,7 +112,9 @@ def ctc_loss_backward(
         if not np.isfinite(total):
             continue
         shares = np.exp(
-            forward_variables(log_probabilities, label, blank) + backward_variables(log_probabilities, label, blank) - total
+            forward_variables(log_probabilities, label, blank)
+            + backward_variables(log_probabilities, label, blank)
+            - total
         )
         by_logits[row, :length] = np.exp(log_probabilities)
         for place, symbol in enumerate(extended(label, blank)):
@@ -125,10 +127,13 @@ def greedy_decode(log_probabilities: np.ndarray, blank: int = 0) -> tuple[int, .
     return collapse([int(symbol) for symbol in log_probabilities.argmax(axis=1)], blank)
 
 
-Beam = dict[tuple[int, ...], tuple[float, float]]  # prefix -> log-probability of its paths that end (in a blank, in a letter)
+# prefix -> log-probabilities of its paths that end in a blank, and in its last letter
+Beam = dict[tuple[int, ...], tuple[float, float]]
 
 
 def _add(beam: Beam, prefix: tuple[int, ...], ends_blank: float, ends_letter: float) -> None:
+    if max(ends_blank, ends_letter) == -np.inf:  # the same letter twice with no blank between: no path does that
+        return
     before = beam.get(prefix, (-np.inf, -np.inf))
     beam[prefix] = (float(np.logaddexp(before[0], ends_blank)), float(np.logaddexp(before[1], ends_letter)))
 
@@ -144,7 +149,6 @@ def prefix_beam_search(
     beam: Beam = {(): (0.0, -np.inf)}
     for frame in log_probabilities:
         grown: Beam = {}
-
 
         for prefix, (ends_blank, ends_letter) in beam.items():
             either = float(np.logaddexp(ends_blank, ends_letter))

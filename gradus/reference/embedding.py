@@ -24,7 +24,9 @@ def embedding(ids: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return weight[ids]
 
 
-def embedding_backward(ids: np.ndarray, weight: np.ndarray, gradient: np.ndarray, padding: int | None = None) -> np.ndarray:
+def embedding_backward(
+    ids: np.ndarray, weight: np.ndarray, gradient: np.ndarray, padding: int | None = None
+) -> np.ndarray:
     """Gradient by the table. A token that occurs k times gets the sum of k gradients; ids have no gradient.
 
     padding: the id whose row never learns (PyTorch's `padding_idx`); its vector is still used in the forward pass.

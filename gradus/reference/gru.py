@@ -200,8 +200,11 @@ CATALOGUE: tuple[Entry, ...] = (
         ),
         range=r"(-1, 1) \text{ from } h_0 \text{ in it}",
         fast="gradus.nn.ResetBeforeGRU",
-        source="Cho et al. 2014 (v3); Principles and Practice eq. 8-10 to 8-13; Deep Learning with Python §6.3.5; course notes §5.1.11",
-        note="Eq. 8-13 turns the update gate the other way than listing 8-1 and the prose do: update='take' and 'keep'.",
+        source=(
+            "Cho et al. 2014 (v3); Principles and Practice eq. 8-10 to 8-13; Deep Learning with Python §6.3.5;"
+            " course notes §5.1.11"
+        ),
+        note="Eq. 8-13 turns the update gate the other way than listing 8-1 and the prose: 'take' and 'keep'.",
     ),
     Entry(
         name="GRU, reset after the product",

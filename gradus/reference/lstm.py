@@ -97,7 +97,9 @@ def lstm_backward(
     by_sums = np.zeros((*inputs.shape[:2], 4 * initial.shape[1]))
     by_state, by_cell = np.zeros_like(initial), np.zeros_like(initial_cell)
     for step in reversed(range(inputs.shape[1])):
-        i, f, g, o = (gate[:, step] for gate in (trace.input_gate, trace.forget_gate, trace.candidate, trace.output_gate))
+        i, f, g, o = (
+            gate[:, step] for gate in (trace.input_gate, trace.forget_gate, trace.candidate, trace.output_gate)
+        )
         shown = np.tanh(trace.cells[:, step])
         by_state = by_state + gradient[:, step]
         by_cell = by_cell + by_state * o * (1 - shown**2) + (0 if cell_gradient is None else cell_gradient[:, step])
@@ -178,7 +180,7 @@ CATALOGUE: tuple[Entry, ...] = (
             "Hochreiter and Schmidhuber 1997; Gers et al. 2000; Principles and Practice eq. 8-1 to 8-6; Plain Talk §8.3;"
             " Deep Learning with Python §6.2.2; course notes §5.1.10"
         ),
-        note="Two of the texts call a gate by another's name; one calls the cell a substitute for back-propagation through time.",
+        note="Two texts call a gate by another's name; one takes the cell for a substitute of back-propagation through time.",
     ),
     Entry(
         name="LSTM as told",

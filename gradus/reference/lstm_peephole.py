@@ -88,7 +88,9 @@ def peephole_lstm_backward(
     by_sums = np.zeros((*inputs.shape[:2], 4 * initial.shape[1]))
     by_state, by_cell = np.zeros_like(initial), np.zeros_like(initial_cell)
     for step in reversed(range(inputs.shape[1])):
-        i, f, g, o = (gate[:, step] for gate in (trace.input_gate, trace.forget_gate, trace.candidate, trace.output_gate))
+        i, f, g, o = (
+            gate[:, step] for gate in (trace.input_gate, trace.forget_gate, trace.candidate, trace.output_gate)
+        )
         shown = np.tanh(trace.cells[:, step])
         by_state = by_state + gradient[:, step]
         by_o = by_state * shown * o * (1 - o)
@@ -96,7 +98,12 @@ def peephole_lstm_backward(
         by_i = by_cell * g * i * (1 - i)
         by_f = by_cell * cells_before[:, step] * f * (1 - f)
         by_sums[:, step] = np.concatenate([by_i, by_f, by_cell * i * (1 - g**2), by_o], axis=1)
-        by_cell = by_cell * f + peepholes[0] * by_i + peepholes[1] * by_f + (peepholes[2] * by_o if output_sees == "old" else 0)
+        by_cell = (
+            by_cell * f
+            + peepholes[0] * by_i
+            + peepholes[1] * by_f
+            + (peepholes[2] * by_o if output_sees == "old" else 0)
+        )
         by_state = by_sums[:, step] @ hidden_weight.T
     by_i, by_f, _, by_o = np.split(by_sums, 4, axis=2)
     seen = trace.cells if output_sees == "new" else cells_before
@@ -107,7 +114,13 @@ def peephole_lstm_backward(
         np.einsum("btn,btm->nm", inputs, by_sums),
         np.einsum("btk,btm->km", states_before, by_sums),
         by_sums.sum(axis=(0, 1)),
-        np.stack([(by_i * cells_before).sum(axis=(0, 1)), (by_f * cells_before).sum(axis=(0, 1)), (by_o * seen).sum(axis=(0, 1))]),
+        np.stack(
+            [
+                (by_i * cells_before).sum(axis=(0, 1)),
+                (by_f * cells_before).sum(axis=(0, 1)),
+                (by_o * seen).sum(axis=(0, 1)),
+            ]
+        ),
     )
 
 

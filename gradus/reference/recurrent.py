@@ -121,7 +121,7 @@ def outputs_backward(
 def elman_weights(
     size: int, units: int, classes: int, generator: np.random.Generator, printed: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(U, W, V) to begin with: normal with standard deviation 1/sqrt(fan-in of each), as *Principles and Practice* §7.4.1 advises.
+    """(U, W, V) to begin with: normal, standard deviation 1/sqrt(fan-in of each) (*Principles and Practice* §7.4.1).
 
     printed: as its listing 7-2 does: uniform in +-1/sqrt(size) for all three, though W and V have `units` inputs, not `size`.
     """
@@ -152,7 +152,7 @@ CATALOGUE: tuple[Entry, ...] = (
         range=r"(-1, 1)",
         fast="torch.nn.RNN",
         source="Elman 1990; Principles and Practice eq. 7-11 to 7-25; Deep Learning with Python §6.2; course notes §5.1",
-        note="Eq. 7-23 prints the derivative of one step for all steps; listings 7-5 and 7-6 have the sign and the transposes wrong.",
+        note="Eq. 7-23 has one step's derivative for all; listings 7-5 and 7-6 have the sign and the transposes wrong.",
     ),
     Entry(
         name="truncated back-propagation through time",

@@ -13,7 +13,9 @@ import numpy as np
 from gradus.reference.catalogue import Entry
 
 Layer = Callable[[np.ndarray], np.ndarray]
-LayerBackward = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]]  # (inputs, gradient) -> by inputs, by weights ...
+LayerBackward = Callable[
+    [np.ndarray, np.ndarray], tuple[np.ndarray, ...]
+]  # (inputs, gradient) -> by inputs, by weights ...
 
 
 def step_mask(lengths: np.ndarray, steps: int) -> np.ndarray:
@@ -128,7 +130,11 @@ def sequence_cross_entropy_backward(
 
 
 def weights_of_torch(
-    state: Mapping[str, np.ndarray], layer: int = 0, reverse_direction: bool = False, gates: int = 1, split: bool = False
+    state: Mapping[str, np.ndarray],
+    layer: int = 0,
+    reverse_direction: bool = False,
+    gates: int = 1,
+    split: bool = False,
 ) -> tuple[np.ndarray, ...]:
     """One layer's weights of `torch.nn.RNN`, `LSTM` or `GRU` (its `state_dict` as arrays) in our shapes.
 
@@ -152,7 +158,10 @@ CATALOGUE: tuple[Entry, ...] = (
         backward="sequences.bidirectional_backward",
         formula=r"y_t = [\overrightarrow{s}_t;\ \overleftarrow{s}_t]",
         fast="torch.nn.LSTM(bidirectional=True)",
-        source="Schuster and Paliwal 1997; Principles and Practice §7.3; Deep Learning with Python §6.3.8; course notes §5.1.12",
+        source=(
+            "Schuster and Paliwal 1997; Principles and Practice §7.3; Deep Learning with Python §6.3.8;"
+            " course notes §5.1.12"
+        ),
         note="Two independent networks; each padded sequence is turned round within its own length.",
     ),
     Entry(

@@ -37,7 +37,12 @@ def expected_counts(probabilities: np.ndarray, draws: int, unique: bool = False)
 
 
 def _sampled_scores(
-    hidden: np.ndarray, weight: np.ndarray, bias: np.ndarray, targets: np.ndarray, sampled: np.ndarray, log_expected: np.ndarray
+    hidden: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    targets: np.ndarray,
+    sampled: np.ndarray,
+    log_expected: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(N, 1 + S) scores, the target first, and the words they are of."""
     words = np.concatenate([targets[:, None], np.broadcast_to(sampled, (len(targets), len(sampled)))], axis=1)
@@ -206,9 +211,7 @@ CATALOGUE: tuple[Entry, ...] = (
         name="noise-contrastive estimation",
         function="word_losses.noise_contrastive",
         backward="word_losses.noise_contrastive_backward",
-        formula=(
-            r"L = -\log \sigma(s_t - \log k P_t) - \sum_{j=1}^{k} \log \sigma(-(s_j - \log k P_j))"
-        ),
+        formula=(r"L = -\log \sigma(s_t - \log k P_t) - \sum_{j=1}^{k} \log \sigma(-(s_j - \log k P_j))"),
         derivative=r"\frac{\partial L}{\partial s_j} = \sigma(s_j - \log k P_j) - [j = t]",
         range=r"[0, \infty)",
         source="Gutmann and Hyvarinen 2010; Mnih and Teh 2012",

@@ -222,6 +222,8 @@ def test_what_recurrent_dropout_refuses():
 
 def test_a_dropout_around_a_layer_learns_its_weights():
     dropped = RecurrentDropout(nn.LSTM(2, 3, batch_first=True), dropout=0.1, recurrent=0.4)
-    assert {name for name, _ in dropped.named_parameters()} == {f"layer.{name}" for name, _ in nn.LSTM(2, 3).named_parameters()}
+    assert {name for name, _ in dropped.named_parameters()} == {
+        f"layer.{name}" for name, _ in nn.LSTM(2, 3).named_parameters()
+    }
     dropped(torch.randn(2, 5, 2))[0].sum().backward()
     assert all(parameter.grad is not None for parameter in dropped.parameters())

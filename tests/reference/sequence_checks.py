@@ -25,7 +25,9 @@ def differences(function: Callable[[np.ndarray], float], point: np.ndarray, step
     return gradient
 
 
-def check_gradients(function: Callable[..., float], arguments: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> float:
+def check_gradients(
+    function: Callable[..., float], arguments: Sequence[np.ndarray], found: Sequence[np.ndarray]
+) -> float:
     """Holds each of `found` to the differences by that argument; the largest error."""
     assert len(arguments) == len(found)
     worst = 0.0

@@ -39,7 +39,7 @@ def log_softmax(logits):
     ],
 )
 def test_collapse(path, label):
-    # K-08. The five words of eq. 8-25, our paths; like the book's they have 17 to 27 symbols, though all of one input would have T
+    # K-08. The five words of eq. 8-25 by our paths; like the printed ones of 17 to 27 symbols, where one input has one T
     assert "".join(ctc.collapse(path, blank="_")) == label
 
 
@@ -111,7 +111,9 @@ def test_a_label_that_does_not_fit_costs_infinity_and_has_no_gradient():
 def test_another_blank():
     log_probabilities = log_softmax(normal(2, 4, 3))
     turned = log_probabilities[:, [1, 2, 0]]  # the blank goes last, 1 and 2 become 0 and 1
-    assert ctc.label_log_probability(turned, [0, 1], blank=2) == pytest.approx(ctc.label_log_probability(log_probabilities, [1, 2]))
+    assert ctc.label_log_probability(turned, [0, 1], blank=2) == pytest.approx(
+        ctc.label_log_probability(log_probabilities, [1, 2])
+    )
     assert ctc.greedy_decode(turned, blank=2) == tuple(symbol - 1 for symbol in ctc.greedy_decode(log_probabilities))
 
 

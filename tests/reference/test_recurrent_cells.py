@@ -1,4 +1,4 @@
-"""Recurrent cells in NumPy: values and gradients by PyTorch in float64 and by differences; the limiting cases; parameter counts."""
+"""Recurrent cells in NumPy: values and gradients by PyTorch in float64 and by differences; limiting cases; parameter counts."""
 
 from __future__ import annotations
 
@@ -69,11 +69,21 @@ def test_rnn_backward(batch, steps, size, units, seed):
 def test_rnn_is_that_of_torch(batch, steps, size, units, seed):
     torch.manual_seed(seed)
     module = torch.nn.RNN(size, units, batch_first=True).double()
-    inputs, initial, weight = normal(seed, batch, steps, size), normal(seed + 1, batch, units), normal(seed + 2, batch, steps, units)
+    inputs, initial, weight = (
+        normal(seed, batch, steps, size),
+        normal(seed + 1, batch, units),
+        normal(seed + 2, batch, steps, units),
+    )
     outputs, (by_inputs, by_initial), by_weights = torch_gradients(module, inputs, (initial,), weight)
     arguments = (inputs, initial, *sequences.weights_of_torch(arrays(module)))
     np.testing.assert_allclose(recurrent.rnn(*arguments), outputs, **FLOAT64)
-    wanted = (by_inputs, by_initial, by_weights["weight_ih_l0"].T, by_weights["weight_hh_l0"].T, by_weights["bias_hh_l0"])
+    wanted = (
+        by_inputs,
+        by_initial,
+        by_weights["weight_ih_l0"].T,
+        by_weights["weight_hh_l0"].T,
+        by_weights["bias_hh_l0"],
+    )
     for one, other in zip(recurrent.rnn_backward(*arguments, weight), wanted, strict=True):
         np.testing.assert_allclose(one, other, **FLOAT64)
 
@@ -133,9 +143,9 @@ def test_truncation_at_four_loses_part_of_six_steps_but_nothing_of_w():
     np.testing.assert_allclose(cut_w, by_w, **FLOAT64)
     # so with another initial state, or one step more, W loses too
     begun = (arguments[0], np.full_like(arguments[1], 0.5), *arguments[2:])
-    for given, wanted in ((begun, targets), language_model(4, steps=7)[0::2]):
-        whole = gradients_of(given, output_weight, wanted)[0][3]
-        cut = gradients_of(given, output_weight, wanted, recurrent.rnn_backward_truncated, truncation=4)[0][3]
+    for network, wanted in ((begun, targets), language_model(4, steps=7)[0::2]):
+        whole = gradients_of(network, output_weight, wanted)[0][3]
+        cut = gradients_of(network, output_weight, wanted, recurrent.rnn_backward_truncated, truncation=4)[0][3]
         assert np.abs(cut - whole).max() > 1e-4
 
 
@@ -179,7 +189,11 @@ def test_lstm_backward(batch, steps, size, units, seed):
 def test_lstm_is_that_of_torch(batch, steps, size, units, seed):
     torch.manual_seed(seed)
     module = torch.nn.LSTM(size, units, batch_first=True).double()
-    inputs, initial, cell = normal(seed, batch, steps, size), normal(seed + 1, batch, units), normal(seed + 2, batch, units)
+    inputs, initial, cell = (
+        normal(seed, batch, steps, size),
+        normal(seed + 1, batch, units),
+        normal(seed + 2, batch, units),
+    )
     weight, cell_weight = normal(seed + 3, batch, steps, units), normal(seed + 4, batch, units)
     outputs, by_given, by_weights = torch_gradients(module, inputs, (initial, cell), weight, cell_weight)
     arguments = (inputs, initial, cell, *sequences.weights_of_torch(arrays(module), gates=4))
@@ -192,7 +206,7 @@ def test_lstm_is_that_of_torch(batch, steps, size, units, seed):
 
 
 def test_lstm_with_closed_input_and_open_forget_gate_keeps_its_cell():
-    # K-12; the gates are sigmoids, so "closed" is a bias of -60 (1e-26) and "open" one of 60 (1 in float64)
+    # K-12; the gates are sigmoids: a bias of -60 is 0 in float64, one of 60 is 1
     inputs, initial, cell, input_weight, hidden_weight, _ = gated_arguments(1, 2, 30, 3, 4, gates=4, states=2)
     bias = np.concatenate([np.full(4, -60.0), np.full(4, 60.0), np.zeros(8)])
     _, cells = lstm.lstm(inputs, initial, cell, 0.1 * input_weight, 0.1 * hidden_weight, bias)
@@ -229,7 +243,9 @@ def test_peepholes_of_zero_are_a_plain_lstm_and_others_are_not():
     arguments = gated_arguments(5, 2, 4, 3, 2, gates=4, states=2)
     plain = lstm.lstm(*arguments)
     for output_sees in ("new", "old"):
-        for one, other in zip(lstm_peephole.peephole_lstm(*arguments, np.zeros((3, 2)), output_sees), plain, strict=True):
+        for one, other in zip(
+            lstm_peephole.peephole_lstm(*arguments, np.zeros((3, 2)), output_sees), plain, strict=True
+        ):
             np.testing.assert_array_equal(one, other)
     peepholes = normal(6, 3, 2)
     new, old = (lstm_peephole.peephole_lstm(*arguments, peepholes, sees)[0] for sees in ("new", "old"))
@@ -241,7 +257,14 @@ def test_peepholes_of_zero_are_a_plain_lstm_and_others_are_not():
 
 def test_peephole_lstm_by_hand():
     # one unit, one step: c' = 2; i = f = g's sum 0 but for the peepholes
-    arguments = (np.zeros((1, 1, 1)), np.zeros((1, 1)), np.array([[2.0]]), np.zeros((1, 4)), np.zeros((1, 4)), np.zeros(4))
+    arguments = (
+        np.zeros((1, 1, 1)),
+        np.zeros((1, 1)),
+        np.array([[2.0]]),
+        np.zeros((1, 4)),
+        np.zeros((1, 4)),
+        np.zeros(4),
+    )
     states, cells = lstm_peephole.peephole_lstm(*arguments, np.array([[0.0], [0.5], [0.25]]))
     cell = 2 / (1 + np.exp(-1))  # f = sigmoid(0.5 * 2), and nothing is written: g = tanh(0)
     assert cells[0, 0, 0] == pytest.approx(cell)
@@ -272,7 +295,11 @@ def test_gru_backward(batch, steps, size, units, update, seed):
 def test_gru_with_reset_after_is_that_of_torch(batch, steps, size, units, seed):
     torch.manual_seed(seed)
     module = torch.nn.GRU(size, units, batch_first=True).double()
-    inputs, initial, weight = normal(seed, batch, steps, size), normal(seed + 1, batch, units), normal(seed + 2, batch, steps, units)
+    inputs, initial, weight = (
+        normal(seed, batch, steps, size),
+        normal(seed + 1, batch, units),
+        normal(seed + 2, batch, steps, units),
+    )
     outputs, by_given, by_weights = torch_gradients(module, inputs, (initial,), weight)
     arguments = (inputs, initial, *sequences.weights_of_torch(arrays(module), gates=3, split=True))
     np.testing.assert_allclose(gru.gru_reset_after(*arguments), outputs, **FLOAT64)
@@ -288,7 +315,9 @@ def test_the_two_senses_of_the_update_gate_are_one_with_its_signs_turned(steps, 
     inputs, initial, *weights = gated_arguments(seed, 2, steps, size, units, gates=3)
     sign = np.repeat([1.0, -1.0, 1.0], units)
     turned = [weight * sign for weight in weights]
-    np.testing.assert_allclose(gru.gru(inputs, initial, *weights, "take"), gru.gru(inputs, initial, *turned, "keep"), **FLOAT64)
+    np.testing.assert_allclose(
+        gru.gru(inputs, initial, *weights, "take"), gru.gru(inputs, initial, *turned, "keep"), **FLOAT64
+    )
     with pytest.raises(ValueError, match="update"):
         gru.gru(inputs, initial, *weights, "new")
 

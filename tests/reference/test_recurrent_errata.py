@@ -143,7 +143,8 @@ def squared_error(arguments, output_weight, wanted):
 
 
 @pytest.mark.parametrize(
-    ("residual", "jacobian", "exact"), [(True, True, True), (False, True, False), (True, False, False), (False, False, False)]
+    ("residual", "jacobian", "exact"),
+    [(True, True, True), (False, True, False), (True, False, False), (False, False, False)],
 )
 def test_plain_talk_leaves_out_the_residual_and_the_jacobian_of_softmax(residual, jacobian, exact):
     arguments, output_weight, targets = network()
@@ -167,7 +168,9 @@ def test_plain_talk_input_weights_are_reached_through_the_states_too():
     by_guesses = guesses - wanted
     by_logits = guesses * (by_guesses - (guesses * by_guesses).sum(axis=-1, keepdims=True))
     by_states = recurrent.outputs_backward(states, output_weight, zeros, by_logits)[0]
-    right = differences(lambda u: squared_error((*arguments[:2], u, *arguments[3:]), output_weight, wanted), arguments[2])
+    right = differences(
+        lambda u: squared_error((*arguments[:2], u, *arguments[3:]), output_weight, wanted), arguments[2]
+    )
     np.testing.assert_allclose(recurrent.rnn_backward(*arguments, by_states)[2], right, **NEAR)
     printed = recurrent.rnn_backward_truncated(*arguments, by_states, truncation=0)[2]
     assert np.abs(printed - right).max() > 1e-3
@@ -203,7 +206,7 @@ def test_the_old_cell_is_not_simply_added_to_the_candidate():
     _, cells = lstm.lstm(*gates_at(i=1.0, f=-1.0, g=0.5))
     right = np.array([0.7, -1.5]) / (1 + np.e) + np.tanh(0.5) / (1 + np.exp(-1))
     np.testing.assert_allclose(cells[0, 0], right)
-    assert np.abs(right - ([0.7, -1.5] + np.tanh(0.5))).max() > 0.3
+    assert np.abs(right - (np.array([0.7, -1.5]) + np.tanh(0.5))).max() > 0.3
 
 
 def test_an_lstm_is_trained_by_back_propagation_through_time_not_instead_of_it():
@@ -265,9 +268,7 @@ def test_listing_6_25_as_told_is_not_an_lstm():
 
 
 def test_equation_8_13_and_listing_8_1_turn_the_update_gate_two_ways():
-    arguments = (
-        normal(1, 1, 3, 2), normal(2, 1, 2), normal(3, 2, 6), normal(4, 2, 6), normal(5, 6)
-    )
+    arguments = (normal(1, 1, 3, 2), normal(2, 1, 2), normal(3, 2, 6), normal(4, 2, 6), normal(5, 6))
     equation, listing = gru.gru(*arguments, update="take"), gru.gru(*arguments, update="keep")
     assert np.abs(equation - listing).max() > 0.1
     trace = gru.gru_trace(*arguments, update="take")

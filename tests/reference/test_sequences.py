@@ -21,7 +21,7 @@ def numpy_state(module):
 
 
 def both_ways(kind, state, batch, units):
-    """The layers of a two-layer bidirectional network of PyTorch's as ours: [(forward, backward) of each layer] of (value, gradient)."""
+    """For each of two layers, (forward, backward) of our cell with the weights of a bidirectional network of PyTorch's."""
     zeros = np.zeros((batch, units))
     gates = {"RNN": 1, "LSTM": 4, "GRU": 3}[kind]
 
@@ -30,7 +30,7 @@ def both_ways(kind, state, batch, units):
         if kind == "RNN":
             return (
                 lambda x: recurrent.rnn(x, zeros, *weights),
-                lambda x, g: (recurrent.rnn_backward(x, zeros, *weights, g)),
+                lambda x, g: recurrent.rnn_backward(x, zeros, *weights, g),
             )
         if kind == "LSTM":
             return (
@@ -57,7 +57,9 @@ def test_two_bidirectional_layers_are_those_of_torch(kind, padded):
         weight = weight * sequences.step_mask(lengths, steps)[..., None]
     tensor = torch.tensor(inputs, requires_grad=True)
     if padded:
-        packed = torch.nn.utils.rnn.pack_padded_sequence(tensor, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
+        packed = torch.nn.utils.rnn.pack_padded_sequence(
+            tensor, torch.tensor(lengths), batch_first=True, enforce_sorted=False
+        )
         wanted, _ = torch.nn.utils.rnn.pad_packed_sequence(module(packed)[0], batch_first=True)
     else:
         wanted, _ = module(tensor)
@@ -66,7 +68,8 @@ def test_two_bidirectional_layers_are_those_of_torch(kind, padded):
     layers = both_ways(kind, numpy_state(module), batch, units)
     forward = [lambda x, pair=pair: sequences.bidirectional(pair[0][0], pair[1][0], x, lengths) for pair in layers]
     backward = [
-        lambda x, g, pair=pair: (sequences.bidirectional_backward(pair[0][1], pair[1][1], x, g, lengths)) for pair in layers
+        lambda x, g, pair=pair: sequences.bidirectional_backward(pair[0][1], pair[1][1], x, g, lengths)
+        for pair in layers
     ]
     passed = sequences.stacked(forward, inputs)
     mask = np.ones((batch, steps, 1)) if lengths is None else sequences.step_mask(lengths, steps)[..., None]
@@ -152,7 +155,9 @@ def test_sequence_cross_entropy_is_that_of_torch(batch, steps, classes, masked, 
         loss = functional.cross_entropy(tensor.flatten(0, 1), ignored.flatten(), reduction=reduction) / divisor
         assert sequences.sequence_cross_entropy(logits, targets, mask, over) == pytest.approx(loss.item(), rel=1e-12)
         (wanted,) = torch.autograd.grad(loss, tensor)
-        np.testing.assert_allclose(sequences.sequence_cross_entropy_backward(logits, targets, mask, over), wanted, **FLOAT64)
+        np.testing.assert_allclose(
+            sequences.sequence_cross_entropy_backward(logits, targets, mask, over), wanted, **FLOAT64
+        )
 
 
 def test_sequence_cross_entropy_refuses_other_means():
@@ -163,7 +168,9 @@ def test_sequence_cross_entropy_refuses_other_means():
 def test_guessing_costs_the_logarithm_of_the_words_at_each_step():
     targets = np.zeros((2, 7), dtype=int)
     assert sequences.sequence_cross_entropy(np.zeros((2, 7, 1801)), targets) == pytest.approx(7 * np.log(1801))
-    assert sequences.sequence_cross_entropy(np.zeros((2, 7, 1801)), targets, over="steps") == pytest.approx(np.log(1801))
+    assert sequences.sequence_cross_entropy(np.zeros((2, 7, 1801)), targets, over="steps") == pytest.approx(
+        np.log(1801)
+    )
 
 
 # --- embeddings
@@ -184,11 +191,15 @@ def test_embedding_is_a_product_with_one_hot_rows(batch, steps, seed):
     outputs = module(torch.tensor(ids))
     (outputs * torch.tensor(gradient)).sum().backward()
     np.testing.assert_array_equal(embedding.embedding(ids, weight), outputs.detach())
-    np.testing.assert_allclose(embedding.embedding_backward(ids, weight, gradient, padding=0), module.weight.grad, **FLOAT64)
+    np.testing.assert_allclose(
+        embedding.embedding_backward(ids, weight, gradient, padding=0), module.weight.grad, **FLOAT64
+    )
 
 
 def test_repeated_ids_add_their_gradients_up():
-    found = embedding.embedding_backward(np.array([[4, 20, 4]]), np.zeros((21, 2)), np.array([[[1.0, 2], [3, 4], [5, 6]]]))
+    found = embedding.embedding_backward(
+        np.array([[4, 20, 4]]), np.zeros((21, 2)), np.array([[[1.0, 2], [3, 4], [5, 6]]])
+    )
     np.testing.assert_array_equal(found[[4, 20]], [[6, 8], [3, 4]])
     assert found.sum() == 21  # and nothing anywhere else
 

@@ -27,7 +27,9 @@ def test_sampled_softmax_backward(rows, count, seed):
     log_expected = np.log(word_losses.expected_counts(word_losses.log_uniform(6), count))
     found = word_losses.sampled_softmax_backward(hidden, weight, bias, targets, sampled, log_expected)
     check_gradients(
-        lambda *given: word_losses.sampled_softmax(*given, targets, sampled, log_expected), (hidden, weight, bias), found
+        lambda *given: word_losses.sampled_softmax(*given, targets, sampled, log_expected),
+        (hidden, weight, bias),
+        found,
     )
     touched = set(sampled) | set(targets)
     assert all((found[1][word] == 0).all() for word in range(6) if word not in touched)
@@ -104,7 +106,9 @@ def test_noise_contrastive_estimation_is_least_at_the_log_probabilities():
     def loss(scores):
         log_expected = np.log(count * noise)
         margin = scores - log_expected
-        return -(data * word_losses.log_sigmoid(margin)).sum() - count * (noise * word_losses.log_sigmoid(-margin)).sum()
+        return (
+            -(data * word_losses.log_sigmoid(margin)).sum() - count * (noise * word_losses.log_sigmoid(-margin)).sum()
+        )
 
     least = loss(np.log(data))
     for seed in range(20):
