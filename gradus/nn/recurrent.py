@@ -92,8 +92,8 @@ def _zeros(inputs: Tensor, hidden_size: int, count: int) -> tuple[Tensor, ...]:
 
 
 class SameMaskDropout(nn.Module):
-    """Dropout over (B, T, n) with one mask a sequence, the same at all steps (Gal and Ghahramani 2016; Keras' `dropout` of a
-    recurrent layer). Nothing in evaluation. Before or behind any fused layer."""
+    """Dropout over (B, T, n) with one mask a sequence, the same at all steps (Gal and Ghahramani 2016). Nothing in
+    evaluation. Before or behind any fused layer."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -126,9 +126,10 @@ class RecurrentDropout(nn.Module):
     masks:     "batch":    one mask (m,) for the batch. It is folded into the recurrent weights, diag(mask) U: **fused**
                "sequence": one mask (B, m), a row a sequence, as Keras draws it: **a loop in Python**, in training only
 
-    In evaluation, or with recurrent=0, the fused layer runs as it is. (Folded weights are a new tensor at each call, so cuDNN
-    copies all weights into one block then, and PyTorch warns of it once.) As in Keras, the GRU's mask is on h where it is
-    multiplied with weights, not on the h that the update gate keeps.
+    One mask for all gates (Gal's tied weights); Keras of 2017 drew one for each gate. The GRU's
+    mask is on h where it is multiplied with weights, not on the h that the update gate keeps, as there. In evaluation, or with
+    recurrent=0, the fused layer runs as it is. (Folded weights are a new tensor at each call, so cuDNN copies all weights into
+    one block then, and PyTorch warns of it once.)
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from typing import Any
 FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "recurrent": (
         "Recurrent cells and sequences",
-        ("recurrent", "sequences", "lstm", "lstm_peephole", "gru", "clipping"),
+        ("recurrent", "sequences", "lstm", "lstm_peephole", "gru", "recurrent_dropout", "clipping"),
     ),
     "attention": ("Attention", ("attention",)),
     "words": ("Words: embeddings and losses over vocabularies", ("embedding", "word_losses", "hierarchical_softmax")),

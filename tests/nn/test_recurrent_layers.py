@@ -11,7 +11,7 @@ from torch import nn
 
 from gradus.nn import PeepholeLSTM, RecurrentDropout, ResetBeforeGRU, SameMaskDropout
 from gradus.nn import recurrent as layers
-from gradus.reference import gru, lstm, lstm_peephole
+from gradus.reference import gru, lstm, lstm_peephole, recurrent_dropout, sequences
 
 quick = settings(max_examples=25, deadline=None)
 sizes = st.integers(1, 4)
@@ -227,3 +227,12 @@ def test_a_dropout_around_a_layer_learns_its_weights():
     }
     dropped(torch.randn(2, 5, 2))[0].sum().backward()
     assert all(parameter.grad is not None for parameter in dropped.parameters())
+
+
+def test_dropout_around_a_simple_layer_is_the_reference():
+    layer, inputs = a_layer(nn.RNN, {}), torch.randn(3, 6, 3, dtype=torch.float64)
+    state, mask = states_of(nn.RNN, 3), torch.tensor([[2.0, 0, 2, 0], [0, 0, 2, 2], [2, 2, 2, 0]], dtype=torch.float64)
+    found, _ = RecurrentDropout(layer, recurrent=0.5, masks="sequence")._loop(inputs, state, mask)
+    weights = sequences.weights_of_torch({name: value.numpy() for name, value in layer.state_dict().items()})
+    wanted = recurrent_dropout.rnn_with_dropout(*arrays(inputs, state[0]), *weights, np.ones((3, 3)), mask.numpy())
+    np.testing.assert_allclose(found.detach(), wanted, **FLOAT64)

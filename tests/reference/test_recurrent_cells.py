@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sequence_checks import FLOAT64, check_gradients, normal
 
-from gradus.reference import gru, lstm, lstm_peephole, recurrent, sequences
+from gradus.reference import gru, lstm, lstm_peephole, recurrent, recurrent_dropout, sequences
 
 quick = settings(max_examples=25, deadline=None)
 sizes = st.integers(1, 3)
@@ -398,3 +398,30 @@ def test_parameter_counts_are_those_of_torch(size, units):
     assert count(torch.nn.RNN(size, units)) == recurrent.rnn_parameters(size, units) + units
     assert count(torch.nn.LSTM(size, units)) == lstm.lstm_parameters(size, units) + 4 * units
     assert count(torch.nn.GRU(size, units)) == gru.gru_parameters(size, units, reset_after=True)
+
+
+# --- dropout with one mask a sequence
+
+
+@quick
+@given(sizes, st.integers(1, 4), sizes, sizes, seeds)
+def test_rnn_with_dropout_backward(batch, steps, size, units, seed):
+    arguments, weight = rnn_arguments(seed, batch, steps, size, units), normal(seed + 9, batch, steps, units)
+    generator = np.random.default_rng(seed)
+    masks = tuple(recurrent_dropout.sequence_mask(batch, count, 0.4, generator) for count in (size, units))
+    check_gradients(
+        lambda *network: (weight * recurrent_dropout.rnn_with_dropout(*network, *masks)).sum(),
+        arguments,
+        recurrent_dropout.rnn_with_dropout_backward(*arguments, *masks, weight),
+    )
+    state = arguments[1]
+    for step in range(steps):  # the same masks at every step
+        sums = (arguments[0][:, step] * masks[0]) @ arguments[2] + (state * masks[1]) @ arguments[3] + arguments[4]
+        state = np.tanh(sums)
+    np.testing.assert_allclose(recurrent_dropout.rnn_with_dropout(*arguments, *masks)[:, -1], state, **FLOAT64)
+
+
+def test_sequence_mask_keeps_the_mean():
+    mask = recurrent_dropout.sequence_mask(400, 50, 0.3, np.random.default_rng(0))
+    np.testing.assert_allclose(np.unique(mask), [0, 1 / 0.7])
+    assert mask.mean() == pytest.approx(1, abs=0.02)
