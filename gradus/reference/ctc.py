@@ -189,7 +189,7 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(
         name="CTC greedy decoding",
         function="ctc.greedy_decode",
-        formula=r"B\left(\arg\max_{\pi} \prod_t y^t_{\pi_t}\right)",
+        formula=r"B(\hat{\pi}), \quad \hat{\pi}_t = \mathrm{argmax}_k\, y^t_k",
         fast="gradus.nn.ctc_greedy",
         source="Graves et al. 2006, §3.2; Principles and Practice §8.6.5",
         note="The likeliest path need not belong to the likeliest label.",
@@ -197,7 +197,7 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(
         name="CTC prefix beam search",
         function="ctc.prefix_beam_search",
-        formula=r"\arg\max_{l} p(l \mid x) \text{ among the } w \text{ best prefixes of each frame}",
+        formula=r"\mathrm{argmax}_l\, p(l \mid x) \text{ among the } w \text{ best prefixes of each frame}",
         fast="gradus.nn.ctc_prefix_beam",
         source="Hannun et al. 2014, algorithm 1; Principles and Practice eq. 8-29",
     ),

@@ -8,7 +8,7 @@ Shapes: hidden (N, d), node_weight (V - 1, d), nodes and turns (V, D) of the D d
 
 from __future__ import annotations
 
-import heapq
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 
@@ -24,16 +24,16 @@ def huffman_paths(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     size = len(counts)
     queue = [(float(count), word, [word]) for word, count in enumerate(counts)]  # weight, tie-break, the leaves below
-    heapq.heapify(queue)
+    heapify(queue)
     ways: list[list[tuple[int, int]]] = [[] for _ in range(size)]
     for node in range(size - 1):
-        left_weight, _, left = heapq.heappop(queue)
-        right_weight, _, right = heapq.heappop(queue)
+        left_weight, _, left = heappop(queue)
+        right_weight, _, right = heappop(queue)
         for word in left:
             ways[word].insert(0, (node, 1))
         for word in right:
             ways[word].insert(0, (node, -1))
-        heapq.heappush(queue, (left_weight + right_weight, size + node, left + right))
+        heappush(queue, (left_weight + right_weight, size + node, left + right))
     depth = max(len(way) for way in ways)
     nodes, turns = np.zeros((size, depth), dtype=int), np.zeros((size, depth), dtype=int)
     for word, way in enumerate(ways):

@@ -156,10 +156,11 @@ CATALOGUE: tuple[Entry, ...] = (
     ),
     Entry(
         name="truncated back-propagation through time",
-        function="recurrent.rnn",
-        backward="recurrent.rnn_backward_truncated",
-        formula=r"s_t = \tanh(x_t U + s_{t-1} W + b)",
-        derivative=r"\frac{\partial L_t}{\partial U} \approx \sum_{k = \max(0,\, t - \tau)}^{t} x_k^\top \delta_k^{(t)}",
+        function="recurrent.rnn_backward_truncated",
+        formula=(
+            r"\frac{\partial L_t}{\partial U} \approx \sum_{k = \max(0,\, t - \tau)}^{t} x_k^\top \delta_k^{(t)}, \quad"
+            r" \delta_k^{(t)} = (\delta_{k+1}^{(t)} W^\top) \odot (1 - s_k^2)"
+        ),
         fast="detach the carried state",
         source="Williams and Peng 1990; Principles and Practice listings 7-6, 7-8",
         note="Listing 7-6 defines the truncation and never uses it; listing 7-8 begins at t - 4, negative for t < 4.",

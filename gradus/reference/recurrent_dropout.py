@@ -63,8 +63,8 @@ def rnn_with_dropout_backward(
         )
         by_hidden_weight = hidden_mask[row][:, None] * by_masked
         found.append((by_inputs * input_mask[row], by_initial, by_input_weight, by_hidden_weight, by_bias))
-    by_inputs, by_initial, *by_weights = zip(*found, strict=True)
-    return np.concatenate(by_inputs), np.concatenate(by_initial), *(np.sum(parts, axis=0) for parts in by_weights)
+    of_inputs, of_initial, *of_weights = zip(*found, strict=True)
+    return np.concatenate(of_inputs), np.concatenate(of_initial), *(np.sum(parts, axis=0) for parts in of_weights)
 
 
 CATALOGUE: tuple[Entry, ...] = (
