@@ -16,6 +16,13 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "convolution": ("Convolution", ("convolution", "convolution_kinds", "convolution_matrix", "geometry")),
     "pooling": ("Pooling", ("pooling", "other_pooling")),
     "normalization": ("Normalisation", ("normalization",)),
+    "recurrent": (
+        "Recurrent cells and sequences",
+        ("recurrent", "sequences", "lstm", "lstm_peephole", "gru", "recurrent_dropout", "clipping"),
+    ),
+    "attention": ("Attention", ("attention",)),
+    "words": ("Words: embeddings and losses over vocabularies", ("embedding", "word_losses", "hierarchical_softmax")),
+    "ctc": ("Connectionist temporal classification", ("ctc",)),
 }
 
 
