@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 # family -> (title, modules whose `CATALOGUE` belongs to it), in the order of the page
-FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {}
+FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "initializers": ("Initial weights", ("initializers",)),
+    "optimizers": ("Optimisers", ("optimizers",)),
+    "schedules": ("Learning rates over time, and averages", ("schedules", "averages")),
+    "metrics": ("Metrics", ("metrics", "overlap", "edit_distance")),
+    "information": ("Information theory", ("information",)),
+    "calculus": ("Calculus and search", ("calculus",)),
+    "tensors": ("Operations on tensors", ("tensors",)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
