@@ -13,7 +13,7 @@ from typing import Any
 # family -> (title, modules whose `CATALOGUE` belongs to it), in the order of the page
 FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "initializers": ("Initial weights", ("initializers",)),
-    "optimizers": ("Optimisers", ("optimizers",)),
+    "optimizers": ("Optimisers", ("optimizers", "gradients")),
     "schedules": ("Learning rates over time, and averages", ("schedules", "averages")),
     "metrics": ("Metrics", ("metrics", "overlap", "edit_distance")),
     "information": ("Information theory", ("information",)),

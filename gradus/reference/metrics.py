@@ -126,8 +126,9 @@ def r_squared(outputs: np.ndarray, targets: np.ndarray) -> float:
 
 
 def perplexity(log_probabilities: np.ndarray) -> float:
-    """exp(-mean log p) of the words that came: as unsure as an even choice among that many (*Plain-talk* §8.5)."""
-    return float(np.exp(-np.mean(log_probabilities)))
+    """exp(-mean log p) of the words that came: as unsure as an even choice among that many (*Plain-talk* §8.5); infinite beyond e^709."""
+    with np.errstate(over="ignore"):
+        return float(np.exp(-np.mean(log_probabilities)))
 
 
 def cosine_similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 `state` begins as {} and is changed in place; nothing else is. Below g is the gradient, w the weights, η the learning rate, and
 t the number of the update, from 1. Weights and gradient have one shape, any. `descend` repeats an update along a function;
-`minibatches` cuts an epoch into batches.
+`minibatches` cuts an epoch into batches. What is done to gradients besides is in `gradients`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gradus.reference.catalogue import Entry
+from gradus.reference.gradients import decay_weights
 
 State = dict[str, Any]
 
@@ -215,38 +216,6 @@ def nadam(
     return weights - learning_rate * ahead / (np.sqrt(state["square"] / (1 - beta2**step)) + epsilon)
 
 
-# what is done to gradients and weights around an update
-
-
-def with_l2(gradient: np.ndarray, weights: np.ndarray, l2: float) -> np.ndarray:
-    """g + 2 λ w: the gradient under a penalty λ sum w^2 on the loss. With λ/(2n) sum w^2 (eq. 3-21) it is g + (λ/n) w."""
-    return gradient + 2 * l2 * weights
-
-
-def decay_weights(weights: np.ndarray, learning_rate: float, decay: float) -> np.ndarray:
-    """(1 - η λ) w, apart from the gradient. With plain gradient descent this is an L2 penalty of λ/2 sum w^2; with no other.
-
-    The factor shrinks w while 0 < η λ < 1; beyond 2 it makes w grow (*Principles and Practice* eq. 3-22 says always below 1).
-    """
-    return (1 - learning_rate * decay) * weights
-
-
-def normalize_gradient(gradient: np.ndarray, epsilon: float = 1e-5) -> np.ndarray:
-    """g / (root of the mean of g^2 + ε): steps of one size. The texts call it an L2 norm, and regularisation; it is neither."""
-    return gradient / (np.sqrt(np.mean(gradient**2)) + epsilon)
-
-
-def clip_by_value(gradient: np.ndarray, largest: float) -> np.ndarray:
-    """Each entry cut to +-largest; the direction may change."""
-    return np.clip(gradient, -largest, largest)
-
-
-def clip_by_norm(gradients: list[np.ndarray], largest: float) -> list[np.ndarray]:
-    """All scaled by one factor, so that together they are at most `largest` long; the direction stays (Pascanu et al. 2013)."""
-    norm = np.sqrt(sum(float((gradient**2).sum()) for gradient in gradients))
-    return [gradient * (largest / norm if norm > largest else 1.0) for gradient in gradients]
-
-
 # repeating updates
 
 
@@ -383,28 +352,5 @@ CATALOGUE: tuple[Entry, ...] = (
         r"w \leftarrow w - \eta \frac{\mu_{t+1} \hat v + (1 - \mu_t) \hat g}{\sqrt{\hat s} + \epsilon}",
         "Dozat 2016",
         "torch.optim.NAdam",
-    ),
-    _entry(
-        "weight decay",
-        "decay_weights",
-        r"w \leftarrow (1 - \eta \lambda) w",
-        "*Principles and Practice* eq. 3-22; course notes §2.1.3",
-        "torch.optim.AdamW",
-    ),
-    _entry("L2 in the gradient", "with_l2", r"g + 2 \lambda w", "*Principles and Practice* eq. 3-21", "regularization.l2"),
-    _entry(
-        "normalised gradient",
-        "normalize_gradient",
-        r"\frac{g}{\sqrt{\frac{1}{n} \sum g^2} + \epsilon}",
-        "*Principles and Practice* ch. 6 (filters by gradient ascent); *Deep Learning with Python* §5.4.2",
-        note="divides by the root mean square; the texts say L2 norm",
-    ),
-    _entry("clipping by value", "clip_by_value", r"\min(\max(g, -c), c)", "", "regularization.clip_value"),
-    _entry(
-        "clipping by norm",
-        "clip_by_norm",
-        r"g \cdot \min\left(1, \frac{c}{\|g\|}\right)",
-        "Pascanu et al. 2013; *Plain-talk* §8.5; *Principles and Practice* §7.4.5, listing 7-9",
-        "regularization.clip_norm",
     ),
 )

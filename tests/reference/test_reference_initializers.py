@@ -217,3 +217,42 @@ def test_he_keeps_the_signal_through_relu():
     assert 0.3 < depth_of_signal(initializers.he_normal) < 3
     assert depth_of_signal(initializers.lecun_normal) == pytest.approx(depth_of_signal(initializers.he_normal) / 2**10)
     assert depth_of_signal(initializers.small_normal) < 1e-12 and depth_of_signal(initializers.normal) > 1e12
+
+
+def circles(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.datasets import make_circles
+
+    return make_circles(n_samples=rows, noise=0.05, random_state=seed)
+
+
+def exercise(draw_weight, steps: int = 15_000, rate: float = 0.01) -> tuple[float, float]:
+    """Course notes §2.1.9: 2-10-5-1 of ReLU and sigmoid on two circles, whole batch. (training, test) accuracy."""
+    (inputs, targets), (others, wanted) = circles(300, 1), circles(100, 2)
+    weights = [draw_weight(shape) for shape in ((2, 10), (10, 5), (5, 1))]
+    biases = [np.zeros(weight.shape[1]) for weight in weights]
+
+    def forward(rows):
+        values = [rows]
+        for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+            values.append(np.maximum(values[-1] @ weight + bias, 0))
+        return values, (values[-1] @ weights[-1] + biases[-1])[:, 0]
+
+    for _ in range(steps):
+        values, logits = forward(inputs)
+        error = ((1 / (1 + np.exp(-np.clip(logits, -500, 500))) - targets) / len(targets))[:, None]
+        for layer in (2, 1, 0):
+            below = error @ weights[layer].T * (values[layer] > 0)
+            weights[layer] = weights[layer] - rate * values[layer].T @ error
+            biases[layer] = biases[layer] - rate * error.sum(axis=0)
+            error = below
+    return tuple(float(((forward(rows)[1] > 0) == labels).mean()) for rows, labels in ((inputs, targets), (others, wanted)))
+
+
+def test_the_initialisation_exercise():
+    """The course's own figures: zeros 50 %, large random 83 / 86 %, He 99 / 96 %."""
+    generator = np.random.default_rng(3)
+    assert exercise(initializers.zeros, 200) == (0.5, 0.5)
+    large = exercise(lambda shape: initializers.normal(shape, generator, 10.0), 4000)
+    he = exercise(lambda shape: initializers.he_normal(shape, generator))
+    assert he[0] > 0.95 and he[1] > 0.9
+    assert large[0] < he[0]

@@ -114,6 +114,7 @@ def test_f1_is_the_harmonic_mean():
 def test_perplexity():
     """Even words: as many as there are. It is 2 to the entropy in bits and e to it in nats alike."""
     assert metrics.perplexity(np.log(np.full(7, 1 / 50))) == pytest.approx(50)
+    assert metrics.perplexity(np.full(2, -1e4)) == np.inf
     logits, targets = torch.randn(20, 9, dtype=torch.float64), torch.randint(0, 9, (20,))
     chosen = torch.log_softmax(logits, 1)[torch.arange(20), targets].numpy()
     assert metrics.perplexity(chosen) == pytest.approx(torch.nn.functional.cross_entropy(logits, targets).exp().item())
