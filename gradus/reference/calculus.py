@@ -96,7 +96,7 @@ def newton_minimizer(
     start: np.ndarray,
     steps: int = 20,
 ) -> np.ndarray:
-    """A root of the gradient: x - H^-1 g. One step suffices on a bowl; it also runs up to a saddle or a top. Path (steps + 1, n)."""
+    """A root of the gradient: x - H^-1 g. One step suffices on a bowl; it also goes to a saddle or a top. (steps + 1, n)."""
     path = [np.asarray(start, dtype=float)]
     for _ in range(steps):
         path.append(path[-1] - np.linalg.solve(hessian(path[-1]), gradient(path[-1])))
@@ -106,7 +106,7 @@ def newton_minimizer(
 def nudge(function: Scalar, start: np.ndarray | float, step: float = 0.2, most: int = 1000) -> np.ndarray:
     """Tries each number of the point a step up and down and goes to the lowest, until none is lower (*Plain-talk* §4.2).
 
-    2 n values a move, and no step is longer than the first: on x^2 + 2 from 3 it takes 15 moves of 0.2. The path (moves + 1, ...).
+    2 n values a move, and no step is longer than the first: on x^2 + 2 from 3, 15 moves of 0.2. The path (moves + 1, ...).
     """
     path = [np.asarray(start, dtype=float)]
     value = function(path[0])
@@ -127,24 +127,38 @@ def limited_memory_bfgs(
 ) -> np.ndarray:
     """L-BFGS: Newton's step with a Hessian guessed from the last `memory` steps and changes of gradient. The path (k + 1, n).
 
-    Nocedal and Wright 2006, algorithms 7.4 and 7.5, with halved steps until the value falls enough (Armijo) in the place of a
-    Wolfe search; a pair that would spoil the guess (s y <= 0) is left out. It ends where no step helps.
+    Nocedal and Wright 2006, algorithms 7.4 and 7.5. It ends where no step makes the value fall.
     """
     path = [np.asarray(start, dtype=float)]
     slope, pairs = gradient(path[0]), []
     for _ in range(steps):
         direction = -_two_loops(slope, pairs)
-        downhill = float(slope @ direction)
-        length, value = 1.0, function(path[-1])
-        while length > 1e-12 and function(path[-1] + length * direction) > value + 1e-4 * length * downhill:
-            length /= 2
-        if length <= 1e-12 or downhill >= 0:
+        length = _wolfe_length(function, gradient, path[-1], direction)
+        if length is None:
             break
         path.append(path[-1] + length * direction)
         change, slope = gradient(path[-1]) - slope, gradient(path[-1])
-        if change @ (path[-1] - path[-2]) > 0:
-            pairs = [*pairs, (path[-1] - path[-2], change)][-memory:]
+        pairs = [*pairs, (path[-1] - path[-2], change)][-memory:]
     return np.stack(path)
+
+
+def _wolfe_length(function: Scalar, gradient: Callable, point: np.ndarray, direction: np.ndarray) -> float | None:
+    """A length of step after which the value is lower and the slope flatter by enough, found by doubling and halving.
+
+    Wolfe's two conditions; the second makes (step) (change of gradient) > 0, without which the guess would be spoilt.
+    """
+    value, slope = function(point), float(gradient(point) @ direction)
+    shortest, longest, length = 0.0, np.inf, 1.0
+    for _ in range(60):
+        place = point + length * direction
+        if not function(place) < value + 1e-4 * length * slope:
+            longest = length
+        elif gradient(place) @ direction < 0.9 * slope:
+            shortest = length
+        else:
+            return length
+        length = (shortest + longest) / 2 if np.isfinite(longest) else 2 * shortest
+    return None
 
 
 def _two_loops(slope: np.ndarray, pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
@@ -202,9 +216,10 @@ def convolution(
     upper: float,
     pieces: int = 2000,
 ) -> np.ndarray:
-    """h(x) = integral of f(t) g(x - t) dt: g turned round, shifted by x, laid over f. Midpoints of `pieces` pieces of f's support.
+    """h(x) = integral of f(t) g(x - t) dt: g turned round, shifted by x, laid over f.
 
-    *Plain-talk* §6.2 calls its g a square pulse and defines a ramp, g(t) = t on [1, 2]; and the integral is definite.
+    Added up at the midpoints of `pieces` pieces of f's support, lower to upper.
+    *Plain-talk* §6.2 calls its g a square pulse but defines a ramp, t on [1, 2]; and the integral is definite.
     """
     width = (upper - lower) / pieces
     middles = lower + width * (np.arange(pieces) + 0.5)
@@ -243,7 +258,12 @@ CATALOGUE: tuple[Entry, ...] = (
         "Hessian", "hessian", r"H_{ij} = \frac{\partial^2 f}{\partial x_i \partial x_j}", "", fast="torch.func.hessian"
     ),
     _entry("product rule", "product_derivative", r"(f g)' = f' g + f g'", "*Plain-talk* §4.2"),
-    _entry("chain rule", "chain_derivative", r"(f(g(x)))' = f'(g(x)) g'(x)", "*Plain-talk* §4.2; *Deep Learning with Python* §2.4.4"),
+    _entry(
+        "chain rule",
+        "chain_derivative",
+        r"(f(g(x)))' = f'(g(x)) g'(x)",
+        "*Plain-talk* §4.2; *Deep Learning with Python* §2.4.4",
+    ),
     _entry("Newton's root finder", "newton", r"x \leftarrow x - \frac{f(x)}{f'(x)}", "*Plain-talk* §4.2"),
     _entry(
         "Newton's minimiser",

@@ -48,7 +48,9 @@ CATALOGUE: tuple[Entry, ...] = (
         "*Principles and Practice* eq. 3-22; course notes §2.1.3",
         "torch.optim.AdamW",
     ),
-    _entry("L2 in the gradient", "with_l2", r"g + 2 \lambda w", "*Principles and Practice* eq. 3-21", "regularization.l2"),
+    _entry(
+        "L2 in the gradient", "with_l2", r"g + 2 \lambda w", "*Principles and Practice* eq. 3-21", "regularization.l2"
+    ),
     _entry(
         "normalised gradient",
         "normalize_gradient",

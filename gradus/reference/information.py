@@ -43,7 +43,9 @@ def kullback_leibler(targets: np.ndarray, probabilities: np.ndarray, base: float
     cross-entropy and an entropy.
     """
     targets = np.asarray(targets, dtype=float)
-    return _weighted(targets, _logarithm(targets, base) - _logarithm(probabilities, base))
+    with np.errstate(invalid="ignore"):  # both may be -inf, where p is 0 and counts nothing
+        difference = _logarithm(targets, base) - _logarithm(probabilities, base)
+    return _weighted(targets, difference)
 
 
 def mutual_information(joint: np.ndarray, base: float = 2.0) -> float:

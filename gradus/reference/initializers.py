@@ -19,12 +19,12 @@ from gradus.reference.catalogue import Entry
 
 Shape = tuple[int, ...]
 
-# the standard deviation of a standard normal variable that is drawn again while it is beyond +-2: sqrt(1 - 4 phi(2) / (2 Phi(2) - 1))
+# of a standard normal variable that is drawn again while it is beyond +-2: sqrt(1 - 4 phi(2) / (2 Phi(2) - 1))
 TRUNCATED_DEVIATION = math.sqrt(1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2)))  # 0.8796
 
 
 def fans(shape: Shape) -> tuple[int, int]:
-    """(fan-in, fan-out): of a dense weight (n, m) the pair itself, of a convolution (out, in, ...) the channels times the field."""
+    """(fan-in, fan-out): of a dense weight (n, m) the pair itself, of a convolution the channels times the field."""
     if len(shape) < 2:
         raise ValueError(f"fans: a weight has two or more dimensions, received the shape {shape}")
     if len(shape) == 2:
@@ -54,7 +54,7 @@ def small_normal(shape: Shape, generator: np.random.Generator) -> np.ndarray:
 
 
 def uniform(shape: Shape, generator: np.random.Generator, bound: float | None = None) -> np.ndarray:
-    """Uniform in +-bound; None: +-1/sqrt(fan-in), which is what torch.nn.Linear and Conv2d draw. Its deviation is bound/sqrt(3)."""
+    """Uniform in +-bound, whose deviation is bound/sqrt(3). None: +-1/sqrt(fan-in), as torch.nn.Linear and Conv2d draw."""
     bound = 1 / math.sqrt(fans(shape)[0]) if bound is None else bound
     return generator.uniform(-bound, bound, shape)
 

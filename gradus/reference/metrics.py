@@ -126,7 +126,7 @@ def r_squared(outputs: np.ndarray, targets: np.ndarray) -> float:
 
 
 def perplexity(log_probabilities: np.ndarray) -> float:
-    """exp(-mean log p) of the words that came: as unsure as an even choice among that many (*Plain-talk* §8.5); infinite beyond e^709."""
+    """exp(-mean log p) of the words that came: as unsure as an even choice among that many (*Plain-talk* §8.5)."""
     with np.errstate(over="ignore"):
         return float(np.exp(-np.mean(log_probabilities)))
 
@@ -168,7 +168,9 @@ def error_gaps(errors: Sequence[float]) -> dict[str, float]:
     }
 
 
-def _entry(name: str, function: str, formula: str, source: str, range: str = "", note: str = "", fast: str = "") -> Entry:
+def _entry(
+    name: str, function: str, formula: str, source: str, range: str = "", note: str = "", fast: str = ""
+) -> Entry:
     return Entry(
         name=name, function=f"metrics.{function}", formula=formula, source=source, range=range, note=note, fast=fast
     )
@@ -185,7 +187,9 @@ CATALOGUE: tuple[Entry, ...] = (
         "called 精确率 in *Principles and Practice*, a word for precision",
         "gradus.tasks.metrics",
     ),
-    _entry("top-k accuracy", "top_k_accuracy", r"\frac{1}{N} \sum_i [t_i \in \text{top}_k(i)]", "*Plain-talk* §6.6", UNIT),
+    _entry(
+        "top-k accuracy", "top_k_accuracy", r"\frac{1}{N} \sum_i [t_i \in \text{top}_k(i)]", "*Plain-talk* §6.6", UNIT
+    ),
     _entry(
         "confusion matrix",
         "confusion_matrix",
@@ -216,11 +220,23 @@ CATALOGUE: tuple[Entry, ...] = (
         "*Deep Learning with Python* §4.5.2",
         UNIT,
     ),
-    _entry("mean absolute error", "mean_absolute_error", r"\frac{1}{N} \sum |y - t|", "*Deep Learning with Python* §3.6"),
-    _entry("mean squared error", "mean_squared_error", r"\frac{1}{N} \sum (y - t)^2", "*Deep Learning with Python* §3.6"),
+    _entry(
+        "mean absolute error", "mean_absolute_error", r"\frac{1}{N} \sum |y - t|", "*Deep Learning with Python* §3.6"
+    ),
+    _entry(
+        "mean squared error", "mean_squared_error", r"\frac{1}{N} \sum (y - t)^2", "*Deep Learning with Python* §3.6"
+    ),
     _entry("R squared", "r_squared", r"1 - \frac{\sum (y - t)^2}{\sum (t - \bar t)^2}", "", r"(-\infty, 1]"),
-    _entry("perplexity", "perplexity", r"\exp\left(-\frac{1}{T} \sum_t \log p_t\right)", "*Plain-talk* §8.5", r"[1, \infty)"),
-    _entry("cosine similarity", "cosine_similarity", r"\frac{a \cdot b}{\|a\| \|b\|}", "course notes §5.2.3", r"[-1, 1]"),
+    _entry(
+        "perplexity",
+        "perplexity",
+        r"\exp\left(-\frac{1}{T} \sum_t \log p_t\right)",
+        "*Plain-talk* §8.5",
+        r"[1, \infty)",
+    ),
+    _entry(
+        "cosine similarity", "cosine_similarity", r"\frac{a \cdot b}{\|a\| \|b\|}", "course notes §5.2.3", r"[-1, 1]"
+    ),
     _entry(
         "satisficing and optimising",
         "choose_model",

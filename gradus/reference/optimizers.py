@@ -212,7 +212,9 @@ def nadam(
     state["product"] = state.get("product", 1.0) * now
     state["mean"] = beta1 * _kept(state, "mean", weights) + (1 - beta1) * gradient
     state["square"] = beta2 * _kept(state, "square", weights) + (1 - beta2) * gradient**2
-    ahead = following * state["mean"] / (1 - state["product"] * following) + (1 - now) * gradient / (1 - state["product"])
+    ahead = following * state["mean"] / (1 - state["product"] * following) + (1 - now) * gradient / (
+        1 - state["product"]
+    )
     return weights - learning_rate * ahead / (np.sqrt(state["square"] / (1 - beta2**step)) + epsilon)
 
 

@@ -58,14 +58,20 @@ def interpolated_average_precision(precisions: np.ndarray, recalls: np.ndarray, 
 
 
 def detection_average_precision(
-    boxes: list[np.ndarray], scores: list[np.ndarray], truths: list[np.ndarray], threshold: float = 0.5, points: int | None = None
+    boxes: list[np.ndarray],
+    scores: list[np.ndarray],
+    truths: list[np.ndarray],
+    threshold: float = 0.5,
+    points: int | None = None,
 ) -> float:
     """Of one class over pictures: boxes (n_i, 4), scores (n_i,), truths (m_i, 4) a picture.
 
     By falling score, a detection is right if the true box it overlaps most does so by `threshold` and is not taken yet; a second
     detection of the same object is wrong (Pascal VOC). Their mean over classes is mAP.
     """
-    ranked = sorted(((score, i, j) for i, row in enumerate(scores) for j, score in enumerate(row)), key=lambda one: -one[0])
+    ranked = sorted(
+        ((score, i, j) for i, row in enumerate(scores) for j, score in enumerate(row)), key=lambda one: -one[0]
+    )
     taken = [np.zeros(len(truth), dtype=bool) for truth in truths]
     right = []
     for _, picture, number in ranked:

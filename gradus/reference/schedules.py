@@ -30,8 +30,8 @@ def staircase(
 ) -> np.ndarray:
     """rate * factor^floor((step - hold) / period), and `rate` itself before the step `hold`.
 
-    *Plain-talk* §6.9: factor 0.1, period `decay_steps(50000, 128, 350)`. Its §8.5 prints base * decay^max(epoch + 1 - M, 0), which
-    is hold = M - 1, period 1.
+    *Plain-talk* §6.9: factor 0.1, period `decay_steps(50000, 128, 350)`. Its §8.5 has base * decay^max(epoch + 1 - M, 0):
+    hold = M - 1, period 1.
     """
     return rate * factor ** np.floor(np.maximum(np.asarray(step, dtype=float) - hold, 0) / period)
 
@@ -58,14 +58,16 @@ def step_list(
     return np.asarray(rates, dtype=float)[np.searchsorted(np.asarray(boundaries, dtype=float), step, side="right")]
 
 
-def polynomial(step: Steps, steps: float = 100, power: float = 1.0, final: float = 0.0, rate: float = 1.0) -> np.ndarray:
+def polynomial(
+    step: Steps, steps: float = 100, power: float = 1.0, final: float = 0.0, rate: float = 1.0
+) -> np.ndarray:
     """From rate to final as (1 - step / steps)^power; final after the end. Power 1 is a straight line."""
     left = 1 - np.minimum(np.asarray(step, dtype=float) / steps, 1)
     return final + (rate - final) * left**power
 
 
 def cosine(step: Steps, steps: float = 100, final: float = 0.0, rate: float = 1.0) -> np.ndarray:
-    """Half a cosine from rate to final: final + (rate - final) (1 + cos(π step / steps)) / 2 (Loshchilov and Hutter 2017, eq. 5)."""
+    """final + (rate - final) (1 + cos(π step / steps)) / 2: half a cosine down (Loshchilov and Hutter 2017, eq. 5)."""
     progress = np.minimum(np.asarray(step, dtype=float) / steps, 1)
     return final + (rate - final) * (1 + np.cos(np.pi * progress)) / 2
 
@@ -81,7 +83,7 @@ def one_cycle(
 
 
 def warmup(step: Steps, steps: float = 10, rate: float = 1.0) -> np.ndarray:
-    """A line up to `rate`, reached at the last of the first `steps` steps: rate * min(1, (step + 1) / steps) (Goyal et al. 2017)."""
+    """rate * min(1, (step + 1) / steps): a line up to `rate`, reached at the last of `steps` steps (Goyal et al. 2017)."""
     return rate * np.minimum(1, (np.asarray(step, dtype=float) + 1) / steps)
 
 
@@ -100,7 +102,13 @@ def plateau(losses: Sequence[float], factor: float = 0.5, patience: int = 1, rat
 
 
 def _entry(
-    name: str, function: str, formula: str, source: str, fast: str, note: str = "", span: tuple[float, float] | None = (0, 100)
+    name: str,
+    function: str,
+    formula: str,
+    source: str,
+    fast: str,
+    note: str = "",
+    span: tuple[float, float] | None = (0, 100),
 ) -> Entry:
     return Entry(
         name=name, function=f"schedules.{function}", formula=formula, source=source, fast=fast, note=note, span=span
@@ -160,7 +168,13 @@ CATALOGUE: tuple[Entry, ...] = (
         "Loshchilov and Hutter 2017, eq. 5",
         "schedule.name=cosine",
     ),
-    _entry("one cycle", "one_cycle", r"\text{half a cosine up, half a cosine down}", "Smith 2018", "schedule.name=one_cycle"),
+    _entry(
+        "one cycle",
+        "one_cycle",
+        r"\text{half a cosine up, half a cosine down}",
+        "Smith 2018",
+        "schedule.name=one_cycle",
+    ),
     _entry(
         "warm-up",
         "warmup",

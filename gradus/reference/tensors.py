@@ -7,6 +7,7 @@ The loops say what is meant, element by element; the vectorised forms do the sam
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -29,7 +30,10 @@ def naive_relu(inputs: np.ndarray) -> np.ndarray:
 
 
 def _elementwise(first: np.ndarray, second: np.ndarray, operation: Callable[[float, float], float]) -> np.ndarray:
-    _need(first.ndim == 2 and first.shape == second.shape, f"expected two matrices of one shape: {first.shape}, {second.shape}")
+    _need(
+        first.ndim == 2 and first.shape == second.shape,
+        f"expected two matrices of one shape: {first.shape}, {second.shape}",
+    )
     result = first.copy()
     for i in range(result.shape[0]):
         for j in range(result.shape[1]):
@@ -99,9 +103,9 @@ def naive_matrix_vector_dot(matrix: np.ndarray, vector: np.ndarray) -> np.ndarra
 
 
 def naive_matrix_dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(a, b) and (b, c) -> (a, c): rows of the first with columns of the second. So a batch (N, n) comes first, weights (n, m) second.
+    """(a, b) and (b, c) -> (a, c): rows of the first with columns of the second.
 
-    §2.3 writes dot(W, input), whose shapes do not fit.
+    So a batch (N, n) comes first and weights (n, m) second. §2.3 writes dot(W, input), whose shapes do not fit.
     """
     _need(
         first.ndim == second.ndim == 2 and first.shape[1] == second.shape[0],
@@ -125,7 +129,9 @@ def naive_transpose(matrix: np.ndarray) -> np.ndarray:
 
 def naive_reshape(tensor: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """The same numbers in the same row-major order under another shape: element k stays element k. Not a transpose."""
-    _need(tensor.size == int(np.prod(shape)), f"naive_reshape: {tensor.size} numbers do not fill the shape {tuple(shape)}")
+    _need(
+        tensor.size == int(np.prod(shape)), f"naive_reshape: {tensor.size} numbers do not fill the shape {tuple(shape)}"
+    )
     result = np.zeros(shape, dtype=tensor.dtype)
     for old, new in zip(np.ndindex(tensor.shape), np.ndindex(tuple(shape)), strict=True):
         result[new] = tensor[old]
@@ -190,8 +196,8 @@ def logistic_gradients(
 def check_shapes(arrays: Mapping[str, np.ndarray], **expected: str) -> dict[str, int]:
     """Whether the arrays fit together: check_shapes({"x": x, "w": w}, x="N n", w="n m") -> {"N": ..., "n": ..., "m": ...}.
 
-    A letter stands for one length throughout, a number for itself. It also finds an array that has lost an axis, as (n,) for (n, 1),
-    with which NumPy would go on silently (course notes §1.4.4). Raises ValueError with what was expected and received.
+    A letter stands for one length throughout, a number for itself. It also finds an array that has lost an axis, as (n,)
+    for (n, 1), with which NumPy would go on silently (course notes §1.4.4). Raises ValueError.
     """
     lengths: dict[str, int] = {}
     for name, axes in expected.items():
@@ -208,7 +214,7 @@ def check_shapes(arrays: Mapping[str, np.ndarray], **expected: str) -> dict[str,
 
 def count_weights(widths: Sequence[int], biases: bool = True) -> int:
     """Of dense layers between these widths: (1000, 10, 10, 10, 10, 1) has 10 310 weights and 41 biases (*Plain-talk* §7.1)."""
-    weights = sum(n * m for n, m in zip(widths, widths[1:], strict=False))
+    weights = sum(n * m for n, m in pairwise(widths))
     return weights + (sum(widths[1:]) if biases else 0)
 
 
@@ -259,7 +265,8 @@ CATALOGUE: tuple[Entry, ...] = (
     _entry(
         "gradients of logistic regression",
         "logistic_gradients",
-        r"\frac{\partial J}{\partial w} = \frac{1}{N} X^T (a - y), \quad \frac{\partial J}{\partial b} = \frac{1}{N} \sum (a - y)",
+        r"\frac{\partial J}{\partial w} = \frac{1}{N} X^T (a - y), \quad "
+        r"\frac{\partial J}{\partial b} = \frac{1}{N} \sum (a - y)",
         "course notes §1.2.6, §1.2.9",
         "torch.nn.BCEWithLogitsLoss",
     ),

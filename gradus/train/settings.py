@@ -100,7 +100,9 @@ class ScheduleSettings:
         _need(0 < self.factor <= 1, "schedule.factor", "above 0, at most 1", self.factor)
         _need(self.every > 0, "schedule.every", "a number of epochs above 0", self.every)
         _need(0 <= self.hold < math.inf, "schedule.hold", "a number of epochs from 0", self.hold)
-        rising = list(self.milestones) == sorted(set(self.milestones)) and all(0 < m < math.inf for m in self.milestones)
+        rising = list(self.milestones) == sorted(set(self.milestones)) and all(
+            0 < m < math.inf for m in self.milestones
+        )
         _need(rising, "schedule.milestones", "rising numbers of epochs above 0", list(self.milestones))
         if self.name == "milestones" and not self.milestones:
             raise UserError("schedule.milestones: name = 'milestones' needs at least one epoch, such as [10, 20]")

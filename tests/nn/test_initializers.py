@@ -47,8 +47,10 @@ def test_layers_are_drawn_as_the_reference_draws(scheme):
         found = layer.weight.detach().double().numpy()
         wanted = PAIRS[scheme](found.shape[::-1] if found.ndim == 2 else found.shape, generator)
         # 10 000 values or more: quantiles of the two draws lie close
-        for share in (0.02, 0.25, 0.5, 0.75, 0.98):
-            assert np.quantile(found, share) == pytest.approx(np.quantile(wanted, share), abs=0.08 * wanted.std() + 1e-12)
+        for share in (0.1, 0.25, 0.5, 0.75, 0.9):
+            assert np.quantile(found, share) == pytest.approx(
+                np.quantile(wanted, share), abs=0.1 * wanted.std() + 1e-12
+            )
         assert np.abs(found).max() == pytest.approx(np.abs(wanted).max(), rel=0.35, abs=1e-12)
         assert found.std() == pytest.approx(wanted.std(), rel=0.04, abs=1e-12)
         assert not layer.bias.any()

@@ -79,7 +79,7 @@ def network(weights: np.ndarray) -> np.ndarray:
     return np.tanh(weights[:3]) * weights[1:4] + np.exp(0.3 * weights[3])
 
 
-@quick
+@settings(max_examples=8, deadline=None)
 @given(seeds)
 def test_gradient_jacobian_and_hessian_are_those_of_torch(seed):
     point = np.random.default_rng(seed).normal(size=4)
@@ -275,7 +275,9 @@ def test_the_check_agrees_with_autograd():
         np.testing.assert_allclose(found, tensors[name].grad, rtol=1e-10, atol=1e-14)
 
 
-@pytest.mark.parametrize(("error", "word"), [(1e-9, "right"), (2e-7, "right"), (1e-5, "look"), (1e-3, "wrong"), (0.3, "wrong")])
+@pytest.mark.parametrize(
+    ("error", "word"), [(1e-9, "right"), (2e-7, "right"), (1e-5, "look"), (1e-3, "wrong"), (0.3, "wrong")]
+)
 def test_verdicts(error, word):
     assert calculus.verdict(error) == word
 
@@ -326,9 +328,13 @@ def test_convolution_can_be_turned_round():
 def test_ten_sigmoids_explode():
     """*Plain-talk* §7.3: |w σ'| is 2.5 at w = 10 where z = 0, so ten layers multiply by 2.5^10 = 9536.7; with w = 1 by 4^-10."""
     sigmoid = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731
-    layer = lambda w: (lambda x: sigmoid(w * (x - 0.5)), lambda x: w * sigmoid(w * (x - 0.5)) * (1 - sigmoid(w * (x - 0.5))))  # noqa: E731
+
+    def layer(w):
+        inside = lambda x: sigmoid(w * (x - 0.5))  # noqa: E731
+        return inside, lambda x: w * inside(x) * (1 - inside(x))
+
     for weight, factor in ((10, 2.5), (1, 0.25)):
         function, slope = layer(weight)
         found = calculus.chain_derivative([function] * 10, [slope] * 10)(0.5)
         assert found == pytest.approx(factor**10)
-    assert 2.5**10 == pytest.approx(9536.74, abs=0.01)
+        assert weight == 1 or found == pytest.approx(9536.74, abs=0.01)

@@ -30,7 +30,9 @@ def test_epochs_are_shuffled_anew_and_seeds_repeat():
     again = np.concatenate(list(optimizers.minibatches(1000, 64, np.random.default_rng(0))))
     assert (first != second).any() and (first == again).all()
     assert len(list(optimizers.minibatches(1000, 1))) == 1000 and len(list(optimizers.minibatches(1000, 1000))) == 1
-    assert len(list(optimizers.minibatches(2000, 16))) == 125  # *Principles and Practice* listing 4-16, where the // is lost
+    assert (
+        len(list(optimizers.minibatches(2000, 16))) == 125
+    )  # *Principles and Practice* listing 4-16, where the // is lost
 
 
 def test_a_batch_holds_a_row():
@@ -41,7 +43,9 @@ def test_a_batch_holds_a_row():
 def test_means_of_samples():
     """*Plain-talk* §7.2: balls 1 to 1000 have the mean 500.5; batches of 100 come near it, single balls do not."""
     balls, generator = np.arange(1, 1001), np.random.default_rng(0)
-    hundreds = np.array([balls[batch].mean() for _ in range(20) for batch in optimizers.minibatches(1000, 100, generator)])
+    hundreds = np.array(
+        [balls[batch].mean() for _ in range(20) for batch in optimizers.minibatches(1000, 100, generator)]
+    )
     singles = balls[np.concatenate(list(optimizers.minibatches(1000, 1, generator)))]
     assert balls.mean() == 500.5 == pytest.approx(hundreds.mean()) == pytest.approx(singles.mean())  # of whole epochs
     # drawn without replacement: 288.7 / sqrt(100) * sqrt(900 / 999)
@@ -71,7 +75,9 @@ def test_descent_on_a_parabola():
     np.testing.assert_allclose(steps, 0.1 * 2 * path[:-1])  # a step is the rate times the gradient, not the gradient
 
 
-@pytest.mark.parametrize(("rate", "end"), [(0.05, "converges"), (0.12, "converges"), (0.125, "swings"), (0.13, "diverges")])
+@pytest.mark.parametrize(
+    ("rate", "end"), [(0.05, "converges"), (0.12, "converges"), (0.125, "swings"), (0.13, "diverges")]
+)
 def test_descent_on_a_bowl_is_stable_below_an_eighth(rate, end):
     """x^2 + 8 y^2 from (3, 4): y is multiplied by 1 - 16 η each time."""
     path = optimizers.descend(lambda p: np.array([2, 16]) * p, np.array([3.0, 4.0]), 400, learning_rate=rate)
@@ -112,7 +118,7 @@ def test_the_cart():
 
 
 def test_the_whole_batch_does_not_find_the_global_minimum():
-    """*Principles and Practice* §2.3.1 says that batch descent reaches it. On x^4 - 2 x^2 + 0.3 x it ends in the nearer valley."""
+    """*Principles and Practice* §2.3.1 says that it does. On x^4 - 2 x^2 + 0.3 x it ends in the nearer valley."""
     function = lambda x: x**4 - 2 * x**2 + 0.3 * x  # noqa: E731
     slope = lambda x: 4 * x**3 - 4 * x + 0.3  # noqa: E731
     right = optimizers.descend(slope, np.array(2.0), 500, learning_rate=0.02)[-1]

@@ -18,7 +18,9 @@ SHAPE = (3, 4)
 
 def start_and_gradients(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(seed)
-    gradients = generator.normal(size=(STEPS, *SHAPE)) * generator.uniform(0.01, 10, SHAPE)  # each weight of its own size
+    gradients = generator.normal(size=(STEPS, *SHAPE)) * generator.uniform(
+        0.01, 10, SHAPE
+    )  # each weight of its own size
     return generator.normal(size=SHAPE), gradients
 
 
@@ -27,6 +29,14 @@ def ours(update, **arguments) -> np.ndarray:
     start, gradients = start_and_gradients()
     following = iter(gradients)
     return optimizers.descend(lambda weights: next(following), start, STEPS, update, **arguments)
+
+
+@pytest.fixture(autouse=True)
+def double():
+    """NAdam keeps a product in the default type."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 def torchs(make) -> np.ndarray:
@@ -239,11 +249,13 @@ def test_l2_is_decay_for_plain_descent_only():
 
 
 def test_the_tail_of_l2_is_its_gradient():
-    """λ sum w^2, so 2 λ w; *Deep Learning with Python* §4.4.2 says that 0.001 * w is added to the loss, whose gradient is 0.001."""
+    """λ sum w^2, so 2 λ w; *Deep Learning with Python* §4.4.2 adds 0.001 * w to the loss, whose gradient is 0.001."""
     weights = np.random.default_rng(0).normal(size=(3, 2))
     slope = calculus.gradient(lambda w: 0.001 * (w**2).sum(), weights)
     np.testing.assert_allclose(gradients_of.with_l2(np.zeros((3, 2)), weights, 0.001), slope, rtol=1e-6)
-    assert np.ptp(calculus.gradient(lambda w: 0.001 * w.sum(), weights)) < 1e-9  # of the printed penalty: the same everywhere
+    assert (
+        np.ptp(calculus.gradient(lambda w: 0.001 * w.sum(), weights)) < 1e-9
+    )  # of the printed penalty: the same everywhere
 
 
 def test_decay_shrinks_only_between_zero_and_two():
@@ -275,5 +287,6 @@ def test_clipping_is_that_of_torch(seed, largest):
     torch.nn.utils.clip_grad_norm_(tensors, largest)
     for found, tensor in zip(gradients_of.clip_by_norm(gradients, largest), tensors, strict=True):
         np.testing.assert_allclose(found, tensor.grad.numpy(), rtol=1e-5)  # torch adds 1e-6 to the norm
-    np.testing.assert_array_equal(gradients_of.clip_by_value(gradients[0], largest), gradients[0].clip(-largest, largest))
-
+    np.testing.assert_array_equal(
+        gradients_of.clip_by_value(gradients[0], largest), gradients[0].clip(-largest, largest)
+    )

@@ -63,7 +63,10 @@ def test_rates_are_those_of_torch(ours, theirs):
         (schedules.step_list(TIMES, (1, 0.1, 0.01), (10, 25)), ScheduleSettings(name="milestones", milestones=(2, 5))),
         (schedules.polynomial(TIMES, STEPS, 2.0, 0.1), ScheduleSettings(name="polynomial", power=2, final=0.1)),
         (schedules.cosine(TIMES, STEPS, 0.1), ScheduleSettings(name="cosine", final=0.1)),
-        (schedules.one_cycle(TIMES, STEPS, 0.4, 0.05, 0.01), ScheduleSettings(name="one_cycle", peak_at=0.4, start=0.05, final=0.01)),
+        (
+            schedules.one_cycle(TIMES, STEPS, 0.4, 0.05, 0.01),
+            ScheduleSettings(name="one_cycle", peak_at=0.4, start=0.05, final=0.01),
+        ),
         (schedules.warmup(TIMES, 15), ScheduleSettings(name="constant", warmup=0.25)),
     ],
 )
@@ -141,9 +144,7 @@ def test_after_the_end_the_last_rate_stays():
 
 def pulled(values: np.ndarray, decay: float) -> np.ndarray:
     """The average written out: sum of (1 - β) β^k x_(t-k)."""
-    return np.array(
-        [sum((1 - decay) * decay**k * values[t - k] for k in range(t + 1)) for t in range(len(values))]
-    )
+    return np.array([sum((1 - decay) * decay**k * values[t - k] for k in range(t + 1)) for t in range(len(values))])
 
 
 @quick
@@ -174,7 +175,7 @@ def test_windows_of_the_course_notes():
         assert averages.window(decay) == pytest.approx(values)
         # not 1/1-β, which is 1 - β
         assert averages.window(decay) > 1 > 1 / 1 - decay
-    assert 0.9**10 == pytest.approx(0.349, abs=5e-4)
+    assert averages.average_weights(0.9, 11)[10] / 0.1 == pytest.approx(0.349, abs=5e-4)
     for decay in (0.9, 0.98, 0.999):  # near 1/e = 0.368
         assert 0.34 < decay ** averages.window(decay) < 1 / np.e
     np.testing.assert_allclose(averages.average_weights(0.9, 3), [0.1, 0.09, 0.081])
@@ -187,7 +188,7 @@ def test_a_larger_decay_is_smoother_and_later():
     measured = season + generator.normal(scale=3, size=365)
     rough, usual, smooth = (averages.exponential_average(measured, b, corrected=True) for b in (0.5, 0.9, 0.98))
     jumps = [np.abs(np.diff(curve)).mean() for curve in (rough, usual, smooth)]
-    assert jumps[0] > 3 * jumps[1] > 9 * jumps[2] > 0
+    assert jumps[0] > 4 * jumps[1] and jumps[1] > 2 * jumps[2]
     peaks = [int(np.argmax(averages.exponential_average(season, b))) for b in (0.5, 0.9, 0.98)]
     assert peaks[0] < peaks[1] < peaks[2]  # about 1, 9 and 40 days late
 

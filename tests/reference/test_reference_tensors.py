@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -96,7 +98,10 @@ def test_shapes_of_the_book():
     assert tensors.naive_transpose(np.zeros((300, 20))).shape == (20, 300)
     assert tensors.naive_reshape(np.arange(6).reshape(3, 2), (2, 3)).tolist() == [[0, 1, 2], [3, 4, 5]]
     assert tensors.naive_reshape(np.arange(6).reshape(3, 2), (6, 1)).shape == (6, 1)
-    assert tensors.naive_transpose(np.arange(6).reshape(3, 2)).tolist() == [[0, 2, 4], [1, 3, 5]]  # of the same shape (2, 3)
+    assert tensors.naive_transpose(np.arange(6).reshape(3, 2)).tolist() == [
+        [0, 2, 4],
+        [1, 3, 5],
+    ]  # of the same shape (2, 3)
     with pytest.raises(ValueError, match="6 numbers do not fill"):
         tensors.naive_reshape(np.arange(6), (4, 2))
 
@@ -106,7 +111,9 @@ def test_a_batch_stands_before_the_weights():
     batch, weights = normal(0, 5, 3), normal(1, 3, 4)
     layer = torch.nn.Linear(3, 4, bias=False).double()
     layer.weight.data = torch.tensor(weights.T)
-    np.testing.assert_allclose(tensors.naive_matrix_dot(batch, weights), layer(torch.tensor(batch)).detach(), rtol=1e-12)
+    np.testing.assert_allclose(
+        tensors.naive_matrix_dot(batch, weights), layer(torch.tensor(batch)).detach(), rtol=1e-12
+    )
     with pytest.raises(ValueError, match=r"received \(3, 4\) and \(5, 3\)"):
         tensors.naive_matrix_dot(weights, batch)
     square = normal(2, 3, 3), normal(3, 3, 3)
@@ -138,7 +145,10 @@ def test_logistic_gradients(rows, features, seed):
     fast = tensors.logistic_gradients(inputs, targets, weights, 0.3)
     for one, other in zip(loops, fast, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-14)
-    parameter, bias = torch.tensor(weights, requires_grad=True), torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    parameter, bias = (
+        torch.tensor(weights, requires_grad=True),
+        torch.tensor(0.3, dtype=torch.float64, requires_grad=True),
+    )
     loss = torch.nn.functional.binary_cross_entropy_with_logits(
         torch.tensor(inputs) @ parameter + bias, torch.tensor(targets, dtype=torch.float64)
     )
@@ -164,5 +174,5 @@ def test_nudging_twenty_million_times():
     widths = (1000, 10, 10, 10, 10, 1)
     assert tensors.count_weights(widths, biases=False) == 10_310
     assert 2000 * tensors.count_weights(widths, biases=False) == 20_620_000
-    layers = [torch.nn.Linear(n, m) for n, m in zip(widths, widths[1:], strict=False)]
+    layers = [torch.nn.Linear(n, m) for n, m in pairwise(widths)]
     assert tensors.count_weights(widths) == sum(p.numel() for layer in layers for p in layer.parameters()) == 10_351

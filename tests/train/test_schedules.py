@@ -153,7 +153,17 @@ def schedules(draw):
     share = st.floats(0.01, 1)
     name = draw(
         st.sampled_from(
-            ["constant", "step", "milestones", "exponential", "inverse_time", "root", "polynomial", "cosine", "one_cycle"]
+            [
+                "constant",
+                "step",
+                "milestones",
+                "exponential",
+                "inverse_time",
+                "root",
+                "polynomial",
+                "cosine",
+                "one_cycle",
+            ]
         )
     )
     return ScheduleSettings(
@@ -298,7 +308,7 @@ def test_the_language_model_keeps_its_rate_and_then_decays_by_epochs():
 
 @pytest.mark.parametrize("milestones", [(3.0, 2.0), (2.0, 2.0), (0.0, 2.0), (math.nan,), (math.inf,)])
 def test_impossible_milestones_are_told(milestones):
-    with pytest.raises(UserError, match="schedule.milestones: expected rising numbers of epochs above 0, received"):
+    with pytest.raises(UserError, match=r"schedule\.milestones: expected rising numbers of epochs above 0, received"):
         ScheduleSettings(name="milestones", milestones=milestones)
 
 
