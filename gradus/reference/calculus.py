@@ -7,6 +7,7 @@ point, so it checks a backward pass and does not train (*Plain-talk* §4.2, §7.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -130,7 +131,8 @@ def limited_memory_bfgs(
     Nocedal and Wright 2006, algorithms 7.4 and 7.5. It ends where no step makes the value fall.
     """
     path = [np.asarray(start, dtype=float)]
-    slope, pairs = gradient(path[0]), []
+    slope = gradient(path[0])
+    pairs: list[tuple[np.ndarray, np.ndarray]] = []
     for _ in range(steps):
         direction = -_two_loops(slope, pairs)
         length = _wolfe_length(function, gradient, path[-1], direction)
@@ -194,10 +196,14 @@ def gradient_check(
     """
     numeric = {}
     for name, value in parameters.items():
-        numeric[name] = gradient(lambda changed, name=name: loss({**parameters, name: changed}), value, step)
+        numeric[name] = gradient(partial(_loss_with, loss, parameters, name), value, step)
     errors = {name: relative_error(gradients[name], numeric[name]) for name in parameters}
     both = [np.concatenate([np.ravel(side[name]) for name in parameters]) for side in (gradients, numeric)]
     return {**errors, "all": relative_error(*both)}
+
+
+def _loss_with(loss: Callable, parameters: Mapping[str, np.ndarray], name: str, value: np.ndarray) -> float:
+    return loss({**parameters, name: value})
 
 
 def verdict(error: float) -> str:

@@ -155,8 +155,8 @@ def adamw(
     weight_decay: float = 0.01,
 ) -> np.ndarray:
     """Adam, and apart from it w - η λ w (Loshchilov and Hutter 2019, algorithm 2): the decay is not divided by sqrt(ŝ)."""
-    settings = {"learning_rate": learning_rate, "beta1": beta1, "beta2": beta2, "epsilon": epsilon}
-    return adam(decay_weights(weights, learning_rate, weight_decay), gradient, state, **settings)
+    shrunk = decay_weights(weights, learning_rate, weight_decay)
+    return adam(shrunk, gradient, state, learning_rate=learning_rate, beta1=beta1, beta2=beta2, epsilon=epsilon)
 
 
 def amsgrad(
@@ -245,7 +245,7 @@ def descend(
 
     A number of steps, not `while loss > 0.01`: that loop of *Deep Learning with Python* §2.4.3 may never end.
     """
-    path, state = [np.asarray(start, dtype=float)], {}
+    path, state = [np.asarray(start, dtype=float)], State()
     for _ in range(steps):
         path.append(update(path[-1], np.asarray(gradient(path[-1]), dtype=float), state, **settings))
     return np.stack(path)

@@ -88,12 +88,16 @@ def test_gradient_jacobian_and_hessian_are_those_of_torch(seed):
         return torch.tanh(weights[:3]) * weights[1:4] + torch.exp(0.3 * weights[3])
 
     tensor = torch.tensor(point)
-    np.testing.assert_allclose(calculus.jacobian(network, point), torch.func.jacrev(in_torch)(tensor), atol=1e-8)
+    np.testing.assert_allclose(
+        calculus.jacobian(network, point), torch.autograd.functional.jacobian(in_torch, tensor), atol=1e-8
+    )
     total = lambda w: float((network(w) ** 2).sum())  # noqa: E731
     in_total = lambda w: (in_torch(w) ** 2).sum()  # noqa: E731
-    np.testing.assert_allclose(calculus.gradient(total, point), torch.func.grad(in_total)(tensor), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(
+        calculus.gradient(total, point), torch.autograd.functional.jacobian(in_total, tensor), rtol=1e-6, atol=1e-7
+    )
     found = calculus.hessian(total, point)
-    np.testing.assert_allclose(found, torch.func.hessian(in_total)(tensor), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found, torch.autograd.functional.hessian(in_total, tensor), rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(found, found.T)
 
 
