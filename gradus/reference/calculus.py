@@ -259,9 +259,19 @@ CATALOGUE: tuple[Entry, ...] = (
         "*Plain-talk* §4.2; *Principles and Practice* §2.3.1",
         fast="torch.autograd.grad",
     ),
-    _entry("Jacobian", "jacobian", r"J_{ij} = \frac{\partial f_i}{\partial x_j}", "", fast="torch.func.jacrev"),
     _entry(
-        "Hessian", "hessian", r"H_{ij} = \frac{\partial^2 f}{\partial x_i \partial x_j}", "", fast="torch.func.hessian"
+        "Jacobian",
+        "jacobian",
+        r"J_{ij} = \frac{\partial f_i}{\partial x_j}",
+        "Nocedal and Wright 2006, A.2",
+        fast="torch.func.jacrev",
+    ),
+    _entry(
+        "Hessian",
+        "hessian",
+        r"H_{ij} = \frac{\partial^2 f}{\partial x_i \partial x_j}",
+        "Nocedal and Wright 2006, A.2",
+        fast="torch.func.hessian",
     ),
     _entry("product rule", "product_derivative", r"(f g)' = f' g + f g'", "*Plain-talk* §4.2"),
     _entry(
@@ -281,7 +291,7 @@ CATALOGUE: tuple[Entry, ...] = (
     _entry(
         "nudge search",
         "nudge",
-        r"x \leftarrow \arg\min_{\pm, i} f(x \pm s e_i)",
+        r"x \leftarrow \text{argmin}_{\pm, i} f(x \pm s e_i)",
         "*Plain-talk* §4.2; *Deep Learning with Python* §2.4",
         "two values of f for every weight and move",
     ),

@@ -58,7 +58,9 @@ CATALOGUE: tuple[Entry, ...] = (
         "*Principles and Practice* ch. 6 (filters by gradient ascent); *Deep Learning with Python* §5.4.2",
         note="divides by the root mean square; the texts say L2 norm",
     ),
-    _entry("clipping by value", "clip_by_value", r"\min(\max(g, -c), c)", "", "regularization.clip_value"),
+    _entry(
+        "clipping by value", "clip_by_value", r"\min(\max(g, -c), c)", "Keras' clipvalue", "regularization.clip_value"
+    ),
     _entry(
         "clipping by norm",
         "clip_by_norm",

@@ -25,6 +25,11 @@ def self_information(probability: np.ndarray | float, base: float = 2.0) -> np.n
     return -_logarithm(np.asarray(probability), base)
 
 
+def self_information_derivative(probability: np.ndarray | float, base: float = 2.0) -> np.ndarray:
+    """-1 / (p ln b)."""
+    return -1 / (np.asarray(probability, dtype=float) * np.log(base))
+
+
 def entropy(probabilities: np.ndarray, base: float = 2.0) -> np.ndarray:
     """-sum p log p: the mean surprise. 0 when certain, log n for n even outcomes."""
     probabilities = np.asarray(probabilities, dtype=float)
@@ -59,6 +64,7 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(
         name="self-information",
         function="information.self_information",
+        backward="information.self_information_derivative",
         formula=r"-\log_b p",
         derivative=r"-\frac{1}{p \ln b}",
         range=r"[0, \infty)",

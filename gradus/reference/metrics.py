@@ -226,7 +226,7 @@ CATALOGUE: tuple[Entry, ...] = (
     _entry(
         "mean squared error", "mean_squared_error", r"\frac{1}{N} \sum (y - t)^2", "*Deep Learning with Python* §3.6"
     ),
-    _entry("R squared", "r_squared", r"1 - \frac{\sum (y - t)^2}{\sum (t - \bar t)^2}", "", r"(-\infty, 1]"),
+    _entry("R squared", "r_squared", r"1 - \frac{\sum (y - t)^2}{\sum (t - \bar t)^2}", "Wright 1921", r"(-\infty, 1]"),
     _entry(
         "perplexity",
         "perplexity",
@@ -240,7 +240,7 @@ CATALOGUE: tuple[Entry, ...] = (
     _entry(
         "satisficing and optimising",
         "choose_model",
-        r"\arg\max_m q_m \text{ with } s_m \le c",
+        r"\text{argmax}_m q_m \text{ with } s_m \le c",
         "course notes §3.1.4",
     ),
     _entry(

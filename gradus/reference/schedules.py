@@ -158,7 +158,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "polynomial",
         "polynomial",
         r"\eta_t = \eta_T + (\eta_0 - \eta_T) \left(1 - \frac{t}{T}\right)^p",
-        "",
+        "tf.train.polynomial_decay",
         "schedule.name=polynomial",
     ),
     _entry(

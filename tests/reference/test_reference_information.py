@@ -61,6 +61,14 @@ def test_cross_entropy_is_no_difference_of_two_entropies():
     assert information.kullback_leibler(p, q) != pytest.approx(information.kullback_leibler(q, p), abs=0.01)
 
 
+@quick
+@given(st.floats(0.01, 1), bases)
+def test_rare_outcomes_surprise_more(probability, base):
+    near = information.self_information(np.array([probability - 1e-6, probability + 1e-6]), base)
+    slope = information.self_information_derivative(probability, base)
+    assert slope == pytest.approx((near[1] - near[0]) / 2e-6, rel=1e-5) and slope < 0
+
+
 def test_certain_and_impossible():
     assert information.entropy(np.array([1.0, 0, 0])) == 0
     assert information.self_information(0.0) == np.inf and information.self_information(1.0) == 0

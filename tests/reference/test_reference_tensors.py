@@ -51,6 +51,7 @@ def test_loops_are_what_numpy_does(n, m, k, seed):
     [
         (tensors.naive_relu, [(3,)]),
         (tensors.naive_add, [(2, 3), (3, 2)]),
+        (tensors.naive_subtract, [(2, 3), (3, 2)]),
         (tensors.naive_multiply, [(2,), (2,)]),
         (tensors.naive_add_matrix_and_vector, [(2, 3), (2,)]),
         (tensors.naive_vector_dot, [(2,), (3,)]),
