@@ -1,4 +1,4 @@
-"""What is done to gradients and weights around an optimiser's update: penalties, decay, normalising, clipping."""
+"""What is done to gradients and weights around an optimiser's update: penalties, decay, normalising. (Clipping: `clipping`.)"""
 
 from __future__ import annotations
 
@@ -25,17 +25,6 @@ def normalize_gradient(gradient: np.ndarray, epsilon: float = 1e-5) -> np.ndarra
     return gradient / (np.sqrt(np.mean(gradient**2)) + epsilon)
 
 
-def clip_by_value(gradient: np.ndarray, largest: float) -> np.ndarray:
-    """Each entry cut to +-largest; the direction may change."""
-    return np.clip(gradient, -largest, largest)
-
-
-def clip_by_norm(gradients: list[np.ndarray], largest: float) -> list[np.ndarray]:
-    """All scaled by one factor, so that together they are at most `largest` long; the direction stays (Pascanu et al. 2013)."""
-    norm = np.sqrt(sum(float((gradient**2).sum()) for gradient in gradients))
-    return [gradient * (largest / norm if norm > largest else 1.0) for gradient in gradients]
-
-
 def _entry(name: str, function: str, formula: str, source: str, fast: str = "", note: str = "") -> Entry:
     return Entry(name=name, function=f"gradients.{function}", formula=formula, source=source, fast=fast, note=note)
 
@@ -57,15 +46,5 @@ CATALOGUE: tuple[Entry, ...] = (
         r"\frac{g}{\sqrt{\frac{1}{n} \sum g^2} + \epsilon}",
         "*Principles and Practice* ch. 6 (filters by gradient ascent); *Deep Learning with Python* §5.4.2",
         note="divides by the root mean square; the texts say L2 norm",
-    ),
-    _entry(
-        "clipping by value", "clip_by_value", r"\min(\max(g, -c), c)", "Keras' clipvalue", "regularization.clip_value"
-    ),
-    _entry(
-        "clipping by norm",
-        "clip_by_norm",
-        r"g \cdot \min\left(1, \frac{c}{\|g\|}\right)",
-        "Pascanu et al. 2013; *Plain-talk* §8.5; *Principles and Practice* §7.4.5, listing 7-9",
-        "regularization.clip_norm",
     ),
 )

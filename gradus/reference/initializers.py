@@ -151,7 +151,7 @@ CATALOGUE: tuple[Entry, ...] = (
         r"w \sim N(\mu, \sigma^2)",
         "*Principles and Practice* listings 2-2, 3-20; *Plain-talk* §7.5",
         'gradus.nn.initialize(model, "unit_normal")',
-        "listings 3-20 to 3-22 call rand (uniform in 0..1) where randn is meant; *Plain-talk* prints σ where σ² stands",
+        "listings 3-20 to 3-22 call rand (uniform in 0..1) where randn is meant; *Plain-talk* calls σ the variance",
     ),
     _entry(
         "small normal",
