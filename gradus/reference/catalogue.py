@@ -19,6 +19,13 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "information": ("Information theory", ("information",)),
     "calculus": ("Calculus and search", ("calculus",)),
     "tensors": ("Operations on tensors", ("tensors",)),
+    "recurrent": (
+        "Recurrent cells and sequences",
+        ("recurrent", "sequences", "lstm", "lstm_peephole", "gru", "recurrent_dropout", "clipping"),
+    ),
+    "attention": ("Attention", ("attention",)),
+    "words": ("Words: embeddings and losses over vocabularies", ("embedding", "word_losses", "hierarchical_softmax")),
+    "ctc": ("Connectionist temporal classification", ("ctc",)),
 }
 
 
