@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 # family -> (title, modules whose `CATALOGUE` belongs to it), in the order of the page
-FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {}
+FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "activations": ("Activations", ("sigmoids", "rectifiers", "activations", "vector_activations")),
+    "losses": (
+        "Losses and penalties",
+        ("regression_losses", "losses", "compound_losses", "metric_losses", "image_losses", "penalties"),
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +51,9 @@ class Entry:
 def entries(family: str) -> list[Entry]:
     """The entries of one family of `FAMILIES`."""
     return [
-        entry for module in FAMILIES[family][1] for entry in importlib.import_module(f"gradus.reference.{module}").CATALOGUE
+        entry
+        for module in FAMILIES[family][1]
+        for entry in importlib.import_module(f"gradus.reference.{module}").CATALOGUE
     ]
 
 

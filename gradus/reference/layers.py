@@ -5,16 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 
-def scaled_tanh(inputs: np.ndarray) -> np.ndarray:
-    """A tanh(S x) with A = 1.7159, S = 2/3 (LeCun et al. 1998, appendix A)."""
-    return 1.7159 * np.tanh(2 / 3 * inputs)
-
-
-def scaled_tanh_backward(inputs: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    """d/dx A tanh(S x) = A S (1 - tanh^2(S x))."""
-    return gradient * 1.7159 * 2 / 3 * (1 - np.tanh(2 / 3 * inputs) ** 2)
-
-
 def subsampling(inputs: np.ndarray, coefficient: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """LeNet-5's S layers: coefficient * (sum over a 2x2 field) + bias. (B, C, H, W) -> (B, C, H/2, W/2), H and W even."""
     batch, channels, height, width = inputs.shape
