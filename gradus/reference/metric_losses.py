@@ -76,7 +76,8 @@ def batch_triplet_backward(
     """The gradients of the triplets, added up where each row stands. Which triplets are taken is held constant."""
     rows = mine_triplets(embeddings, labels, mining).T
     gradient = np.zeros_like(embeddings)
-    for places, part in zip(rows, triplet_backward(*embeddings[rows], margin), strict=True):
+    anchors, positives, negatives = embeddings[rows]
+    for places, part in zip(rows, triplet_backward(anchors, positives, negatives, margin), strict=True):
         np.add.at(gradient, places, part)
     return gradient
 

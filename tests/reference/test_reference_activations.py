@@ -170,7 +170,7 @@ def test_the_two_hard_sigmoids_are_told_apart():
 
 def test_the_derivative_of_tanh_is_never_negative():
     slopes = activations.tanh_derivative(np.linspace(-5, 5, 1001))
-    assert slopes.max() == 1 and 0 < slopes.min()
+    assert slopes.max() == 1 and slopes.min() > 0
 
 
 def test_scaled_tanh_maps_one_to_one():
