@@ -111,7 +111,7 @@ CATALOGUE: tuple[Entry, ...] = (
         name="max-norm",
         function="penalties.max_norm",
         formula=r"w\leftarrow w\cdot\min(1,\frac{c}{\|w\|_2})",
-        range=r"\|w\|_2\le c",
+        range=r"\|w\|_2\le{c}",
         fast="regularization.max_norm",
         source="*Principles and Practice* eq. 3-24",
         note="A limit of weights, not of activations; c = 3 or 4.",

@@ -22,25 +22,37 @@ seeds = st.integers(0, 999)
 ELEMENTWISE = [entry for entry in entries("activations") if entry.span]
 by_name = pytest.mark.parametrize("entry", ELEMENTWISE, ids=lambda entry: entry.name)
 
-# ours -> PyTorch's, at the defaults of ours
-TORCH = {
-    "identity": nn.Identity(),
-    "sigmoid": torch.sigmoid,
-    "hard_sigmoid": functional.hardsigmoid,
-    "tanh": torch.tanh,
-    "arctan": torch.atan,
-    "softsign": functional.softsign,
-    "softplus": lambda x: functional.softplus(x, threshold=1000),
-    "sinusoid": torch.sin,
-    "absolute": torch.abs,
-    "relu": torch.relu,
-    "leaky_relu": functional.leaky_relu,
-    "prelu": lambda x: functional.prelu(x, torch.tensor([0.25], dtype=x.dtype)),
-    "rrelu": lambda x: functional.rrelu(x, training=False),
-    "elu": functional.elu,
-    "selu": functional.selu,
-    "gelu": functional.gelu,
-}
+# ours, its derivative, PyTorch's at the defaults of ours
+TORCH = (
+    (activations.identity, activations.identity_derivative, nn.Identity()),
+    (activations.sigmoid, activations.sigmoid_derivative, torch.sigmoid),
+    (activations.hard_sigmoid, activations.hard_sigmoid_derivative, functional.hardsigmoid),
+    (activations.tanh, activations.tanh_derivative, torch.tanh),
+    (activations.scaled_tanh, activations.scaled_tanh_derivative, lambda x: 1.7159 * torch.tanh(2 * x / 3)),
+    (activations.arctan, activations.arctan_derivative, torch.atan),
+    (activations.softsign, activations.softsign_derivative, functional.softsign),
+    (activations.softplus, activations.softplus_derivative, lambda x: functional.softplus(x, threshold=1000)),
+    (activations.bent_identity, activations.bent_identity_derivative, lambda x: ((x**2 + 1).sqrt() - 1) / 2 + x),
+    (activations.sinusoid, activations.sinusoid_derivative, torch.sin),
+    (activations.gaussian, activations.gaussian_derivative, lambda x: (-(x**2)).exp()),
+    (activations.absolute, activations.absolute_derivative, torch.abs),
+    (activations.relu, activations.relu_derivative, torch.relu),
+    (activations.leaky_relu, activations.leaky_relu_derivative, functional.leaky_relu),
+    (
+        activations.prelu,
+        activations.prelu_derivative,
+        lambda x: functional.prelu(x, torch.tensor([0.25], dtype=x.dtype)),
+    ),
+    (activations.rrelu, activations.rrelu_derivative, lambda x: functional.rrelu(x, training=False)),
+    (activations.elu, activations.elu_derivative, functional.elu),
+    (activations.selu, activations.selu_derivative, functional.selu),
+    (activations.gelu, activations.gelu_derivative, functional.gelu),
+)
+CORNERED = ("relu", "leaky_relu", "prelu", "rrelu", "elu", "selu")
+
+
+def name_of(value: object) -> str:
+    return getattr(value, "__name__", "")
 
 
 def off_corners(inputs: np.ndarray) -> np.ndarray:
@@ -90,27 +102,29 @@ def test_nothing_overflows_far_out(entry):
     assert np.isfinite(values).all() and np.isfinite(slopes).all()
 
 
-@pytest.mark.parametrize("name", TORCH)
+@pytest.mark.parametrize(("function", "derivative", "theirs"), TORCH, ids=name_of)
 @quick
 @given(shape=shapes, seed=seeds)
-def test_values_and_derivatives_are_those_of_torch(name, shape, seed):
+def test_values_and_derivatives_are_those_of_torch(function, derivative, theirs, shape, seed):
     inputs = 3 * normal(seed, *shape)
     tensor = torch.tensor(inputs, requires_grad=True)
-    outputs = TORCH[name](tensor)
+    outputs = theirs(tensor)
     outputs.backward(torch.ones_like(tensor))
-    np.testing.assert_allclose(getattr(activations, name)(inputs), outputs.detach(), **FLOAT64)
-    near = {"rtol": 1e-7} if name == "hard_sigmoid" else FLOAT64  # its backward pass in PyTorch has 1/6 as a float32
-    np.testing.assert_allclose(getattr(activations, f"{name}_derivative")(inputs), tensor.grad, **near)
+    np.testing.assert_allclose(function(inputs), outputs.detach(), **FLOAT64)
+    # the backward pass of its hardsigmoid has 1/6 as a float32
+    near = {"rtol": 1e-7} if function is activations.hard_sigmoid else FLOAT64
+    np.testing.assert_allclose(derivative(inputs), tensor.grad, **near)
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "prelu", "rrelu", "elu", "selu"])
-def test_the_corner_has_the_slope_of_one_side(name):
-    derivative, function = getattr(activations, f"{name}_derivative"), getattr(activations, name)
+@pytest.mark.parametrize(
+    ("function", "derivative", "theirs"), [row for row in TORCH if name_of(row[0]) in CORNERED], ids=name_of
+)
+def test_the_corner_has_the_slope_of_one_side(function, derivative, theirs):
     zero, step = np.zeros(1), 1e-7
     assert derivative(zero) == pytest.approx((function(zero + step) - function(zero)) / step, rel=1e-5)
     assert derivative(zero, right=False) == pytest.approx((function(zero) - function(zero - step)) / step, rel=1e-5)
     tensor = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    TORCH[name](tensor).sum().backward()
+    theirs(tensor).sum().backward()
     np.testing.assert_allclose(derivative(zero, right=False), tensor.grad, **FLOAT64)  # PyTorch takes the left
 
 
@@ -301,26 +315,25 @@ def test_linear_layers_alone_are_one_linear_layer():
 # Over several numbers
 
 
+SOFT = (
+    (activations.softmax, activations.softmax_backward, torch.softmax),
+    (activations.log_softmax, activations.log_softmax_backward, torch.log_softmax),
+)
+
+
+@pytest.mark.parametrize(("function", "backward", "theirs"), SOFT, ids=name_of)
 @quick
-@given(shapes, st.integers(-1, 0), seeds)
-def test_softmax_and_its_logarithm(shape, axis, seed):
+@given(shape=shapes, axis=st.integers(-1, 0), seed=seeds)
+def test_softmax_and_its_logarithm(function, backward, theirs, shape, axis, seed):
     logits, gradient = 4 * normal(seed, *shape), normal(seed + 1, *shape)
-    for ours, theirs in ((activations.softmax, torch.softmax), (activations.log_softmax, torch.log_softmax)):
-        tensor = torch.tensor(logits, requires_grad=True)
-        outputs = theirs(tensor, dim=axis)
-        outputs.backward(torch.tensor(gradient))
-        np.testing.assert_allclose(ours(logits, axis), outputs.detach(), **FLOAT64)
-        backward = getattr(activations, f"{ours.__name__}_backward")
-        np.testing.assert_allclose(backward(logits, gradient, axis=axis), tensor.grad, rtol=1e-10, atol=1e-12)
-
-
-@quick
-@given(seeds)
-def test_softmax_backward_by_differences(seed):
-    logits, gradient = normal(seed, 2, 3), normal(seed + 1, 2, 3)
-    for name in ("softmax", "log_softmax"):
-        wanted = differences(lambda z, name=name: (gradient * getattr(activations, name)(z)).sum(), logits)
-        np.testing.assert_allclose(getattr(activations, f"{name}_backward")(logits, gradient), wanted, **NEAR)
+    tensor = torch.tensor(logits, requires_grad=True)
+    outputs = theirs(tensor, dim=axis)
+    outputs.backward(torch.tensor(gradient))
+    np.testing.assert_allclose(function(logits, axis), outputs.detach(), **FLOAT64)
+    found = backward(logits, gradient, axis=axis)
+    np.testing.assert_allclose(found, tensor.grad, rtol=1e-10, atol=1e-12)
+    slope = differences(lambda z: (gradient * function(z, axis)).sum(), logits)
+    np.testing.assert_allclose(found, slope, rtol=1e-5, atol=1e-7)
 
 
 def test_softmax_of_a_batch_of_sequences_sums_over_the_last_axis():
