@@ -62,8 +62,8 @@ def rrelu(
 ) -> np.ndarray:
     """The leaky ReLU whose slope is drawn for every element, evenly from lower to upper; without a generator, their mean.
 
-    Xu et al. 2015 draw the divisor, from 3 to 8, and divide by 5.5 in testing (a slope of 0.18). Drawing the slope from 1/8
-    to 1/3 and testing with 11/48 = 0.23 is PyTorch's reading, and ours.
+    Xu et al. 2015 write a slope, yet draw from 3 to 8 and divide by 5.5 in testing (a slope of 0.18): that is a divisor. Drawing
+    the slope from 1/8 to 1/3 and testing with 11/48 = 0.23 is PyTorch's reading, and ours.
     """
     return prelu(inputs, _rrelu_slopes(inputs, lower, upper, generator))
 
