@@ -17,6 +17,8 @@ from gradus.nn.activations import (
     SReLU,
     activation,
 )
+from gradus.nn.attention import AdditiveAttention, DotAttention, masked_softmax
+from gradus.nn.ctc import convolved_lengths, ctc_greedy, ctc_prefix_beam
 from gradus.nn.initializers import initialize
 from gradus.nn.layers import SparselyConnectedConv2d, Subsampling
 from gradus.nn.losses import (
@@ -36,38 +38,61 @@ from gradus.nn.losses import (
     total_variation,
     triplet_loss,
 )
+from gradus.nn.recurrent import PeepholeLSTM, RecurrentDropout, ResetBeforeGRU, SameMaskDropout
+from gradus.nn.word_losses import (
+    LogUniformSampler,
+    UnigramSampler,
+    glove_loss,
+    negative_sampling_loss,
+    sampled_softmax_loss,
+)
 
 __all__ = [
     "ACTIVATIONS",
     "APL",
     "Absolute",
+    "AdditiveAttention",
     "ArcTan",
     "BentIdentity",
     "BinaryStep",
+    "DotAttention",
     "Gaussian",
     "HardSigmoid",
+    "LogUniformSampler",
     "Maxout",
     "PairVerification",
+    "PeepholeLSTM",
+    "RecurrentDropout",
+    "ResetBeforeGRU",
     "SReLU",
+    "SameMaskDropout",
     "ScaledTanh",
     "Sinc",
     "Sinusoid",
     "SoftExponential",
     "SparselyConnectedConv2d",
     "Subsampling",
+    "UnigramSampler",
     "activation",
     "batch_triplet_loss",
     "content_loss",
     "contrastive_loss",
+    "convolved_lengths",
+    "ctc_greedy",
+    "ctc_prefix_beam",
     "exponential_loss",
+    "glove_loss",
     "gram_matrix",
     "hinge",
     "initialize",
     "masked_binary_cross_entropy",
+    "masked_softmax",
     "mean_absolute_percentage_error",
     "mean_squared_logarithmic_error",
     "multi_task_loss",
+    "negative_sampling_loss",
     "pair_features",
+    "sampled_softmax_loss",
     "style_loss",
     "total_variation",
     "triplet_loss",

@@ -17,6 +17,13 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
         "Losses and penalties",
         ("regression_losses", "losses", "compound_losses", "metric_losses", "image_losses", "penalties"),
     ),
+    "recurrent": (
+        "Recurrent cells and sequences",
+        ("recurrent", "sequences", "lstm", "lstm_peephole", "gru", "recurrent_dropout", "clipping"),
+    ),
+    "attention": ("Attention", ("attention",)),
+    "words": ("Words: embeddings and losses over vocabularies", ("embedding", "word_losses", "hierarchical_softmax")),
+    "ctc": ("Connectionist temporal classification", ("ctc",)),
 }
 
 
