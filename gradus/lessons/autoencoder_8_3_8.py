@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gradus.lessons.page import LessonPage
 
 SYMBOLS = np.eye(8)
-STEPS, RATE = 4000, 1.0
+STEPS, RATE = 4000, 0.3
 NETWORKS = 20
 # name, place in the plane of figure 4-11's kind, (flies, swims, has legs)
 LINES = np.array(
@@ -42,15 +42,19 @@ def answers(weights: list[np.ndarray]) -> np.ndarray:
     return sigmoid(codes(weights) @ weights[2] + weights[3])
 
 
-def train(weights: list[np.ndarray], steps: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """Plain descent on cross-entropy, all networks side by side. Weights, and the codes on the way (S, K, 8, 3)."""
-    way = []
+def train(weights: list[np.ndarray], steps: int, noise: float = 0.0) -> tuple[list[np.ndarray], np.ndarray]:
+    """Plain descent on cross-entropy, all networks side by side. Weights, and the codes on the way (S, K, 8, 3).
+
+    noise: size of what is added at random to the hidden neurons' sums, in training only
+    """
+    generator, way = np.random.default_rng(1), []
     for step in range(steps + 1):
-        hidden = codes(weights)
         if step % max(steps // 80, 1) == 0:
-            way.append(hidden)
+            way.append(codes(weights))
         if step == steps:
             break
+        sums = SYMBOLS @ weights[0] + weights[1]
+        hidden = sigmoid(sums + noise * generator.normal(size=sums.shape) if noise else sums)
         error = sigmoid(hidden @ weights[2] + weights[3]) - SYMBOLS
         back = (error @ weights[2].transpose(0, 2, 1)) * hidden * (1 - hidden)
         slopes = [
@@ -77,6 +81,11 @@ def attribute_regions(lines: np.ndarray, reach: float = 30.0) -> int:
     return len(np.unique(patterns))
 
 
+def undecided(hidden: np.ndarray) -> float:
+    """Share of hidden values that are neither near 0 nor near 1."""
+    return float(((hidden > 0.1) & (hidden < 0.9)).mean())
+
+
 def show(page: LessonPage) -> None:
     weights, way = train(start(NETWORKS, np.random.default_rng(0)), STEPS)
     hidden, said = codes(weights), answers(weights)
@@ -86,30 +95,9 @@ def show(page: LessonPage) -> None:
         "eight symbols, each **one-hot** (a one among seven zeros), must pass three sigmoid neurons. Nobody says "
         "how; three on-off switches have just eight settings."
     )
-    rows = []
-    for symbol in range(8):
-        bits = "".join(str(int(value > 0.5)) for value in hidden[best, symbol])
-        shown = "".join("1" if k == symbol else "0" for k in range(8))
-        rows.append(
-            [shown, *(f"{value:.2f}" for value in hidden[best, symbol]), bits, f"{said[best, symbol, symbol]:.3f}"]
-        )
-    page.table(("symbol", "neuron 1", "2", "3", "as bits", "its own output"), rows)
+    page.table(("symbol", "neuron 1", "2", "3", "as bits", "its own output"), _codes(hidden[best], said[best]))
     page.number("distinct", distinct(hidden[best]), "different codes after rounding to bits", printed=8)
-    right = (said.argmax(axis=2) == np.arange(8)).all(axis=1)
-    page.number(
-        "reproduced", float((said[best].argmax(axis=1) == np.arange(8)).sum()), "of 8 symbols said again rightly"
-    )
-    page.number("all_right", int(right.sum()), f"of {NETWORKS} networks that say all eight again")
-    page.number(
-        "all_distinct",
-        int(sum(distinct(one) == 8 for one in hidden)),
-        f"of {NETWORKS} networks whose codes round to eight different ones",
-    )
-    page.text(
-        "Which code a symbol gets depends on the first random weights; every network finds another one. A code "
-        "need not round well either: some networks keep a neuron at one half for some symbols, since the outputs "
-        "read the exact value."
-    )
+    page.number("reproduced", int((said[best].argmax(axis=1) == np.arange(8)).sum()), "of 8 symbols said again rightly")
 
     def paths(axes):
         steps = np.linspace(0, STEPS, len(way))
@@ -118,30 +106,59 @@ def show(page: LessonPage) -> None:
                 axes.plot(steps, way[:, best, symbol, neuron], color=colour, linewidth=1, alpha=0.7)
         axes.set(xlabel="step", ylabel="hidden neuron says", yticks=[0, 0.5, 1], xticks=[0, STEPS // 2, STEPS])
 
-    def cube(axes):
-        for a in (0, 1):
-            for b in (0, 1):
-                for ends in (([0, 1], [a, a], [b, b]), ([a, a], [0, 1], [b, b]), ([a, a], [b, b], [0, 1])):
-                    axes.plot(*ends, color=INK, linewidth=0.6, alpha=0.5)
-        for symbol in range(8):
-            axes.plot(*way[:, best, symbol].T, color=MODEL, linewidth=1)
-            axes.plot(*hidden[best, symbol][:, None], "o", color=SECOND, markersize=6)
-        axes.set(xticks=[0, 1], yticks=[0, 1], zticks=[0, 1])
-
-    page.figure(
-        paths,
-        "The codes part",
-        keys=[("model", "neuron 1"), ("second", "neuron 2"), ("third", "neuron 3")],
-        note="One line a symbol.",
-    )
-    page.figure(
-        cube,
-        "From the middle to the corners of a cube",
-        axes="3d",
-        keys=[("model", "way"), ("second", "code at the end")],
-    )
+    keys = [("model", "neuron 1"), ("second", "neuron 2"), ("third", "neuron 3")]
+    page.figure(paths, "The codes part", keys=keys, note="One line a symbol and neuron.")
+    _cube(page, way[:, best], "From the middle outwards")
+    _decided(page, hidden, said)
     _distributed(page)
     page.try_it("gradus lesson hidden-layer-representations")
+
+
+def _codes(hidden: np.ndarray, said: np.ndarray) -> list[list[str]]:
+    rows = []
+    for symbol, code in enumerate(hidden):
+        shown = "".join("1" if k == symbol else "0" for k in range(8))
+        bits = "".join(str(int(value > 0.5)) for value in code)
+        rows.append([shown, *(f"{value:.2f}" for value in code), bits, f"{said[symbol, symbol]:.3f}"])
+    return rows
+
+
+def _cube(page: LessonPage, way: np.ndarray, title: str) -> None:
+    """The ways (S, 8, 3) of the eight codes through the cube of all codes."""
+
+    def cube(axes):
+        for a, b in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            for ends in (([0, 1], [a, a], [b, b]), ([a, a], [0, 1], [b, b]), ([a, a], [b, b], [0, 1])):
+                axes.plot(*ends, color=INK, linewidth=0.6, alpha=0.5)
+        for symbol in range(8):
+            axes.plot(*way[:, symbol].T, color=MODEL, linewidth=1)
+            axes.plot(*way[-1, symbol][:, None], "o", color=SECOND, markersize=6)
+        axes.set(xticks=[0, 1], yticks=[0, 1], zticks=[0, 1])
+
+    page.figure(cube, title, axes="3d", keys=[("model", "way"), ("second", "code at the end")])
+
+
+def _decided(page: LessonPage, hidden: np.ndarray, said: np.ndarray) -> None:
+    weights, way = train(start(NETWORKS, np.random.default_rng(0)), STEPS, noise=1.0)
+    noisy, noisy_said = codes(weights), answers(weights)
+    best = int(np.argmax([distinct(one) for one in noisy]))
+    page.heading("Making them decide")
+    page.text(
+        "Which code a symbol gets depends on the first random weights; every network finds another one. And a "
+        "code need not be binary: the outputs read the exact value, so a neuron may say 0.4 for one symbol, and "
+        f"two codes can round to the same bits. Of {NETWORKS} networks some do. Noise on the hidden sums while it "
+        "learns cures that: only values near 0 and 1 come through it unharmed."
+    )
+    for name, codes_found, words, says in (
+        ("plain", hidden, said, "learnt without noise"),
+        ("noisy", noisy, noisy_said, "learnt with noise"),
+    ):
+        right = (words.argmax(axis=2) == np.arange(8)).all(axis=1)
+        page.number(f"{name}_right", int(right.sum()), f"of {NETWORKS} networks that say all eight again, {says}")
+        count = sum(distinct(one) == 8 for one in codes_found)
+        page.number(f"{name}_distinct", count, f"of {NETWORKS} whose codes round to eight different ones, {says}")
+        page.number(f"{name}_undecided", undecided(codes_found), f"share of hidden values between 0.1 and 0.9, {says}")
+    _cube(page, way[:, best], "With noise: to the corners")
 
 
 def _distributed(page: LessonPage) -> None:

@@ -126,5 +126,7 @@ def _too_large(page: LessonPage) -> None:
         axes.semilogy(np.arange(0, 4001, 20), large[::20], color=SECOND)
         axes.semilogy(np.arange(1, 4001, 20), large[1::20], color=SECOND, alpha=0.6)
         axes.set(xlabel="step", ylabel="squared error", xticks=[0, 2000, 4000])
+        axes.set_yticks([0.03, 0.1, 0.3, 1], ["0.03", "0.1", "0.3", "1"])
+        axes.minorticks_off()
 
     page.figure(curves, "Error by step", keys=[("model", "rate 0.05"), ("second", "rate 0.5, even and odd steps")])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradus.look.charts import MODEL, SECOND, THIRD
+from gradus.look.charts import MODEL, SECOND
 
 if TYPE_CHECKING:
     from gradus.lessons.page import LessonPage
@@ -94,22 +94,26 @@ def show(page: LessonPage) -> None:
     page.text(
         "What time is it? The answer can be had from the picture (576 pixels here), from the places of the two "
         "tips (four numbers), or from the two angles. All three hold the same. But the first needs a network and "
-        "thousands of examples, the last a rounding and no example at all."
+        "hundreds of examples, the last a rounding and no example at all."
     )
     captions = ("12:15", "3:10", "7:05", "10:00")
     page.pictures([(255 * (1 - face)).astype(np.uint8)[:, :, None] for face in faces], captions)
     page.table(
         ("time", "long tip", "short tip", "angles, degrees"),
         [
-            [caption, f"({a:.2f}, {b:.2f})", f"({c:.2f}, {d:.2f})", f"{long:.0f} and {short:.1f}"]
-            for caption, (a, b, c, d), (long, short) in zip(
-                captions, tips(turned), np.degrees(turned) % 360, strict=True
-            )
+            [
+                caption,
+                *(f"({x:.2f}, {y:.2f})".replace("-", "−") for x, y in (ends[:2], ends[2:])),
+                f"{long:.0f} and {short:.1f}",
+            ]
+            for caption, ends, (long, short) in zip(captions, tips(turned), np.degrees(turned) % 360, strict=True)
         ],
         title="The same four clocks",
     )
     by_angle = error(read_angles(angles(tested)), tested)
-    page.number("angle_error", by_angle.mean(), "mean error from the angles, minutes, no example learnt from")
+    page.number(
+        "angle_error", round(float(by_angle.mean()), 9), "mean error from the angles, minutes, no example learnt from"
+    )
     _learning(page, minutes, tested)
     _printed(page)
     page.try_it("gradus lesson coordinate-change")
@@ -135,15 +139,15 @@ def _learning(page: LessonPage, minutes: np.ndarray, tested: np.ndarray) -> None
     }
     page.table(
         ("clocks learnt from", "error from pixels, min", "from tips, min", "from angles, min"),
-        [[f"{count:,}", *(round(errors[name][i], 1) for name in make), 0] for i, count in enumerate(COUNTS)],
+        [[f"{count:,}", *(round(errors[name][i], 2) for name in make), 0] for i, count in enumerate(COUNTS)],
     )
 
     def curves(axes):
         for name, colour in (("pixels", MODEL), ("tips", SECOND)):
             axes.plot(COUNTS, errors[name], "o-", color=colour, markersize=4)
-        axes.axhline(0, color=THIRD)
         axes.set(
             xscale="log",
+            yscale="log",
             xlabel="clocks learnt from",
             ylabel="mean error, minutes",
             xticks=COUNTS,
@@ -154,7 +158,7 @@ def _learning(page: LessonPage, minutes: np.ndarray, tested: np.ndarray) -> None
     page.figure(
         curves,
         "Error by number of examples",
-        keys=[("model", "pixels"), ("second", "tips"), ("third", "angles: a formula")],
+        keys=[("model", "pixels"), ("second", "tips")],
     )
     for name, values in errors.items():
         page.number(f"{name}_few", values[0], f"mean error from {name} after {COUNTS[0]} clocks, minutes")
@@ -167,20 +171,10 @@ def _learning(page: LessonPage, minutes: np.ndarray, tested: np.ndarray) -> None
 
 def _printed(page: LessonPage) -> None:
     page.heading("Can these clocks be?")
-    rows = []
     for number, (long, short, printed) in enumerate(PRINTED, start=1):
         found = [np.degrees(np.arctan2(y, x)) % 360 for x, y in (long, short)]
         minute = (90 - found[0]) % 360 / 6
         shown = (90 - found[1]) % 360 * 2 % 60  # the minutes that the hour hand shows, past its hour
-        rows.append(
-            [
-                f"clock {number}",
-                f"{printed[0]} and {printed[1]}",
-                f"{found[0]:.1f} and {found[1]:.1f}",
-                f"{minute:.1f}",
-                f"{shown:.1f}",
-            ]
-        )
         page.number(
             f"long_angle_{number}",
             found[0],
@@ -191,7 +185,6 @@ def _printed(page: LessonPage) -> None:
         page.number(
             f"disagreement_{number}", abs((minute - shown + 30) % 60 - 30), "minutes by which its two hands disagree"
         )
-    page.table(("", "printed angles", "from the tips", "minutes by the long hand", "by the short hand"), rows)
     page.correction(
         "Deep Learning with Python §4.3.2, figure 4-3",
         "the two clocks have hands at 45 and 0, and at 90 and 140 degrees",

@@ -14,12 +14,8 @@ if TYPE_CHECKING:
 
 ANGLES = np.arange(0, 360, 5)  # degrees
 SHIFTS = np.linspace(-2, 2, 41)
-FOLDS = (
-    (0, 1, 1.1, 1.7),
-    (1, 2, 0.9, 1.9),
-    (2, 0, 0.9, 1.6),
-    (0, 2, 0.7, 2.3),
-)  # axis moved, axis read, height, frequency
+# each fold: axis moved, axis read, height, frequency
+FOLDS = ((2, 0, 0.9, 1.7), (0, 2, 0.9, 1.6), (2, 1, 0.9, 1.9), (1, 2, 0.8, 2.0))
 
 
 def two_colours(count: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -132,7 +128,7 @@ def show(page: LessonPage) -> None:
         axes.set(xlabel="turn, degrees", ylabel="shift", xticks=[0, 90, 180, 270, 360])
         axes.grid(visible=False)
 
-    page.figure(three, "The same points in other axes", panels=(1, 3))
+    page.figure(three, "The same points in other axes", panels=(1, 3), size=(6.2, 2.4))
     page.figure(
         landscape,
         "Share right for every change",
@@ -177,17 +173,18 @@ def _paper(page: LessonPage) -> None:
     )
 
     def balls(every):
-        for stage, (axes, points) in enumerate(zip(every, (stages[0], stages[2], stages[3], stages[4]), strict=True)):
+        for stage, (axes, points) in enumerate(zip(every, (stages[0], stages[1], stages[3], stages[4]), strict=True)):
             for label, colour in ((0, SECOND), (1, MODEL)):
                 side = int(np.sqrt((which == label).sum()))
                 x, y, z = (points[which == label][:, k].reshape(side, side) for k in range(3))
                 axes.plot_surface(x, y, z, color=colour, alpha=0.55, linewidth=0, rcount=side, ccount=side, shade=False)
             axes.set(
-                xticks=[], yticks=[], zticks=[], title=("crumpled", "two folds undone", "three undone", "flat")[stage]
+                xticks=[], yticks=[], zticks=[], title=("crumpled", "one fold undone", "three undone", "flat")[stage]
             )
+            axes.set(xlim=(-2, 2), ylim=(-2, 2), zlim=(-1.5, 1.5))
             axes.view_init(elev=18, azim=-60)
 
-    page.figure(balls, "Unfolding", panels=(2, 2), axes="3d", size=(4.4, 4.4))
+    page.figure(balls, "Unfolding", panels=(2, 2), axes="3d", size=(5.8, 5.4))
     shares = [by_plane(points, which) for points in stages]
 
     def line(axes):

@@ -53,10 +53,10 @@ def show(page: LessonPage) -> None:
 
     page.heading("Going by the slope")
     page.text(
-        "The derivative tells direction and steepness at once: $f'(x)=2x$. Go against it, by the **learning rate** "
+        "The derivative tells direction and steepness at once: $f′(x)=2x$. Go against it, by the **learning rate** "
         "$\\eta$ times its size. Near the bottom the slope is small, so the steps shrink by themselves."
     )
-    page.formula(r"x\leftarrow x-\eta f'(x)")
+    page.formula(r"x\leftarrow x-\eta f′(x)")
     path = descend(slope, START, 0.1, 15)
     page.number("first_step", path[1], "first step from 3 with $\\eta=0.1$", printed=2.4)
     page.number("second_step", path[2], "second step", printed=1.92)
@@ -82,7 +82,7 @@ def _rates(page: LessonPage) -> None:
             axes.plot(path, parabola(path), "o-", color=colour, markersize=3.5, linewidth=1)
             axes.set(title=f"{name}: {RATES[name]:g}", xlabel="x", xlim=(-5, 5), ylim=(0, 25), xticks=[-4, 0, 4])
 
-    page.figure(valleys, "Twenty steps with three learning rates", panels=(1, 3))
+    page.figure(valleys, "Twenty steps with three learning rates", panels=(1, 3), size=(6.2, 2.4))
     page.text(
         "On this valley each step multiplies $x$ by $1-2\\eta$. Below $\\eta=1/2$ it comes from one side, between "
         "1/2 and 1 it jumps from side to side but comes closer, and above 1 it climbs out."
@@ -128,7 +128,8 @@ def _differences(page: LessonPage) -> None:
         "**forward** difference errs by about the step, a **central** one by its square; both fail when the step "
         "is so small that rounding takes over."
     )
-    page.formula(r"f'(x)\approx\frac{f(x+h)-f(x)}{h},\qquad f'(x)\approx\frac{f(x+h)-f(x-h)}{2h}")
+    page.formula(r"f′(x)\approx\frac{f(x+h)-f(x)}{h}")
+    page.formula(r"f′(x)\approx\frac{f(x+h)-f(x-h)}{2h}")
     page.number(
         "forward",
         forward_difference(parabola, 4.0, 0.001),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradus.look.charts import INK, MODEL, MUTED, SECOND
+from gradus.look.charts import INK, MODEL, MUTED, PAGE, SECOND
 from gradus.reference.activations import sigmoid, sigmoid_derivative
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ def _forward(page: LessonPage, done: Pass, weights: Weights, target: np.ndarray)
     page.formula(r"\mathbf{z}^{l}=\mathbf{a}^{l-1}W^{l}+\mathbf{b}^{l},\qquad \mathbf{a}^{l}=\sigma(\mathbf{z}^{l})")
     page.text(
         "Column $j$ of $W^l$ holds the weights into neuron $j$ of layer $l$. Each sum takes all values of the "
-        f"layer before. Inputs here: {', '.join(f'{value:g}' for value in done.activations[0])}; wanted: 0 and 1."
+        f"layer before. Inputs here: {', '.join(f'{value:g}' for value in done.activations[0]).replace('-', '−')}; "
+        "wanted: 0 and 1."
     )
     page.table(
         ("neuron", "weights from 1", "from 2", "from 3", "bias", "sum z", "a = σ(z)"),
@@ -143,10 +144,10 @@ def _backward(page: LessonPage, done: Pass, weights: Weights, target: np.ndarray
         "With the errors all slopes are known:"
     )
     page.formula(
-        r"\delta^{L}=(\mathbf{a}^{L}-\mathbf{y})\odot\sigma'(\mathbf{z}^{L})", "BP1, the errors of the output."
+        r"\delta^{L}=(\mathbf{a}^{L}-\mathbf{y})\odot\sigma′(\mathbf{z}^{L})", "BP1, the errors of the output."
     )
     page.formula(
-        r"\delta^{l}=\delta^{l+1}(W^{l+1})^{T}\odot\sigma'(\mathbf{z}^{l})",
+        r"\delta^{l}=\delta^{l+1}(W^{l+1})^{T}\odot\sigma′(\mathbf{z}^{l})",
         "BP2, the errors of a layer from those of the next.",
     )
     page.formula(r"\frac{\partial L}{\partial \mathbf{b}^{l}}=\delta^{l}", "BP3, the slopes of the biases.")
@@ -217,6 +218,7 @@ def _check(page: LessonPage, inputs: np.ndarray, target: np.ndarray, weights: We
 
 def network(axes, weights: Weights, values: list[np.ndarray]) -> None:
     """The network as circles and lines, with a number in every circle that has one."""
+    behind = {"facecolor": PAGE, "edgecolor": "none", "alpha": 0.8, "pad": 0.6}
     places = [[(layer, (size - 1) / 2 - i) for i in range(size)] for layer, size in enumerate(SIZES)]
     for layer, (weight, _) in enumerate(weights):
         for i, j in np.ndindex(weight.shape):
@@ -228,6 +230,6 @@ def network(axes, weights: Weights, values: list[np.ndarray]) -> None:
             known = np.isfinite(number)
             axes.plot([x], [y], "o", color=INK if known else MUTED, markersize=7 if known else 5, zorder=2)
             if known:
-                axes.text(x, y + 0.17, f"{number:.3f}", ha="center", color=INK, zorder=3)
+                axes.text(x, y + 0.17, f"{number:.3g}".replace("-", "−"), ha="center", color=INK, bbox=behind, zorder=3)
     axes.set(xlim=(-0.3, 2.3), ylim=(-1.8, 2.0))
     axes.set_axis_off()

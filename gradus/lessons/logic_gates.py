@@ -90,7 +90,7 @@ def show(page: LessonPage) -> None:
         ]
         for i, (a, b) in enumerate(PAIRS)
     ]
-    page.table(("inputs", "AND: weights 20, 20, bias −30", "OR: 20, 20, −10", "printed"), rows)
+    page.table(("inputs", "AND: weights 20, 20, bias −30", "OR: 20, 20, −10", "printed, both"), rows)
     negated = gate("NOT", np.array([[1.0], [0.0]]))
     page.number("and_11", values["AND"][0], "AND of 1 and 1", printed="0.9999546021", digits=10)
     page.number("and_10", values["AND"][1], "AND of 1 and 0", printed="0.0000453979", digits=6)
@@ -104,7 +104,7 @@ def show(page: LessonPage) -> None:
             dots(axes, PAIRS, (gate(name, PAIRS) > 0.5).astype(int), 8)
             axes.set(title=name, xticks=[0, 1], yticks=[0, 1])
 
-    page.figure(lines, "Each gate is a line", panels=(1, 3), keys=[("model", "on"), ("second", "off")])
+    page.figure(lines, "Each gate is a line", panels=(1, 3), size=(6.2, 2.4), keys=[("model", "on"), ("second", "off")])
     _exclusive(page)
     _universal(page)
     page.try_it("gradus lesson snowflake", "gradus lesson why-depth")

@@ -34,7 +34,7 @@ def show(page: LessonPage) -> None:
         "Where is $f(x)=0$? Replace the curve by its tangent at the place where you stand, and go to where the "
         "tangent is zero. Near the root the tangent is nearly the curve, so the next place is much better."
     )
-    page.formula(r"x\leftarrow x-\frac{f(x)}{f'(x)}")
+    page.formula(r"x\leftarrow x-\frac{f(x)}{f′(x)}")
     path = newton(lambda x: x * x - 2, lambda x: 2 * x, 3.0, 6)
     errors = np.abs(path - np.sqrt(2))
 
@@ -71,10 +71,10 @@ def show(page: LessonPage) -> None:
 def _minima(page: LessonPage) -> None:
     page.heading("The lowest place")
     page.text(
-        "At a minimum the slope is zero, so look for a root of the slope. In one dimension that needs $f''$, in "
+        "At a minimum the slope is zero, so look for a root of the slope. In one dimension that needs $f″$, in "
         "many the matrix $H$ of second derivatives. On a quadratic one step is enough, however long the valley."
     )
-    page.formula(r"x\leftarrow x-\frac{f'(x)}{f''(x)},\qquad \mathbf{x}\leftarrow\mathbf{x}-H^{-1}\nabla f")
+    page.formula(r"x\leftarrow x-\frac{f′(x)}{f″(x)},\qquad \mathbf{x}\leftarrow\mathbf{x}-H^{-1}\nabla f")
     one = newton(lambda x: 2 * x, lambda _: 2.0, 3.0, 1)
     curvature = np.diag([2.0, 16.0])
     two = newton_minimizer(lambda p: curvature @ p, lambda _: curvature, np.array([3.0, 4.0]), 1)

@@ -121,8 +121,8 @@ def _local_minimum(page: LessonPage) -> None:
     page.figure(valley, "Two valleys", keys=KEYS[:2], note="Momentum's path is drawn a little above the curve.")
     page.text(
         "Started at 2.3, plain descent ends in the nearer valley. The ball has speed when it gets there, crosses "
-        "the ridge and ends in the deeper one. It is no law: started elsewhere it can also roll over and come "
-        "back, or stop short."
+        "the ridge and ends in the deeper one. Adam only rescales its steps, and stays. It is no law: started "
+        "elsewhere it can also roll over and come back, or stop short."
     )
     for name, path in paths.items():
         page.number(f"hills_{name.lower()}", path[-1], f"place after 200 steps, {name}")
@@ -176,7 +176,7 @@ def _saddle(page: LessonPage) -> None:
         page.number(
             f"minima_{size}",
             all_positive(size, 20000, generator),
-            f"share of random matrices with all curvatures up, {size} weights",
+            f"share of 20,000 random {size} × {size} matrices with all curvatures up",
         )
 
 

@@ -124,7 +124,7 @@ def show(page: LessonPage) -> None:
         axes.set(xlim=BOX, ylim=BOX, xticks=[-2, 0, 2], yticks=[-2, 0, 2], aspect="equal")
 
     page.figure(drawn, "Six lines and what they enclose", size=(4.4, 4.2))
-    page.formula(r"\mathrm{hexagon}:\ l_1<0,\ l_2>0,\ l_3<0,\ l_4>0,\ l_5<0,\ l_6>0")
+    page.formula(r"\mathrm{hexagon}:\ l_1,l_3,l_5<0<l_2,l_4,l_6")
     _printed(page, where, inside)
     _sigmoid(page, where, inside)
     _one_line(page, where, inside)
@@ -173,7 +173,7 @@ def _sigmoid(page: LessonPage, where: np.ndarray, inside: np.ndarray) -> None:
             regions(axes, lambda points, steep=steep: snowflake(points, steepness=steep), BOX, BOX, count=140)
             axes.set(title=f"weights × {steep:g}", xticks=[-2, 0, 2], yticks=[-2, 0, 2], aspect="equal")
 
-    page.figure(drawn, "The star of sigmoids", panels=(1, 3))
+    page.figure(drawn, "The star of sigmoids", panels=(1, 3), size=(6.2, 2.4))
     for steep in steepness:
         wrong = float(((snowflake(where, steepness=steep) > 0.5) != inside).mean())
         page.number(f"soft_wrong_{steep:g}", wrong, f"share wrong, weights of the lines times {steep:g}")
@@ -220,7 +220,7 @@ def _shattering(page: LessonPage) -> None:
             dots(axes, triangle, chosen, 7)
             axes.set(xticks=[], yticks=[])
 
-    page.figure(eight, "Three points, eight colourings", panels=(2, 4))
+    page.figure(eight, "Three points, eight colourings", panels=(2, 4), size=(6.2, 3.2))
     page.correction(
         "Plain Talk §5.3.3",
         "the VC dimension is the $D$ for which points are divided into $D$ categories, and 1000 neurons have "

@@ -68,7 +68,7 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
         "plateaus-and-saddles": Lesson(
             "plateaus_and_saddles",
             "Where descent stalls",
-            "local minima, saddles and plateaus, and how momentum and Adam get past them",
+            "local minima, saddles and plateaus, and what momentum and Adam do about them",
             (
                 "Deep Learning with Python, 1st ed., §2.4.3",
                 "Course notes §2.2.9",
@@ -151,7 +151,7 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
         "clock-hands": Lesson(
             "clock_hands",
             "Three ways to show a clock",
-            "pixels need thousands of examples, hand tips some, angles none",
+            "pixels need hundreds of examples, hand tips a few, angles none",
             ("Deep Learning with Python, 1st ed., §4.3.2",),
         ),
         "autoencoder-8-3-8": Lesson(

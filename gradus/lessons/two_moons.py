@@ -126,10 +126,8 @@ def show(page: LessonPage) -> None:
         "are those of the lesson `forward-and-backward`, for all 300 rows at once. Each pass takes the gradient of "
         "all rows."
     )
-    page.formula(
-        r"\mathbf{p}=\mathrm{softmax}(\tanh(XW_1+b_1)W_2+b_2),\quad "
-        r"\delta_2=\mathbf{p}-\mathbf{y},\quad \delta_1=\delta_2W_2^{T}\odot(1-h^2)"
-    )
+    page.formula(r"\mathbf{p}=\mathrm{softmax}(\tanh(XW_1+b_1)W_2+b_2)")
+    page.formula(r"\delta_2=\mathbf{p}-\mathbf{y},\quad \delta_1=\delta_2W_2^{T}\odot(1-h^2)")
     network, losses = train(3, points, classes, PASSES + 1)
     rows = [[f"{step:,}", f"{losses[step]:.6f}", f"{printed:.6f}"] for step, printed in PRINTED.items()]
     page.table(("pass", "loss here", "loss in the book"), rows)
@@ -191,7 +189,7 @@ def _sweep(
         for i, (width, net) in enumerate(networks.items())
     ]
     page.text(
-        "More hidden neurons bend the border more. On the rows they learnt from, that makes the loss ever smaller. "
+        "More hidden neurons bend the border more. On the rows they learnt from, that makes the loss smaller. "
         "On 10,000 new patients, drawn the same way, it is smallest with three or four and then rises: what more "
         "neurons learn are the accidents of these 300. This is **overfitting**. The share of right answers hardly "
         "shows it: the network is not so much oftener wrong as more sure where it is wrong. And only rows that "
@@ -203,9 +201,15 @@ def _sweep(
         for axes, (width, net) in zip(every, networks.items(), strict=True):
             regions(axes, lambda where, net=net: net.probabilities(where)[:, 1], ACROSS, UP, count=80)
             dots(axes, points[::2], classes[::2], 2)
-            axes.set(title=f"{width} hidden", xticks=[], yticks=[])
+            axes.set(title=f"{width}", xticks=[], yticks=[])
 
-    page.figure(borders, "Borders by number of hidden neurons", panels=(2, 4), note="Every second patient is drawn.")
+    page.figure(
+        borders,
+        "Borders by number of hidden neurons",
+        panels=(2, 4),
+        size=(6.2, 3.4),
+        note="Every second patient is drawn.",
+    )
 
     def curves(axes):
         places = np.arange(len(WIDTHS))

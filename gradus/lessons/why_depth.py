@@ -172,13 +172,10 @@ def _symmetry(page: LessonPage) -> None:
     roles = ("ink", "third", "fourth", "model", "second")
     keys = [(role, says[name]) for name, role in zip(says, roles, strict=True)]
     page.figure(curves, "First weights", keys=keys)
-    page.table(
-        ("first weights", "loss at the end", "largest difference between hidden neurons"),
-        [[says[name], losses[-1], unlikeness(weights)] for name, (weights, losses) in ends.items()],
-    )
-    for name, (weights, losses) in ends.items():
+    for name, (_, losses) in ends.items():
         page.number(f"{name}_loss", losses[-1], f"loss, {says[name]}")
-        page.number(f"{name}_unlikeness", unlikeness(weights), f"difference between hidden neurons, {says[name]}")
+    for name in ("zero", "equal"):
+        page.number(f"{name}_unlikeness", unlikeness(ends[name][0]), f"difference between hidden neurons, {says[name]}")
 
 
 def _folding(page: LessonPage) -> None:
@@ -200,7 +197,7 @@ def _folding(page: LessonPage) -> None:
     for layers in (1, 2, 4, 8):
         counted = straight_pieces(teeth(x, layers))
         rows.append([str(layers), 2 * layers, counted, counted - 1])
-        page.number(f"pieces_{layers}", counted, f"straight pieces of {layers} layers of two neurons")
+    page.number("pieces_8", straight_pieces(teeth(x, 8)), "straight pieces of 8 layers of two neurons")
     page.table(("layers", "neurons", "straight pieces", "neurons one layer would need, at least"), rows)
     page.text(
         "A curve of $m$ ReLU neurons side by side has at most $m+1$ pieces, since each bends once. This is due to "
@@ -221,9 +218,3 @@ def _parity(page: LessonPage) -> None:
     page.number("tree_wrong", int((parity_tree(bits) != odd).sum()), "of 256 patterns wrong by the tree (14 neurons)")
     page.number("wide_wrong", int((parity_wide(bits) != odd).sum()), "wrong by one layer of 8 counting neurons")
     page.number("and_neurons", int(odd.sum()), "AND neurons that one layer needs, $2^{8-1}$")
-    page.correction(
-        "course notes §1.4.1",
-        "a shallow network needs exponentially many neurons for parity",
-        "of AND and OR neurons, yes; neurons with weights and thresholds need $n$. The teeth above are a case "
-        "where the claim holds for ReLU networks",
-    )

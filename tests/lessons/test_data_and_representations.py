@@ -90,7 +90,7 @@ def test_the_search_finds_the_axes():
     assert found["tried"] == 72 * 41
     assert found["ring_best"] < 0.8 and found["ring_polar"] == 1
     assert found["printed_turn"] == pytest.approx(-90)
-    assert found["crumpled"] < 0.75 and found["flat"] == 1
+    assert found["crumpled"] < 0.65 and found["flat"] == 1
 
 
 @quick
@@ -147,7 +147,9 @@ def test_the_printed_clocks():
 def test_the_code_is_binary():
     found = numbers("autoencoder-8-3-8")
     assert found["distinct"] == 8 and found["reproduced"] == 8
-    assert found["all_right"] >= 15
+    assert found["plain_right"] == found["noisy_right"] == 20
+    assert 8 <= found["plain_distinct"] < found["noisy_distinct"]
+    assert found["noisy_undecided"] < 0.3 * found["plain_undecided"]
     assert found["regions"] == 7
 
 
