@@ -79,7 +79,7 @@ def show(page: LessonPage) -> None:
     _duplicates(page)
     _seasons(page)
     _baselines(page)
-    page.try_it("gradus train --data digits --set data.test=0.2 --validation 0.2")
+    page.try_it("gradus train --data digits --model mlp --set data.test=0.2 --validation 0.2")
 
 
 def _sorted_classes(page: LessonPage) -> None:

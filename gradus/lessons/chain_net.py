@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,7 +49,8 @@ def descend(rate: float, steps: int, *, residual: bool = True) -> tuple[np.ndarr
 
 def learn(seed: int, steps: int, rate: float = 0.02) -> np.ndarray:
     """Adam from random weights."""
-    weights, state = np.random.default_rng(seed).normal(size=4), {}
+    weights = np.random.default_rng(seed).normal(size=4)
+    state: dict[str, Any] = {}
     for _ in range(steps):
         weights = adam(weights, gradient(weights), state, learning_rate=rate)
     return weights

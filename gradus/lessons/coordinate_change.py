@@ -47,7 +47,9 @@ def score(points: np.ndarray, classes: np.ndarray) -> float:
 
 def search(points: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """The score of every turn and shift: (angles, shifts)."""
-    return np.array([[score(change(points, angle, shift), classes) for shift in SHIFTS] for angle in ANGLES])
+    return np.array(
+        [[score(change(points, float(angle), float(shift)), classes) for shift in SHIFTS] for angle in ANGLES]
+    )
 
 
 def polar(points: np.ndarray) -> np.ndarray:

@@ -69,7 +69,7 @@ def show(page: LessonPage) -> None:
     _rates(page)
     _mirror(page)
     _differences(page)
-    page.try_it("gradus lesson descent-2d", "gradus train --data digits --learning-rate 0.001")
+    page.try_it("gradus lesson descent-2d", "gradus train --data digits --model mlp --learning-rate 0.001")
 
 
 def _rates(page: LessonPage) -> None:

@@ -225,8 +225,8 @@ def network(axes, weights: Weights, values: list[np.ndarray]) -> None:
             (x0, y0), (x1, y1) = places[layer][i], places[layer + 1][j]
             colour = MODEL if weight[i, j] >= 0 else SECOND
             axes.plot([x0, x1], [y0, y1], color=colour, linewidth=0.4 + 1.4 * abs(weight[i, j]), alpha=0.55, zorder=1)
-    for layer, value in zip(places, values, strict=True):
-        for (x, y), number in zip(layer, value, strict=True):
+    for column, value in zip(places, values, strict=True):
+        for (x, y), number in zip(column, value, strict=True):
             known = np.isfinite(number)
             axes.plot([x], [y], "o", color=INK if known else MUTED, markersize=7 if known else 5, zorder=2)
             if known:

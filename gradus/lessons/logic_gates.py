@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -100,7 +101,7 @@ def show(page: LessonPage) -> None:
 
     def lines(every):
         for axes, name in zip(every, ("AND", "OR", "NAND"), strict=True):
-            regions(axes, lambda where, name=name: gate(name, where), (-0.4, 1.4), (-0.4, 1.4))
+            regions(axes, partial(gate, name), (-0.4, 1.4), (-0.4, 1.4))
             dots(axes, PAIRS, (gate(name, PAIRS) > 0.5).astype(int), 8)
             axes.set(title=name, xticks=[0, 1], yticks=[0, 1])
 
@@ -135,7 +136,7 @@ def _exclusive(page: LessonPage) -> None:
         regions(every[0], exclusive_or, (-0.4, 1.4), (-0.4, 1.4))
         dots(every[0], PAIRS, wanted, 8)
         every[0].set(title="inputs", xticks=[0, 1], yticks=[0, 1])
-        regions(every[1], lambda where: gate("AND", where), (-0.4, 1.4), (-0.4, 1.4))
+        regions(every[1], partial(gate, "AND"), (-0.4, 1.4), (-0.4, 1.4))
         dots(every[1], hidden, wanted, 8)
         every[1].set(title="after the hidden layer", xlabel="OR", ylabel="NAND", xticks=[0, 1], yticks=[0, 1])
 

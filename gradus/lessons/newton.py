@@ -65,7 +65,7 @@ def show(page: LessonPage) -> None:
         "Networks seldom use it: for a million weights the second derivatives are a million times a million numbers. "
         "The optimisers that networks use, such as Adam, keep one number a weight that stands in for the curvature."
     )
-    page.try_it("gradus lesson plateaus-and-saddles", "gradus train --data digits --optimizer adam")
+    page.try_it("gradus lesson plateaus-and-saddles", "gradus train --data digits --model mlp --optimizer adam")
 
 
 def _minima(page: LessonPage) -> None:
@@ -99,7 +99,7 @@ def _minima(page: LessonPage) -> None:
     )
     page.number(
         "descent_distance",
-        np.linalg.norm(walked[-1] - 1),
+        float(np.linalg.norm(walked[-1] - 1)),
         "distance of gradient descent after 5,000 steps of rate 0.001",
     )
 

@@ -51,8 +51,9 @@ def walk(
     optimizer: Optimizer, gradient: Callable[[np.ndarray], np.ndarray], start: np.ndarray, steps: int
 ) -> np.ndarray:
     """All points, (steps + 1, ...)."""
-    weights, state, path = np.asarray(start, dtype=np.float64), {}, []
-    path.append(weights)
+    weights = np.asarray(start, dtype=np.float64)
+    state: dict[str, Any] = {}
+    path = [weights]
     for _ in range(steps):
         weights = optimizer(weights, gradient(weights), state)
         path.append(weights)
@@ -92,7 +93,10 @@ def show(page: LessonPage) -> None:
     _local_minimum(page)
     _saddle(page)
     _plateau(page)
-    page.try_it("gradus train --data digits --optimizer sgd --set train.optimizer.momentum=0.9", "gradus lesson newton")
+    page.try_it(
+        "gradus train --data digits --model mlp --optimizer sgd --set train.optimizer.momentum=0.9",
+        "gradus lesson newton",
+    )
 
 
 def _local_minimum(page: LessonPage) -> None:

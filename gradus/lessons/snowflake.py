@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -170,7 +171,7 @@ def _sigmoid(page: LessonPage, where: np.ndarray, inside: np.ndarray) -> None:
 
     def drawn(every):
         for axes, steep in zip(every, steepness, strict=True):
-            regions(axes, lambda points, steep=steep: snowflake(points, steepness=steep), BOX, BOX, count=140)
+            regions(axes, partial(snowflake, steepness=steep), BOX, BOX, count=140)
             axes.set(title=f"weights × {steep:g}", xticks=[-2, 0, 2], yticks=[-2, 0, 2], aspect="equal")
 
     page.figure(drawn, "The star of sigmoids", panels=(1, 3), size=(6.2, 2.4))
@@ -214,9 +215,7 @@ def _shattering(page: LessonPage) -> None:
         for axes, labels in zip(every, product((0, 1), repeat=3), strict=True):
             chosen = np.array(labels)
             weights = splitting_line(triangle, chosen)
-            regions(
-                axes, lambda points, w=weights: points @ w[:2] + w[2], (-0.6, 1.6), (-0.6, 1.6), level=0.0, count=30
-            )
+            regions(axes, partial(side, weights), (-0.6, 1.6), (-0.6, 1.6), level=0.0, count=30)
             dots(axes, triangle, chosen, 7)
             axes.set(xticks=[], yticks=[])
 
@@ -228,6 +227,11 @@ def _shattering(page: LessonPage) -> None:
         "it is the largest number of points that can be given all of their colourings; $2^{1000}$ counts the "
         "patterns of 1000 switches and says nothing of which colourings a network can make",
     )
+
+
+def side(weights: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Above 0 on one side of the line, below on the other. weights (3,), points (N, 2)."""
+    return points @ weights[:2] + weights[2]
 
 
 def splitting_line(points: np.ndarray, labels: np.ndarray) -> np.ndarray:

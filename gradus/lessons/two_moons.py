@@ -52,6 +52,10 @@ class Network:
         """(N, 2) -> (N, 2)."""
         return softmax(np.tanh(points @ self.hidden_weight + self.hidden_bias) @ self.output_weight + self.output_bias)
 
+    def chance(self, points: np.ndarray) -> np.ndarray:
+        """Of class 1: (N,)."""
+        return self.probabilities(points)[:, 1]
+
     def cross_entropy(self, points: np.ndarray, classes: np.ndarray) -> float:
         """Mean of −ln of the probability given to the true class."""
         return float(-np.log(self.probabilities(points)[np.arange(len(points)), classes]).mean())
@@ -142,7 +146,7 @@ def show(page: LessonPage) -> None:
     )
 
     def bent(axes):
-        regions(axes, lambda where: network.probabilities(where)[:, 1], ACROSS, UP)
+        regions(axes, network.chance, ACROSS, UP)
         dots(axes, points, classes, 3.5)
         axes.set(xlabel="streptococcus value", ylabel="staphylococcus value", xticks=[-1, 0, 1, 2], yticks=[-1, 0, 1])
 
@@ -199,7 +203,7 @@ def _sweep(
 
     def borders(every):
         for axes, (width, net) in zip(every, networks.items(), strict=True):
-            regions(axes, lambda where, net=net: net.probabilities(where)[:, 1], ACROSS, UP, count=80)
+            regions(axes, net.chance, ACROSS, UP, count=80)
             dots(axes, points[::2], classes[::2], 2)
             axes.set(title=f"{width}", xticks=[], yticks=[])
 

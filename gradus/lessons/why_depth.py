@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,7 +47,7 @@ def train(weights: Weights, steps: int, rate: float = 0.5, linear: bool = False)
         error = (answer - XOR_TARGETS) / 4
         back = np.outer(error, weights[2]) * (1 if linear else 1 - hidden**2)
         slopes = (XOR_INPUTS.T @ back, back.sum(0), hidden.T @ error, error.sum())
-        weights = tuple(weight - rate * slope for weight, slope in zip(weights, slopes, strict=True))  # type: ignore[assignment]
+        weights = tuple(weight - rate * slope for weight, slope in zip(weights, slopes, strict=True))
     return weights, np.array(losses)
 
 
@@ -128,7 +129,7 @@ def _collapse(page: LessonPage) -> None:
         for axes, weights, linear in ((every[0], flat, True), (every[1], bent, False)):
             regions(
                 axes,
-                lambda points, w=weights, flat=linear: predict(points, w, flat),
+                partial(predict, weights=weights, linear=linear),
                 (-0.4, 1.4),
                 (-0.4, 1.4),
                 level=0.5001,
