@@ -1,6 +1,6 @@
 """The page that a lesson writes, from top to bottom, and its markup.
 
-In texts `$...$` is LaTeX, `**...**` strong, `*...*` a book's title, and backquotes enclose code. Formulas become MathML, which browsers set
+In texts `$...$` is LaTeX, `**...**` strong, `*...*` a title, and backquotes enclose code. Formulas become MathML, which browsers set
 themselves, so the page stays one file that loads nothing.
 """
 
