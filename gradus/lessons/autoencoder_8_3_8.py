@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 SYMBOLS = np.eye(8)
 STEPS, RATE = 4000, 0.3
 NETWORKS = 20
-# name, place in the plane of figure 4-11's kind, (flies, swims, has legs)
-LINES = np.array(
-    [[1.0, 0.15, 0.1], [-0.3, 1.0, 0.05], [0.75, -0.8, 0.35]]
-)  # weights on x, y and bias, an attribute a row
+DIRECTIONS = np.array([[np.cos(angle), np.sin(angle)] for angle in np.radians((90, 210, 330))])
+LINES = np.hstack(
+    [DIRECTIONS, np.full((3, 1), 0.45)]
+)  # flies, swims, has legs: weights on x, y and bias, an attribute a row
+EXAMPLES = np.vstack([1.25 * DIRECTIONS, -1.1 * DIRECTIONS])  # six animals: three with one attribute, three with two
 
 
 def start(count: int, generator: np.random.Generator) -> list[np.ndarray]:
@@ -70,6 +71,16 @@ def train(weights: list[np.ndarray], steps: int, noise: float = 0.0) -> tuple[li
 def distinct(hidden: np.ndarray) -> int:
     """Different codes after rounding to bits. hidden (8, 3)."""
     return len({tuple(row) for row in (hidden > 0.5).astype(int)})
+
+
+def attributes(points: np.ndarray) -> np.ndarray:
+    """(N, 2) -> (N, 3): which of the three hold."""
+    return points @ LINES[:, :2].T + LINES[:, 2] > 0
+
+
+def nearest_example(points: np.ndarray) -> np.ndarray:
+    """(N, 2) -> (N,): index of the nearest of the six."""
+    return ((points[:, None] - EXAMPLES) ** 2).sum(axis=2).argmin(axis=1)
 
 
 def attribute_regions(lines: np.ndarray, reach: float = 30.0) -> int:
@@ -178,12 +189,26 @@ def _distributed(page: LessonPage) -> None:
         [["A", 1, 18, 172, 66], ["B", 1, 49, 171, 70], ["C", 0, 30, 166, 53]],
         title="A person as four attributes",
     )
+    _attributes(page)
+
+
+def _attributes(page: LessonPage) -> None:
+    page.heading("Naming what was never seen")
+    where = grid((-2, 2), (-2, 2), 161)
+    nearest = nearest_example(where)
+    right = (attributes(EXAMPLES)[nearest] == attributes(where)).all(axis=1)
     page.text(
-        "Attributes also answer questions about what was never seen. Let three straight lines in the plane stand "
-        "for flies, swims and has legs. Together they make more regions than there were examples, each with its "
-        "own combination; a nearest-neighbour rule only ever repeats one of its examples."
+        "Let three straight lines in the plane stand for flies, swims and has legs, and let six animals be known, "
+        "each with another combination. Three attributes name a seventh combination, in the middle, where all "
+        "three hold, though no such animal was seen. A rule that goes by the nearest known animal only ever "
+        "repeats one of the six; in the middle it must be wrong. And if one attribute cannot be told, the other "
+        "two still leave only two combinations."
     )
     page.number("regions", attribute_regions(LINES), "regions that three lines make", printed=8)
+    page.number("nearest_regions", len(np.unique(nearest)), "regions that the nearest of six animals makes", printed=6)
+    page.number("nearest_right", right.mean(), "share of the square where the nearest animal has the right attributes")
+    middle = attributes(where).all(axis=1)
+    page.number("nearest_right_in_the_middle", right[middle].mean(), "share of the middle where it has")
     page.correction(
         "Deep Learning and Computer Vision §4.1.8, figure 4-11",
         "three attributes divide the plane into 8 regions",
@@ -191,16 +216,21 @@ def _distributed(page: LessonPage) -> None:
         "($1+3+3$); in space three planes make 8",
     )
 
-    def cut(axes):
-        where = grid((-2, 2), (-2, 2), 161)
-        patterns = ((where @ LINES[:, :2].T + LINES[:, 2] > 0) @ np.array([1, 2, 4])).reshape(161, 161)
-        axes.imshow(patterns, extent=(-2, 2, -2, 2), origin="lower", cmap="Set2", alpha=0.45, interpolation="nearest")
-        x = np.array([-2.0, 2.0])
+    def cut(every):
+        shades = (attributes(where) @ np.array([1, 2, 4])) % 7, nearest
+        for axes, shade in zip(every, shades, strict=True):
+            picture = shade.reshape(161, 161)
+            axes.imshow(
+                picture, extent=(-2, 2, -2, 2), origin="lower", cmap="Set2", alpha=0.45, interpolation="nearest"
+            )
+            axes.plot(EXAMPLES[:, 0], EXAMPLES[:, 1], "o", color=INK, markersize=5)
+            axes.set(xlim=(-2, 2), ylim=(-2, 2), xticks=[], yticks=[])
+            axes.grid(visible=False)
         for (a, b, c), colour in zip(LINES, (MODEL, SECOND, THIRD), strict=True):
-            axes.plot(*(((-b * x - c) / a, x) if abs(a) > abs(b) else (x, (-a * x - c) / b)), color=colour)
-        axes.set(xlim=(-2, 2), ylim=(-2, 2), xticks=[], yticks=[])
-        axes.grid(visible=False)
+            x = np.array([-2.0, 2.0])
+            every[0].plot(x, (-a * x - c) / b, color=colour)
+        every[0].set_title("three attributes")
+        every[1].set_title("nearest animal")
 
-    page.figure(
-        cut, "Three lines, seven regions", keys=[("model", "flies"), ("second", "swims"), ("third", "has legs")]
-    )
+    keys = [("model", "flies"), ("second", "swims"), ("third", "has legs"), ("ink", "known animals")]
+    page.figure(cut, "Seven combinations, or six", panels=(1, 2), keys=keys)

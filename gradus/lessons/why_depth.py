@@ -212,7 +212,7 @@ def _parity(page: LessonPage) -> None:
     odd = bits.sum(axis=1) % 2
     page.text(
         "Is the number of ones among eight bits odd? A tree of XORs answers in three layers, with 14 hidden ReLU "
-        "neurons. The course notes say that one hidden layer needs exponentially many. That depends on what its "
+        "neurons. The usual argument says that one hidden layer needs exponentially many. That depends on what its "
         "neurons are. If they are ANDs, one is needed for each odd pattern. If they may weigh and count, eight "
         "step neurons do: they ask whether the sum reaches 1, 2, ..., 8."
     )

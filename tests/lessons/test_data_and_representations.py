@@ -150,7 +150,10 @@ def test_the_code_is_binary():
     assert found["plain_right"] == found["noisy_right"] == 20
     assert 8 <= found["plain_distinct"] < found["noisy_distinct"]
     assert found["noisy_undecided"] < 0.3 * found["plain_undecided"]
-    assert found["regions"] == 7
+    assert (found["regions"], found["nearest_regions"], found["nearest_right_in_the_middle"]) == (7, 6, 0)
+    assert 0.5 < found["nearest_right"] < 1
+    held = autoencoder_8_3_8.attributes(autoencoder_8_3_8.EXAMPLES)
+    assert len(np.unique(held, axis=0)) == 6 and sorted(held.sum(axis=1)) == [1, 1, 1, 2, 2, 2]
 
 
 def test_thresholding_counts():
