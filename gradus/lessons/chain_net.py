@@ -97,7 +97,7 @@ def _learnt(page: LessonPage) -> None:
         "is about 0.0084, for ever larger weights. Adam comes near it."
     )
     page.number("squared_error", squared_error(weights), "sum of squared errors after 20,000 steps of Adam")
-    page.number("last_output", answer[-1], "answer to 10", printed=1.0)
+    page.number("last_output", answer[-1], "answer to 10, where 1 is wanted")
 
     def fit(axes):
         axes.plot(X, Y, "o", color=INK, markersize=4)

@@ -186,8 +186,7 @@ def _saddle(page: LessonPage) -> None:
 
 def _plateau(page: LessonPage) -> None:
     page.heading("A plateau")
-    steps = {"plain": 3000, "momentum": 3000, "Adam": 3000}
-    paths = {name: walk(step, plateau_slope, np.array(8.0), steps[name]) for name, step in optimizers(1.0, 0.1).items()}
+    paths = {name: walk(step, plateau_slope, np.array(8.0), 3000) for name, step in optimizers(1.0, 0.1).items()}
     page.text(
         "A sigmoid neuron that is wrong and sure of it: it should say 0 and says 0.9997. Its squared error has "
         "hardly any slope there. Momentum helps, since the small slopes all point one way and add up to ten times "

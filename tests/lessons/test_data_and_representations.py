@@ -175,6 +175,7 @@ def test_layers_part_the_digits():
     assert found["network_score"] > 0.94
 
 
+@pytest.mark.filterwarnings("ignore:self.within_class_std_dev_")
 def test_measures_are_those_of_scikit_learn():
     inputs, classes, held, held_classes = hidden_layer_representations.digits()
     wanted = NearestCentroid().fit(inputs, classes).score(held, held_classes)

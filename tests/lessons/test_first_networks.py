@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import least_squares
 
 from gradus.lessons import (
     chain_net,
@@ -82,6 +83,16 @@ def test_chain_learns_and_overshoots():
     assert found["period"] < 1e-6
     assert found["nothing_error"] == pytest.approx(3.85)
     assert found["printed_error"] == pytest.approx(3.85, rel=0.02)
+
+
+def test_what_the_chain_can_reach():
+    """For ever larger weights the chain becomes sigmoid(A exp(k x) + B): its best fit is the limit that the lesson names."""
+    x, y = chain_net.X, chain_net.Y
+    best = least_squares(lambda p: 1 / (1 + np.exp(-p[0] * np.exp(p[2] * x) - p[1])) - y, [3.0, -5.0, 0.05])
+    assert 2 * best.cost == pytest.approx(0.00836, abs=1e-5)
+    start = [0.0997, -1.737, 28.2, -6.37]
+    near = least_squares(lambda p: chain_net.outputs(p)[1] - y, start, max_nfev=200)
+    assert 2 * best.cost < 2 * near.cost < chain_net.squared_error(np.array(start)) == pytest.approx(0.00874, abs=1e-4)
 
 
 # ---- two moons
