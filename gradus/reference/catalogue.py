@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 # family -> (title, modules whose `CATALOGUE` belongs to it), in the order of the page
-FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {}
+FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "gradients": ("Gradients and back-propagation", ("graph", "backpropagation")),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
