@@ -118,7 +118,9 @@ def _print_check(name: str, report: GradientReport) -> None:
 
     mode = "training" if report.training else "evaluation"
     rows, *sizes = report.shape
-    print(f"{name}: {rows} rows of {'x'.join(map(str, sizes))} in float64, {mode} mode, up to {report.samples} numbers a tensor")
+    print(
+        f"{name}: {rows} rows of {'x'.join(map(str, sizes))} in float64, {mode} mode, up to {report.samples} numbers a tensor"
+    )
     table = [["layer", "type", "moved", "in the network", "alone", "", "worst at"]]
     for layer in report.layers:
         network, alone = ("" if one is None else f"{one.error:.0e}" for one in (layer.network, layer.alone))
@@ -128,7 +130,9 @@ def _print_check(name: str, report: GradientReport) -> None:
     _print_table(table)
     kinks = sum(layer.both.kinks for layer in report.layers)
     if kinks:
-        print(f"{kinks} numbers lay at a kink (ReLU, max), where there is no derivative; others were taken where there were any")
+        print(
+            f"{kinks} numbers lay at a kink (ReLU, max), where there is no derivative; others were taken where there were any"
+        )
     for layer in report.layers:
         for parameter in layer.unused:
             print(f"not used: {layer.name + '.' if layer.name else ''}{parameter}: the outputs do not depend on it")
@@ -137,7 +141,9 @@ def _print_check(name: str, report: GradientReport) -> None:
     worst = report.worst
     print(f"{report.verdict}: worst relative error {worst.error:.1e}" + (f" at {worst.where}" if worst.error else ""))
     if report.faulty:
-        named = [f"{layer} ({_kind(report, layer)})" if layer else "the network's own forward" for layer in report.faulty]
+        named = [
+            f"{layer} ({_kind(report, layer)})" if layer else "the network's own forward" for layer in report.faulty
+        ]
         print(f"the backward pass of {' and '.join(named)} is not the derivative of its forward pass")
 
 

@@ -1,12 +1,13 @@
 """Shows that the tests catch errors in the reference: plants one at a time in a copy of the package and runs the tests.
 
     python scripts/mutate_reference.py                             the errors of `MUTATIONS`, one formula each; all must be caught
-    python scripts/mutate_reference.py --all --sample 200 --seed 1  a sample of all small changes of the code of `gradus/reference/`
-    python scripts/mutate_reference.py --all --module losses        all of one module
+    python scripts/mutate_reference.py --all --sample 200 --seed 1   a sample of all small changes of the code
+    python scripts/mutate_reference.py --all --module losses           all of one module
 
-A small change swaps + and -, or * and /, drops a minus or a transpose, changes a constant, an axis, < and <=, max and min. Each runs
-against the tests that import its module, with a time limit. Of the survivors some change nothing that can be seen (a guard against
-division by zero, say): they are listed to be read. The first form exits with 1 if an error survives or no longer finds its place.
+A small change swaps + and -, or * and /, drops a minus or a transpose, changes a constant, an axis, < and <=, max and min.
+Each runs against the tests that import its module, with a time limit. Of the survivors some change nothing that can be seen
+(a guard against division by zero, say): they are listed to be read. The first form exits with 1 if an error survives or no
+longer finds its place.
 """
 
 from __future__ import annotations
@@ -287,7 +288,9 @@ def read(module: str) -> str:
 def check_unchanged(where: Copy, tests: set[str]) -> None:
     """Without an error all must pass: else a failure would mean nothing."""
     if where.run(tuple(sorted(tests))) != "passed":
-        raise SystemExit(f"the tests do not pass as they are (within {where.time_limit:g} s each): {', '.join(sorted(tests))}")
+        raise SystemExit(
+            f"the tests do not pass as they are (within {where.time_limit:g} s each): {', '.join(sorted(tests))}"
+        )
 
 
 def run_list(where: Copy, module: str | None, mutations: tuple[Mutation, ...] = MUTATIONS) -> bool:
@@ -303,7 +306,10 @@ def run_list(where: Copy, module: str | None, mutations: tuple[Mutation, ...] = 
         survived += not caught
         place = f"{mutation.module}.{mutation.function}"
         word = "caught" if caught else "SURVIVED" if result == "passed" else "NOT FOUND"
-        print(f"{word:9}  {place:40}  {' '.join(mutation.old.split())} -> {' '.join(mutation.new.split()) or 'nothing'}", flush=True)
+        print(
+            f"{word:9}  {place:40}  {' '.join(mutation.old.split())} -> {' '.join(mutation.new.split()) or 'nothing'}",
+            flush=True,
+        )
     print(f"{len(chosen) - survived} of {len(chosen)} caught")
     return not survived
 
@@ -334,7 +340,9 @@ def run_all(where: Copy, module: str | None, sample: int | None, seed: int) -> N
     print(f"\n{'module':20}  tried  killed  survived")
     for name in sorted(total):
         print(f"{name:20}  {total[name]:5}  {killed[name]:6}  {total[name] - killed[name]:8}")
-    print(f"{'all':20}  {total.total():5}  {killed.total():6}  {total.total() - killed.total():8}  (of {len(every)} changes)")
+    print(
+        f"{'all':20}  {total.total():5}  {killed.total():6}  {total.total() - killed.total():8}  (of {len(every)} changes)"
+    )
 
 
 def main() -> int:

@@ -57,7 +57,11 @@ def test_a_network_of_the_table(gradus):
     assert (code, error) == (0, "")
     lines = told.splitlines()
     assert lines[0] == "mlp: 2 rows of 12 in float64, evaluation mode, up to 10 numbers a tensor"
-    assert [line.split()[:2] for line in lines[3:6]] == [["features.0", "Linear"], ["features.1", "Tanh"], ["head", "Linear"]]
+    assert [line.split()[:2] for line in lines[3:6]] == [
+        ["features.0", "Linear"],
+        ["features.1", "Tanh"],
+        ["head", "Linear"],
+    ]
     assert lines[-1].startswith("good: worst relative error ")
 
 

@@ -1,4 +1,4 @@
-"""The script that plants errors in the reference: its places exist, and its changes are what they say. Running it is another matter."""
+"""The script that plants errors in the reference: its places exist, and its changes are what they say."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ def test_the_small_changes(script):
         "    return -x.T @ x.transpose(0) * np.maximum(x, 0.5).sum(axis=1) + np.swapaxes(x, 0, 1)\n"
         "CATALOGUE = (1 + 1,)\n"
     )
-    found = {change.says: ast.unparse(ast.parse(script.changed(source, change.number))) for change in script.changes("m", source)}
+    found = {
+        change.says: ast.unparse(ast.parse(script.changed(source, change.number)))
+        for change in script.changes("m", source)
+    }
     assert set(found) == {
         *("2 to 3", "Lt to LtE", "3 to 4", "minus dropped", "transpose dropped", "0 to 1", "Mult to Div", "Add to Sub"),
         *("maximum to minimum", "0.5 to 0.75", "axis 1 to 0", "swapaxes dropped", "1 to 2"),
@@ -55,7 +58,10 @@ def test_the_small_changes(script):
     assert "sum(axis=0)" in found["axis 1 to 0"] and "+ x\n" in found["swapaxes dropped"] + "\n"
     assert "np.minimum(x, 0.5)" in found["maximum to minimum"]
     plain = ast.unparse(ast.parse(source))
-    assert all(text != plain and "CATALOGUE = (1 + 1,)" in text and "raise ValueError(f'{1 + 1}')" in text for text in found.values())
+    assert all(
+        text != plain and "CATALOGUE = (1 + 1,)" in text and "raise ValueError(f'{1 + 1}')" in text
+        for text in found.values()
+    )
 
 
 def test_the_tests_of_a_module(script):

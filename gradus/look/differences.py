@@ -1,11 +1,12 @@
 """Derivatives by differences, to hold those of backward passes against: what a number does when one weight is moved a little.
 
-A derivative by differences has two errors. Large steps see the curvature; two step sizes are combined so that its first part cancels
-(Richardson): the rest is of the order step^4. Small steps see the rounding of float64, about 1e-16 of the number over the step.
+A derivative by differences has two errors. Large steps see the curvature; two step sizes are combined so that its first part
+cancels (Richardson): the rest is of the order step^4. Small steps see the rounding of float64, about 1e-16 of the number over
+the step.
 
-And it means nothing at a kink, where ReLU or max change sides between the two points. There the one-sided differences disagree by an
-amount that does not halve with the step, or the central ones disagree. Then smaller steps are tried, and at last the coordinate is given
-up.
+And it means nothing at a kink, where ReLU or max change sides between the two points. There the one-sided differences
+disagree by an amount that does not halve with the step, or the central ones disagree. Then smaller steps are tried, and at
+last the coordinate is given up.
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
 """The gradients of a network by its backward pass against those by differences, layer by layer (course notes §2.1.8).
 
-Two comparisons, both in float64. In the whole network, weights are moved one by one and the change of a fixed random projection of
-the outputs is compared with autograd's: a faulty layer spoils its own row and those of all layers below it. So each layer is
-also checked alone, with the very inputs that it gets in the network: there only the faulty one is wrong, and it is named.
+Two comparisons, both in float64. In the whole network, weights are moved one by one and the change of a fixed random
+projection of the outputs is compared with autograd's: a faulty layer spoils its own row and those of all layers below it. So
+each layer is also checked alone, with the very inputs that it gets in the network: there only the faulty one is wrong, and it
+is named.
 
-Parameters are checked whether or not they are frozen. Evaluation mode by default, without dropout and with the stored averages of batch
-normalisation; in training mode the random numbers are the same at every evaluation. What changes sides near a point (ReLU, max)
-has no derivative there: such numbers are replaced and counted (`differences.py`). A layer that is used several times is checked
-alone with the inputs of its first use. What is meant to differ from the derivative (a straight-through estimator) is told as wrong.
+Parameters are checked whether or not they are frozen. Evaluation mode by default, without dropout and with the stored
+averages of batch normalisation; in training mode the random numbers are the same at every evaluation. What changes sides near
+a point (ReLU, max) has no derivative there: such numbers are replaced and counted (`differences.py`). A layer that is used
+several times is checked alone with the inputs of its first use. What is meant to differ from the derivative (a
+straight-through estimator) is told as wrong.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ from gradus.look.differences import Comparison, compare
 VERDICTS = (("good", 1e-7), ("fair", 1e-5), ("look", 1e-3))
 WRONG = "wrong"
 SAMPLES = 10  # numbers moved in each tensor
-BUDGET = 1e11  # floating-point operations that all evaluations of the whole network may take, about; then fewer are moved
+BUDGET = (
+    1e11  # floating-point operations that all evaluations of the whole network may take, about; then fewer are moved
+)
 INPUTS = "inputs"
 
 
@@ -251,7 +255,9 @@ class _Scalar:
             return ["it computes in less than float64 somewhere inside: errors up to 1e-2 may be rounding"]
         return []
 
-    def compare(self, tensors: Sequence[tuple[str, Tensor]], samples: int, generator: np.random.Generator) -> list[Comparison]:
+    def compare(
+        self, tensors: Sequence[tuple[str, Tensor]], samples: int, generator: np.random.Generator
+    ) -> list[Comparison]:
         """One comparison a named tensor."""
         gradients = self.gradients([tensor for _, tensor in tensors])
         return [

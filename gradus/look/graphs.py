@@ -1,8 +1,9 @@
 """A computation graph as an inline SVG: left to right, each value in a box with its derivative below it.
 
-Above a box stands the name of its value, where it has one; in it the value, and under a line the derivative in another colour. The
-circle at its left edge is the operation that made it. Text stays text, colours are the roles of `charts.py`. One unit is one pixel: a
-drawing is shown no larger than that, and where there is no room for it it scrolls sideways before its text gets too small to read.
+Above a box stands the name of its value, where it has one; in it the value, and under a line the derivative in another
+colour. The circle at its left edge is the operation that made it. Text stays text, colours are the roles of `charts.py`. One
+unit is one pixel: a drawing is shown no larger than that, and where there is no room for it it scrolls sideways before its
+text gets too small to read.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """Places for the nodes of a drawing that reads from left to right: layers, few crossings, straight lines.
 
-The usual three steps (Sugiyama, Tagawa and Toda 1981): every node goes into the layer of its longest path; an edge over several layers
-gets a place in each of them, so that it runs around what stands there; the order within layers is improved by medians, and
-heights are moved towards those of the neighbours.
+The usual three steps (Sugiyama, Tagawa and Toda 1981): every node goes into the layer of its longest path; an edge over
+several layers gets a place in each of them, so that it runs around what stands there; the order within layers is improved by
+medians, and heights are moved towards those of the neighbours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 SWEEPS = 12
 
@@ -89,7 +90,7 @@ def _order(columns: list[list[Place]]) -> list[list[Place]]:
 def _crossings(columns: list[list[Place]]) -> int:
     """How many pairs of edges between neighbouring layers cross."""
     found = 0
-    for left, right in zip(columns[:-1], columns[1:], strict=True):
+    for left, right in pairwise(columns):
         position = {id(one): number for number, one in enumerate(right)}
         ends = [[position[id(other)] for other in one.after] for one in left]
         for number, lower in enumerate(ends):

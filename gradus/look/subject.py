@@ -115,7 +115,9 @@ def _check_options(what: str, made_by: Any, options: Mapping[str, Any]) -> None:
     missing = [
         parameter.name
         for parameter in parameters.values()
-        if parameter.default is inspect.Parameter.empty and parameter.kind not in variadic and parameter.name not in options
+        if parameter.default is inspect.Parameter.empty
+        and parameter.kind not in variadic
+        and parameter.name not in options
     ]
     if missing:
         raise UserError(f"{what} needs {' and '.join(missing)}: give --set {missing[0]}=...")

@@ -1,7 +1,7 @@
 """Back-propagation as the four equations, for layers a^l = f(W^l a^(l-1) + b^l): *Principles and Practice* §2.3.3, table 2-1.
 
-As in the books, samples are columns and a weight is (out, in); everywhere else in this package samples are rows. With
-z^l = W^l a^(l-1) + b^l, the error of a layer delta^l = dL/dz^l, * elementwise:
+As in the books, samples are columns and a weight is (out, in); everywhere else in this package samples are rows. With z^l =
+W^l a^(l-1) + b^l, the error of a layer delta^l = dL/dz^l, * elementwise:
 
     BP1  delta^L = dL/da^L * f'(z^L)                    the error of the last layer L
     BP2  delta^l = (W^(l+1))^T delta^(l+1) * f'(z^l)    the error of a layer from the one above it
@@ -10,11 +10,11 @@ z^l = W^l a^(l-1) + b^l, the error of a layer delta^l = dL/dz^l, * elementwise:
 
 The loss is half the sum of squares, L = sum (a^L - y)^2 / 2 over outputs and samples, so that dL/da^L = a^L - y.
 
-What the texts have wrong. *Principles and Practice*: BP2 stands with W^(l+1) in the table and W^l in eq. 2-19, whose product is
-delta^(l+1) (W^l)^T besides, which does not fit columns; the sentence on BP4 swaps i and j; the algorithm's last step "outputs the
-biases of the loss" for its partial derivatives; listing 2-1 writes the sigmoid as 1./1.+exp(-x), which is 1 + exp(-x); eq. 2-7
-transposes W, the listings do not. *Plain Talk* §4.3 leaves the factor y_o - y out of all four derivatives, which are then those of
-the sum of y_o - y.
+What the texts have wrong. *Principles and Practice*: BP2 stands with W^(l+1) in the table and W^l in eq. 2-19, whose product
+is delta^(l+1) (W^l)^T besides, which does not fit columns; the sentence on BP4 swaps i and j; the algorithm's last step
+"outputs the biases of the loss" for its partial derivatives; listing 2-1 writes the sigmoid as 1./1.+exp(-x), which is 1 +
+exp(-x); eq. 2-7 transposes W, the listings do not. *Plain Talk* §4.3 leaves the factor y_o - y out of all four derivatives,
+which are then those of the sum of y_o - y.
 
 BP4 says why a weight learns slowly whose input is small: a_j^(l-1) is a factor of its derivative.
 """
@@ -22,6 +22,7 @@ BP4 says why a weight learns slowly whose input is small: a_j^(l-1) is a factor 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def sigmoid_derivative(inputs: np.ndarray) -> np.ndarray:
 
 def initial_network(sizes: Sequence[int], generator: np.random.Generator) -> tuple[Arrays, Arrays]:
     """Weights (out, in) and biases (out, 1) from the standard normal distribution. sizes: such as [3, 4, 2] (listing 2-2)."""
-    weights = [generator.normal(size=(above, below)) for below, above in zip(sizes[:-1], sizes[1:], strict=True)]
+    weights = [generator.normal(size=(above, below)) for below, above in pairwise(sizes)]
     biases = [generator.normal(size=(width, 1)) for width in sizes[1:]]
     return weights, biases
 
@@ -50,7 +51,10 @@ def initial_network(sizes: Sequence[int], generator: np.random.Generator) -> tup
 def feed_forward(
     inputs: np.ndarray, weights: Arrays, biases: Arrays, activation: Callable[[np.ndarray], np.ndarray] = sigmoid
 ) -> tuple[Arrays, Arrays]:
-    """The sums z^1 ... z^L and the activations a^0 ... a^L (a^0 = the inputs). inputs (sizes[0], samples). Eq. 2-6, listing 2-1."""
+    """The sums z^1 ... z^L and the activations a^0 ... a^L (a^0 = the inputs): eq. 2-6, listing 2-1.
+
+    inputs (sizes[0], samples)
+    """
     sums, activations = [], [inputs]
     for weight, bias in zip(weights, biases, strict=True):
         sums.append(weight @ activations[-1] + bias)

@@ -5,14 +5,16 @@
     f.backward()
     x.gradient  # -6
 
-Every value remembers how it was made (`variable.py`); `backward` walks from the result to what it was computed from, and adds up the
-gradients that arrive where a value was used more than once. Here are the functions, and the table of a whole computation.
+Every value remembers how it was made (`variable.py`); `backward` walks from the result to what it was computed from, and adds
+up the gradients that arrive where a value was used more than once. Here are the functions, and the table of a whole
+computation.
 
-*Principles and Practice* §2.3.3 (figs 2-10, 2-11), course notes §1.2.5, *Deep Learning with Python* §2.4.4. The last speaks of
-symbolic differentiation: no formula of a derivative is made here, only its value, from the values of the forward pass.
+*Principles and Practice* §2.3.3 (figs 2-10, 2-11), course notes §1.2.5, *Deep Learning with Python* §2.4.4. The last speaks
+of symbolic differentiation: no formula of a derivative is made here, only its value, from the values of the forward pass.
 
-Choices: numbers and arrays that are not Variables are constants, which get no gradient. At a kink the derivative is PyTorch's: 0 for
-|x| and relu at 0, the lower slope for leaky relu, a half to each of two equal arguments of `maximum`. Not covered: second derivatives.
+Choices: numbers and arrays that are not Variables are constants, which get no gradient. At a kink the derivative is
+PyTorch's: 0 for |x| and relu at 0, the lower slope for leaky relu, a half to each of two equal arguments of `maximum`. Not
+covered: second derivatives.
 """
 
 from __future__ import annotations
@@ -41,10 +43,39 @@ from gradus.reference.variable import (
 )
 
 __all__ = [
-    *("Row", "Variable", "in_order", "names_of", "record", "trace"),
-    *("add", "divide", "matmul", "multiply", "negative", "power", "subtract", "take"),
-    *("absolute", "cos", "exp", "leaky_relu", "log", "maximum", "relu", "sigmoid", "sin", "sqrt", "tanh"),
-    *("concatenate", "convolution2d", "log_softmax", "mean", "reshape", "softmax", "sum", "transpose"),
+    "Row",
+    "Variable",
+    "absolute",
+    "add",
+    "concatenate",
+    "convolution2d",
+    "cos",
+    "divide",
+    "exp",
+    "in_order",
+    "leaky_relu",
+    "log",
+    "log_softmax",
+    "matmul",
+    "maximum",
+    "mean",
+    "multiply",
+    "names_of",
+    "negative",
+    "power",
+    "record",
+    "relu",
+    "reshape",
+    "sigmoid",
+    "sin",
+    "softmax",
+    "sqrt",
+    "subtract",
+    "sum",
+    "take",
+    "tanh",
+    "trace",
+    "transpose",
 ]
 
 Axis = int | tuple[int, ...] | None
@@ -246,7 +277,9 @@ def convolution2d(inputs: Any, weight: Any) -> Variable:
     inputs, weight = variable(inputs), variable(weight)
     x, w = inputs.value, weight.value
     if x.ndim != 4 or w.ndim != 4 or x.shape[1] != w.shape[1]:
-        raise ValueError(f"convolution2d: inputs {x.shape} and weight {w.shape} should be (N, C, H, W) and (O, C, h, w)")
+        raise ValueError(
+            f"convolution2d: inputs {x.shape} and weight {w.shape} should be (N, C, H, W) and (O, C, h, w)"
+        )
     rows, columns = x.shape[2] - w.shape[2] + 1, x.shape[3] - w.shape[3] + 1
     places = list(np.ndindex(w.shape[2:]))
 

@@ -1,7 +1,7 @@
 """What a computation graph is made of: a value that remembers how it was made, its operators, and the walk back.
 
-Each operation records its result, its inputs, and for every input a pull: the function that takes the gradient by the result to the
-gradient by this input. `graph.py` has the functions and tells what is chosen.
+Each operation records its result, its inputs, and for every input a pull: the function that takes the gradient by the result
+to the gradient by this input. `graph.py` has the functions and tells what is chosen.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ class Variable:
                 "call forget() first, or compute it anew"
             )
         if gradient is None and self._value.size != 1:
-            raise ValueError(f"{self} has the shape {self.shape}: backward needs a gradient of that shape to start from")
+            raise ValueError(
+                f"{self} has the shape {self.shape}: backward needs a gradient of that shape to start from"
+            )
         seed = np.ones(self.shape) if gradient is None else real(gradient)
         if seed.shape != self.shape:
             raise ValueError(f"{self} has the shape {self.shape}, the gradient to start from has {seed.shape}")
@@ -255,9 +257,9 @@ def negative(x: Any) -> Variable:
 
 
 def matmul(left: Any, right: Any) -> Variable:
-    """(..., n, k) @ (..., k, m) -> (..., n, m), leading axes broadcast; a vector (k,) is a row on the left, a column on the right.
+    """(..., n, k) @ (..., k, m) -> (..., n, m), leading axes broadcast.
 
-    dL/dA = dL/dC B^T, dL/dB = A^T dL/dC.
+    A vector (k,) is a row on the left, a column on the right. dL/dA = dL/dC B^T, dL/dB = A^T dL/dC.
     """
     left, right = variable(left), variable(right)
     a, b = left.value, right.value

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from gradus.errors import UserError
-from gradus.look import differences
+from gradus.look import differences, gradient_check
 from gradus.look.gradient_check import check_gradients, verdict
 from gradus.look.subject import own_module, small_model
 from gradus.models import MODELS
@@ -215,7 +215,9 @@ def test_dropout_in_training_mode_draws_the_same_numbers_each_time():
 
 
 def test_batch_normalisation_by_its_batch_and_by_its_averages():
-    model = seeded(lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Tanh(), nn.Flatten(), nn.Linear(48, 2)))
+    model = seeded(
+        lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Tanh(), nn.Flatten(), nn.Linear(48, 2))
+    )
     inputs = torch.randn(4, 2, 6, 6, generator=torch.Generator().manual_seed(1))
     for training in (False, True):
         report = check_gradients(model, inputs, training=training)
@@ -265,11 +267,12 @@ def test_the_same_seed_gives_the_same_report():
     assert check_gradients(model, seed=3) != check_gradients(model, seed=4)
 
 
-def test_a_large_network_is_sampled_less():
-    model = seeded(lambda: nn.Sequential(nn.Conv2d(3, 64, 7), nn.ReLU(), nn.Conv2d(64, 64, 7), nn.Flatten()))
-    inputs = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    report = check_gradients(model[:2], inputs)
-    assert report.samples < 10 and any("the network is large" in note for note in report.notes)
+def test_a_large_network_is_sampled_less(monkeypatch):
+    monkeypatch.setattr(gradient_check, "BUDGET", 3e4)
+    report = check_gradients(network_with("none"))
+    assert 1 <= report.samples < 10
+    assert report.notes == (f"{report.samples} numbers of each tensor are moved, not 10: the network is large",)
+    assert check_gradients(network_with("none"), samples=10).notes == ()
 
 
 def test_verdicts():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -58,7 +59,10 @@ def test_colours_are_roles_and_the_text_is_text():
     result.backward()
     drawing = draw_graph(result, "j")
     assert set(re.findall(r'(?:fill|stroke)="([^"]*)"', drawing)) <= {
-        *(f"var(--{role}" + rest for role, rest in (("ink", ", #1d1d1f)"), ("muted", ", #6a6a70)"), ("line", ", #dedcd6)"))),
+        *(
+            f"var(--{role}" + rest
+            for role, rest in (("ink", ", #1d1d1f)"), ("muted", ", #6a6a70)"), ("line", ", #dedcd6)"))
+        ),
         *("var(--model, #1f6feb)", "var(--second, #c2571a)", "var(--page, #ffffff)", "none"),
     }
 
@@ -115,7 +119,7 @@ def test_edges_lead_to_the_right_and_nothing_overlaps(inputs):
     every = [*places, *(bend for way in bends.values() for bend in way)]
     for layer in {one.layer for one in every}:
         column = sorted((one for one in every if one.layer == layer), key=lambda one: one.y)
-        for upper, lower in zip(column[:-1], column[1:], strict=True):
+        for upper, lower in pairwise(column):
             assert lower.y - upper.y >= (lower.height + upper.height) / 2 + 10 - 1e-6
     assert min(one.y - one.height / 2 for one in every) == pytest.approx(0)
 

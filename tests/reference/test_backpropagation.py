@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -129,7 +131,9 @@ def test_ten_points_are_fitted_as_well_as_two_sigmoids_can():
     weights, biases = chain(0.0997, -1.737, 28.2, -6.37)
     outputs = bp.feed_forward(X, weights, biases)[1][-1]
     assert 2 * bp.squared_error(outputs, Y) == pytest.approx(0.00874, abs=2e-4)
-    np.testing.assert_allclose(outputs[0], [0.144, 0.2, 0.276, 0.374, 0.49, 0.613, 0.729, 0.824, 0.893, 0.938], atol=0.01)
+    np.testing.assert_allclose(
+        outputs[0], [0.144, 0.2, 0.276, 0.374, 0.49, 0.613, 0.729, 0.824, 0.893, 0.938], atol=0.01
+    )
 
 
 def test_a_step_too_large_swings_between_two_states():
@@ -149,4 +153,4 @@ def test_a_step_too_large_swings_between_two_states():
     swinging, falling = descend(0.5, 6000)[-4:], descend(0.05, 3000)
     np.testing.assert_allclose(swinging[2:], swinging[:2], rtol=1e-6)
     assert sorted(np.round(swinging[:2], 3)) == [0.055, 0.073]
-    assert all(after < before for before, after in zip(falling[1000:-1], falling[1001:], strict=True))
+    assert all(after < before for before, after in pairwise(falling[1000:]))
