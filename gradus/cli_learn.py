@@ -24,6 +24,8 @@ def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None
     lesson.add_argument("names", metavar="NAME", nargs="*", help="which; `all` for all of them")
     lesson.add_argument("--list", action="store_true", help="name them all")
     lesson.add_argument("--out", metavar="DIR", default="lessons", help="where the pages go (default lessons)")
+    catalogue = command("catalogue", "All primitives with formula, plot, derivative, range and source, as one page.")
+    catalogue.add_argument("--out", metavar="DIR", default="lessons", help="where the page goes (default lessons)")
 
     check = command("check", "Compare a network's gradients with differences, layer by layer, in float64.")
     check.add_argument("name", metavar="MODEL", nargs="?", help="a network's name (`gradus list models`)")
@@ -151,4 +153,11 @@ def _kind(report: GradientReport, name: str) -> str:
     return next((layer.kind for layer in report.layers if layer.name == name), "its own forward")
 
 
-COMMANDS = {"lesson": run_lessons, "check": run_check}
+def run_catalogue(arguments: argparse.Namespace) -> None:
+    from gradus.cli import _say
+    from gradus.lessons.catalogue import write_catalogue
+
+    _say(str(write_catalogue(arguments.out)))
+
+
+COMMANDS = {"lesson": run_lessons, "catalogue": run_catalogue, "check": run_check}

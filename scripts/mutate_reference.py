@@ -282,6 +282,7 @@ class Copy:
 
 
 def read(module: str) -> str:
+    """The source of a module of the reference."""
     return (ROOT / REFERENCE / f"{module}.py").read_text(encoding="utf-8")
 
 
