@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import os
 import random
 import shutil
@@ -212,6 +213,7 @@ def changed(source: str, number: int) -> str:
 # ---- running
 
 
+@functools.cache
 def tests_of(module: str) -> tuple[str, ...]:
     """The test files of a module: the one of its name, and those that import it by `from gradus.reference ... import`."""
     found = []

@@ -84,7 +84,7 @@ def test_without_a_fault_the_smooth_network_is_good():
 
 @pytest.mark.parametrize("fault", ["sign", "factor", "transpose", "nan"])
 def test_planted_faults_are_found_and_the_layer_is_named(fault):
-    report = check_gradients(network_with(fault))
+    report = check_gradients(network_with(fault), samples=4)
     assert report.verdict == "wrong" and not report.is_right and report.faulty == ("2",)
     layers = {layer.name: layer for layer in report.layers}
     assert layers["4"].network.error < 1e-7 and layers["2"].alone.error > 1e-3  # what lies above is not spoiled
@@ -263,8 +263,8 @@ def test_half_precision_inside_is_noted():
 
 def test_the_same_seed_gives_the_same_report():
     model = network_with("none")
-    assert check_gradients(model, seed=3) == check_gradients(model, seed=3)
-    assert check_gradients(model, seed=3) != check_gradients(model, seed=4)
+    assert check_gradients(model, samples=2, seed=3) == check_gradients(model, samples=2, seed=3)
+    assert check_gradients(model, samples=2, seed=3) != check_gradients(model, samples=2, seed=4)
 
 
 def test_a_large_network_is_sampled_less(monkeypatch):
