@@ -47,7 +47,6 @@ class Mutation:
 
 MUTATIONS = (
     Mutation("layers", "scaled_tanh_backward", "* 2 / 3 * (1", "* (1"),  # the inner derivative
-    Mutation("layers", "subsampling_backward", "gradient * sums", "gradient"),
     Mutation("losses", "softmax", "keepdims=True)\n", "keepdims=True) ** 2\n"),
     Mutation("losses", "smooth", "1 - smoothing", "1 + smoothing"),
     Mutation("losses", "cross_entropy", "-(wanted", "(wanted"),
@@ -55,6 +54,29 @@ MUTATIONS = (
     Mutation("losses", "elastic_penalty", "weights**2", "weights"),  # as the book describes it
     Mutation("losses", "elastic_penalty_backward", "2 * l2", "l2"),
     Mutation("losses", "max_norm", "axis=1", "axis=0"),
+    Mutation("dense", "dense_backward", "weight.T", "weight"),
+    Mutation(
+        "convolution",
+        "convolution_backward",
+        "slopes @ columns.swapaxes(-1, -2)",
+        "slopes @ columns[..., ::-1].swapaxes(-1, -2)",
+    ),
+    Mutation("convolution", "col2im", "+=", "="),
+    Mutation("pooling", "average_pool2d_backward", " / cells", ""),
+    Mutation("pooling", "subsampling_backward", "gradient * sums", "gradient"),
+    Mutation("normalization", "batch_norm_backward", "along - normal", "along + normal"),
+    Mutation("normalization", "batch_norm_backward", "(gradient * normal).mean", "gradient.mean"),
+    Mutation("lstm", "lstm_backward", "by_cell = by_cell * f", "by_cell = by_cell"),
+    Mutation("lstm", "lstm_backward", "(1 - shown**2)", "(1 - shown)"),
+    Mutation("gru", "gru_backward", "by_state * kept + by_shown * r", "by_state * kept + by_shown"),
+    Mutation("attention", "masked_softmax_backward", "(weights * gradient).sum", "gradient.sum"),
+    Mutation("attention", "dot_attention_backward", "return scale * by_scores @ keys", "return by_scores @ keys"),
+    Mutation("ctc", "forward_variables", "symbol not in (blank, places[place - 2])", "symbol != blank"),
+    Mutation("ctc", "ctc_loss_backward", "-= shares", "+= shares"),
+    Mutation("optimizers", "momentum", "- learning_rate * gradient", "+ learning_rate * gradient"),
+    Mutation("optimizers", "nesterov", "coefficient * state", "state"),
+    Mutation("optimizers", "adam", "(1 - beta2**step)", "(1 - beta2)"),
+    Mutation("information", "kullback_leibler", "_weighted(targets", "-_weighted(targets"),
     Mutation("variable", "divide", "-g * a", "g * a"),
     Mutation("variable", "power", "b - 1", "b"),
     Mutation("variable", "matmul", "rows.swapaxes(-1, -2) @", "rows @"),
