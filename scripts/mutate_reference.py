@@ -46,14 +46,14 @@ class Mutation:
 
 
 MUTATIONS = (
-    Mutation("layers", "scaled_tanh_backward", "* 2 / 3 * (1", "* (1"),  # the inner derivative
-    Mutation("losses", "softmax", "keepdims=True)\n", "keepdims=True) ** 2\n"),
+    Mutation("sigmoids", "scaled_tanh_derivative", "* 2 / 3 * (1", "* (1"),  # the inner derivative
+    Mutation("vector_activations", "softmax_backward", "(gradient * probabilities).sum", "gradient.sum"),
     Mutation("losses", "smooth", "1 - smoothing", "1 + smoothing"),
-    Mutation("losses", "cross_entropy", "-(wanted", "(wanted"),
-    Mutation("losses", "cross_entropy_backward", " / len(targets)", ""),
-    Mutation("losses", "elastic_penalty", "weights**2", "weights"),  # as the book describes it
-    Mutation("losses", "elastic_penalty_backward", "2 * l2", "l2"),
-    Mutation("losses", "max_norm", "axis=1", "axis=0"),
+    Mutation("losses", "cross_entropy", "-(_wanted", "(_wanted"),
+    Mutation("losses", "cross_entropy_backward", ") - wanted", ")"),
+    Mutation("penalties", "elastic_penalty", "weights**2", "weights"),  # as the book describes it
+    Mutation("penalties", "elastic_penalty_backward", "2 * l2", "l2"),
+    Mutation("penalties", "max_norm", "axis=1", "axis=0"),
     Mutation("dense", "dense_backward", "weight.T", "weight"),
     Mutation(
         "convolution",

@@ -27,18 +27,9 @@ from itertools import pairwise
 import numpy as np
 
 from gradus.reference.catalogue import Entry
+from gradus.reference.sigmoids import sigmoid, sigmoid_derivative
 
 Arrays = list[np.ndarray]
-
-
-def sigmoid(inputs: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-z)) (listing 2-3)."""
-    return np.exp(-np.logaddexp(0, -inputs))
-
-
-def sigmoid_derivative(inputs: np.ndarray) -> np.ndarray:
-    """s (1 - s) (listing 2-3)."""
-    return sigmoid(inputs) * (1 - sigmoid(inputs))
 
 
 def initial_network(sizes: Sequence[int], generator: np.random.Generator) -> tuple[Arrays, Arrays]:
