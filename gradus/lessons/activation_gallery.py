@@ -22,7 +22,9 @@ DRAWN = np.linspace(-6, 6, 2401)  # where flatness is measured
 
 def drawable() -> dict[str, Entry]:
     """The activations of one number that the catalogue has, by name."""
-    return {entry.name: entry for entry in entries("activations") if entry.span and entry.backward.endswith("_derivative")}
+    return {
+        entry.name: entry for entry in entries("activations") if entry.span and entry.backward.endswith("_derivative")
+    }
 
 
 def flat_share(entry: Entry, least: float = 0.05) -> float:
@@ -44,9 +46,12 @@ def dead_share(rate: float, activation: str, steps: int = 300) -> float:
 def show(page: LessonPage) -> None:
     known = drawable()
     page.text(
-        "A unit adds up its inputs and passes the sum through an **activation function**. Without one, a stack of layers is one linear map "
-        "and can draw straight lines only. Two things matter: the function's **value**, which the next layer gets, and its **slope**, "
-        "which every gradient on the way back is multiplied by. Where the slope is almost zero the unit is **saturated** and learns nothing."
+        "A unit adds up its inputs and passes the sum through an **activation function**. Without one, a stack of "
+        "layers is one linear map "
+        "and can draw straight lines only. Two things matter: the function's **value**, which the next layer gets, "
+        "and its **slope**, "
+        "which every gradient on the way back is multiplied by. Where the slope is almost zero the unit is "
+        "**saturated** and learns nothing."
     )
     _gallery(page, "S-shaped", [known[name] for name in S_SHAPED if name in known], _about_s_shaped)
     _gallery(page, "Rectifiers", [known[name] for name in RECTIFIERS if name in known], _about_rectifiers)
@@ -75,14 +80,18 @@ def _gallery(page: LessonPage, title: str, shown: list[Entry], about) -> None:
 
     page.heading(title)
     about(page)
-    page.figure(paint, title, panels=(rows, columns), size=(8.8, 2.1 * rows), keys=[("model", "value"), ("second", "slope")])
+    page.figure(
+        paint, title, panels=(rows, columns), size=(8.8, 2.1 * rows), keys=[("model", "value"), ("second", "slope")]
+    )
 
 
 def _about_s_shaped(page: LessonPage) -> None:
     slope, tanh_slope = activations.sigmoid_derivative, activations.tanh_derivative
     page.text(
-        "They squeeze any sum into a bounded range. The **sigmoid** gives a probability, so it stands at the output of a yes-or-no "
-        "question. **tanh** is the sigmoid stretched to −1..1; its outputs centre on zero, which makes the next layer's work easier. Both "
+        "They squeeze any sum into a bounded range. The **sigmoid** gives a probability, so it stands at the output "
+        "of a yes-or-no "
+        "question. **tanh** is the sigmoid stretched to −1..1; its outputs centre on zero, which makes the next "
+        "layer's work easier. Both "
         "are flat at the ends. The **step** has slope zero everywhere and cannot be trained by descent."
     )
     page.number("sigmoid_top", slope(np.zeros(1))[0], "largest slope of the sigmoid", printed=0.25)
@@ -93,29 +102,45 @@ def _about_s_shaped(page: LessonPage) -> None:
         "`1/(1+np.sum(np.exp(-wx)))`, one number for a whole array, with values in the closed range [0, 1]",
         "`1/(1+np.exp(-w*x))`, entry by entry; the range is open: 0 and 1 are never reached",
     )
-    page.correction("Plain Talk §2.1.2, table", "softsign $x/(1+x)$", "$x/(1+|x|)$; the bars are lost in print, and without them it has a pole at −1")
+    page.correction(
+        "Plain Talk §2.1.2, table",
+        "softsign $x/(1+x)$",
+        "$x/(1+|x|)$; the bars are lost in print, and without them it has a pole at −1",
+    )
 
 
 def _about_rectifiers(page: LessonPage) -> None:
     page.text(
-        "**ReLU** passes positive sums unchanged and stops the others: cheap, slope one on half of the line. The rest of the family lets "
-        "something through on the left as well, so that no unit is cut off for good: a fixed small slope (**leaky**), a learnt one (**PReLU**), a "
+        "**ReLU** passes positive sums unchanged and stops the others: cheap, slope one on half of the line. The "
+        "rest of the family lets "
+        "something through on the left as well, so that no unit is cut off for good: a fixed small slope "
+        "(**leaky**), a learnt one (**PReLU**), a "
         "random one (**RReLU**), or a curve (**ELU**, **SELU**, **GELU**, **softplus**)."
     )
 
 
 def _about_others(page: LessonPage) -> None:
     x = np.linspace(-20, 20, 40_001)
-    page.text("The table has more, for completeness. Those that go up and down make a loss with many valleys and are rarely used.")
+    page.text(
+        "The table has more, for completeness. Those that go up and down make a loss with many valleys and are "
+        "rarely used."
+    )
     page.number("sinc_least", activations.sinc(x).min(), "lowest value of sinc", printed=-0.217234)
     page.correction("Plain Talk §2.1.2, table", r"sinc as $\sin(x)/\pi$", r"$\sin(x)/x$, and 1 at zero")
 
 
 def _flat(page: LessonPage, known: dict[str, Entry]) -> None:
-    names = [name for name in ("sigmoid", "tanh", "softsign", "arctan", "ReLU", "leaky ReLU", "ELU", "softplus") if name in known]
+    names = [
+        name
+        for name in ("sigmoid", "tanh", "softsign", "arctan", "ReLU", "leaky ReLU", "ELU", "softplus")
+        if name in known
+    ]
     page.heading("Where they are flat")
     page.text("Sums from −6 to 6: the share of them at which the slope is below 0.05, and the largest slope.")
-    rows = [[name, round(flat_share(known[name]), 3), float(np.abs(find(known[name].backward)(DRAWN)).max())] for name in names]
+    rows = [
+        [name, round(flat_share(known[name]), 3), float(np.abs(find(known[name].backward)(DRAWN)).max())]
+        for name in names
+    ]
     page.table(["activation", "share flat", "largest slope"], rows)
     page.number("sigmoid_flat", flat_share(known["sigmoid"]), "share of −6..6 where the sigmoid is flat")
     page.number("tanh_flat", flat_share(known["tanh"]), "the same for tanh: steeper in the middle, flat sooner")
@@ -126,8 +151,10 @@ def _dead(page: LessonPage) -> None:
     dead = {name: [dead_share(rate, name) for rate in rates] for name in ("relu", "leaky_relu")}
     page.heading("Dead units")
     page.text(
-        "A ReLU unit whose sum is negative on **all** rows gives zero on all of them, gets no gradient, and stays so. Too large a step can push "
-        "a unit there. A 2-64-1 network on two half-moons, 300 steps at different rates. Leaky units below zero on all rows still move."
+        "A ReLU unit whose sum is negative on **all** rows gives zero on all of them, gets no gradient, and stays "
+        "so. Too large a step can push "
+        "a unit there. A 2-64-1 network on two half-moons, 300 steps at different rates. Leaky units below zero on "
+        "all rows still move."
     )
 
     def paint(axes):
@@ -138,7 +165,11 @@ def _dead(page: LessonPage) -> None:
     page.figure(paint, "Units that are below zero on every row", keys=[("model", "ReLU"), ("second", "leaky ReLU")])
     page.number("dead_slow", dead["relu"][0], f"share of dead ReLU units, rate {rates[0]:g}")
     page.number("dead_fast", dead["relu"][-1], f"share of dead ReLU units, rate {rates[-1]:g}")
-    page.number("leaky_fast", dead["leaky_relu"][-1], "leaky units below zero on all rows at that rate: not dead, their slope is 0.01")
+    page.number(
+        "leaky_fast",
+        dead["leaky_relu"][-1],
+        "leaky units below zero on all rows at that rate: not dead, their slope is 0.01",
+    )
 
 
 def _choosing(page: LessonPage) -> None:
@@ -155,7 +186,8 @@ def _choosing(page: LessonPage) -> None:
         ],
     )
     page.text(
-        "If training is slow or gradients vanish, batch normalisation before the activation helps more than another activation. When in "
+        "If training is slow or gradients vanish, batch normalisation before the activation helps more than another "
+        "activation. When in "
         "doubt, train with both and compare accuracy on validation rows."
     )
     page.try_it(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,12 +38,14 @@ class Network:
     def __init__(self, normalised: bool) -> None:
         generator = np.random.default_rng(1)
         self.normalised = normalised
-        self.weights = [generator.normal(size=(n, m)) / np.sqrt(n) for n, m in zip(SIZES[:-1], SIZES[1:], strict=True)]
+        self.weights = [generator.normal(size=(n, m)) / np.sqrt(n) for n, m in itertools.pairwise(SIZES)]
         self.shifts = [np.zeros(m) for m in SIZES[1:]]  # β, or the bias
         self.scales = [np.ones(m) for m in SIZES[1:-1]]  # γ
         self.running = [(np.zeros(m), np.ones(m)) for m in SIZES[1:-1]]
 
-    def forward(self, inputs: np.ndarray, by: str = "running") -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+    def forward(
+        self, inputs: np.ndarray, by: str = "running"
+    ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
         """(what goes into every layer, sums x W, sums before the sigmoid); the last are the logits.
 
         by: the statistics, "running", of this "batch", or of this batch with the running ones "moved" towards it
@@ -106,38 +109,74 @@ def show(page: LessonPage) -> None:
 def _region(page: LessonPage) -> None:
     sums = np.random.default_rng(0).normal(5, 3, (2000, 1))
     one, zero = np.ones(1), np.zeros(1)
-    moved = {"as they come": sums, "normalised": batch_norm(sums, one, zero), "γ = 2, β = 1": batch_norm(sums, 2 * one, one)}
+    moved = {
+        "as they come": sums,
+        "normalised": batch_norm(sums, one, zero),
+        "γ = 2, β = 1": batch_norm(sums, 2 * one, one),
+    }
     page.text(
-        "The sums of a layer drift while the layers before it learn. If they drift to where the sigmoid is flat, the layer stops learning. **Batch normalisation** "
-        "takes off the mean of the batch and divides by its spread, unit by unit, and then lets the network choose scale γ and shift β itself."
+        "The sums of a layer drift while the layers before it learn. If they drift to where the sigmoid is flat, the "
+        "layer stops learning. **Batch normalisation** "
+        "takes off the mean of the batch and divides by its spread, unit by unit, and then lets the network choose "
+        "scale γ and shift β itself."
     )
     page.formula(r"\hat x=\frac{x-\mu}{\sqrt{\sigma^2+\epsilon}},\qquad y=\gamma\hat x+\beta")
 
     def paint(axes):
         z = np.linspace(-8, 14, 200)
         for one_axes, (name, values) in zip(axes, moved.items(), strict=True):
-            one_axes.hist(values[:, 0], bins=40, range=(-8, 14), color=SECOND, alpha=0.5, weights=np.full(len(values), 6 / len(values)))
+            one_axes.hist(
+                values[:, 0],
+                bins=40,
+                range=(-8, 14),
+                color=SECOND,
+                alpha=0.5,
+                weights=np.full(len(values), 6 / len(values)),
+            )
             one_axes.plot(z, sigmoid(z), color=MODEL)
             one_axes.set(xlabel="sum", yticks=[0, 0.5, 1], xticks=[-5, 0, 5, 10], ylim=(0, 1.05))
             one_axes.set_title(name, fontsize=10.5)
 
-    page.figure(paint, "Where the sums fall on the sigmoid", panels=(1, 3), size=(8.8, 2.9), keys=[("model", "sigmoid"), ("second", "sums of a batch")])
+    page.figure(
+        paint,
+        "Where the sums fall on the sigmoid",
+        panels=(1, 3),
+        size=(8.8, 2.9),
+        keys=[("model", "sigmoid"), ("second", "sums of a batch")],
+    )
     for key, values in zip(("raw", "normal", "rescaled"), moved.values(), strict=True):
         page.number(f"{key}_slope", float(sigmoid_derivative(values).mean()), f"mean slope of the sigmoid, {key}")
     mean, variance = batch_statistics(sums)
     undone = batch_norm(sums, np.sqrt(variance + 1e-5), mean)
-    page.number("undone", float(np.abs(undone - sums).max()), r"largest difference, if γ is $\sqrt{\sigma^2+\epsilon}$ and β is μ: all is undone, so nothing is lost")
+    page.number(
+        "undone",
+        float(np.abs(undone - sums).max()),
+        r"largest difference, if γ is $\sqrt{\sigma^2+\epsilon}$ and β is μ: all is undone, so nothing is lost",
+    )
     shifted = batch_norm(sums + 7, one, zero)
-    page.number("bias_cancels", float(np.abs(shifted - moved["normalised"]).max()), "what a bias of 7 before it changes: nothing, so the layer before needs none")
-    page.correction("Course notes §2.3.5", r"γ = $\sqrt{\sigma+\epsilon}$ undoes it", r"$\sqrt{\sigma^2+\epsilon}$; the variance, not the standard deviation, stands under the root")
-    page.correction("Chapter on deep CNNs §4.4.4", "divide by the variance; due to Szegedy", "by the standard deviation; the first author is Ioffe")
+    page.number(
+        "bias_cancels",
+        float(np.abs(shifted - moved["normalised"]).max()),
+        "what a bias of 7 before it changes: nothing, so the layer before needs none",
+    )
+    page.correction(
+        "Course notes §2.3.5",
+        r"γ = $\sqrt{\sigma+\epsilon}$ undoes it",
+        r"$\sqrt{\sigma^2+\epsilon}$; the variance, not the standard deviation, stands under the root",
+    )
+    page.correction(
+        "Chapter on deep CNNs §4.4.4",
+        "divide by the variance; due to Szegedy",
+        "by the standard deviation; the first author is Ioffe",
+    )
 
 
 def _training(page: LessonPage, nets: dict[str, tuple[Network, np.ndarray]]) -> None:
-    inputs, labels, fresh, wanted = digits()
+    inputs, _labels, fresh, wanted = digits()
     page.heading("Training with and without")
     page.text(
-        f"Four hidden layers of 32 sigmoids on 8 × 8 digits, {EPOCHS} epochs of plain descent at rate {RATE}, the same first weights. Without normalisation the "
+        f"Four hidden layers of 32 sigmoids on 8 × 8 digits, {EPOCHS} epochs of plain descent at rate {RATE}, the "
+        f"same first weights. Without normalisation the "
         "first layers get almost no gradient, and the loss stays at ln 10."
     )
 
@@ -156,12 +195,19 @@ def _training(page: LessonPage, nets: dict[str, tuple[Network, np.ndarray]]) -> 
             one.set_title(f"layer {index + 1}", fontsize=10.5)
 
     page.figure(curves, "The loss; dashed: ln 10", keys=[("model", "with"), ("second", "without")])
-    page.figure(spreads, "Sums before the sigmoid, after training", panels=(1, 4), size=(8.8, 2.4), keys=[("model", "with"), ("second", "without")])
+    page.figure(
+        spreads,
+        "Sums before the sigmoid, after training",
+        panels=(1, 4),
+        size=(8.8, 2.4),
+        keys=[("model", "with"), ("second", "without")],
+    )
     for name in nets:
         page.number(f"{name}_loss", nets[name][1][-20:].mean(), f"loss, mean of the last 20 steps, {name}")
         page.number(f"{name}_accuracy", nets[name][0].accuracy(fresh, wanted), f"test accuracy, {name}")
     page.text(
-        "It makes the loss's surface rounder, so larger rates work; and because each row's sums depend on the other rows of its batch, it adds a little "
+        "It makes the loss's surface rounder, so larger rates work; and because each row's sums depend on the other "
+        "rows of its batch, it adds a little "
         "noise, which regularises slightly."
     )
 
@@ -172,12 +218,20 @@ def _use(page: LessonPage, net: Network) -> None:
     mean, variance = batch_statistics(sums)
     page.heading("In use: one row at a time")
     page.text(
-        "A single picture has no batch: its own mean is itself, and what comes out is β whatever the picture. So training keeps **running averages** of mean and "
-        "variance, and use takes those. They are moved in training only. The rest of the batch must not change an answer."
+        "A single picture has no batch: its own mean is itself, and what comes out is β whatever the picture. So "
+        "training keeps **running averages** of mean and "
+        "variance, and use takes those. They are moved in training only. The rest of the batch must not change an "
+        "answer."
     )
     alone = batch_norm(fresh[:1] @ net.weights[0], net.scales[0], net.shifts[0])
-    page.number("alone", float(np.abs(alone - net.shifts[0]).max()), "distance of a single row's own normalisation from β")
-    page.number("alone_accuracy", float(np.mean([net.accuracy(fresh[i : i + 1], wanted[i : i + 1], "batch") for i in range(100)])), "accuracy on single rows by their own statistics")
+    page.number(
+        "alone", float(np.abs(alone - net.shifts[0]).max()), "distance of a single row's own normalisation from β"
+    )
+    page.number(
+        "alone_accuracy",
+        float(np.mean([net.accuracy(fresh[i : i + 1], wanted[i : i + 1], "batch") for i in range(100)])),
+        "accuracy on single rows by their own statistics",
+    )
     page.number("running_accuracy", net.accuracy(fresh, wanted), "accuracy by the running ones")
 
     def paint(axes):
@@ -187,6 +241,12 @@ def _use(page: LessonPage, net: Network) -> None:
         axes.plot([low, high], [low, high], color=INK, linewidth=1)
         axes.set(xlabel="of all training rows", ylabel="running average")
 
-    page.figure(paint, "Statistics of the first layer's 32 units", keys=[("model", "mean"), ("third", "standard deviation")])
-    page.number("running_error", float(np.abs(net.running[0][0] - mean).max()), "largest difference of a running mean from that of all rows")
+    page.figure(
+        paint, "Statistics of the first layer's 32 units", keys=[("model", "mean"), ("third", "standard deviation")]
+    )
+    page.number(
+        "running_error",
+        float(np.abs(net.running[0][0] - mean).max()),
+        "largest difference of a running mean from that of all rows",
+    )
     page.try_it("gradus lesson vanishing-gradients")

@@ -76,8 +76,10 @@ def _balls(page: LessonPage) -> None:
     means = {size: sample_means(size) for size in sizes}
     normal = np.random.default_rng(9).normal(500.5, 100, 1000)
     page.text(
-        "A box holds balls numbered 1 to 1000; their mean is 500.5. Who draws a few and takes their mean gets an estimate that is "
-        "right on average and off by chance. A **mini-batch** is such a sample, and the gradient it gives is such an estimate."
+        "A box holds balls numbered 1 to 1000; their mean is 500.5. Who draws a few and takes their mean gets an "
+        "estimate that is "
+        "right on average and off by chance. A **mini-batch** is such a sample, and the gradient it gives is such an "
+        "estimate."
     )
 
     def paint(axes):
@@ -85,14 +87,22 @@ def _balls(page: LessonPage) -> None:
             axes.hist(means[size], bins=40, range=(0, 1000), color=colour, alpha=0.65, density=True)
         axes.set(xlabel="mean of the sample", yticks=[], xticks=[0, 250, 500, 750, 1000])
 
-    page.figure(paint, "Means of 4000 samples", keys=[("second", "1 ball"), ("third", "10 balls"), ("model", "100 balls")])
+    page.figure(
+        paint, "Means of 4000 samples", keys=[("second", "1 ball"), ("third", "10 balls"), ("model", "100 balls")]
+    )
     page.number("mean_of_all", BALLS.mean(), "mean of all balls", printed=500.5)
     for size in sizes:
         page.number(f"spread_{size}", means[size].std(), f"standard deviation of the mean of {size}")
-    page.number("spread_normal", sample_means(10, balls=normal).std(), "the same for 10 balls of a normal distribution, mean 500.5, deviation 100")
+    page.number(
+        "spread_normal",
+        sample_means(10, balls=normal).std(),
+        "the same for 10 balls of a normal distribution, mean 500.5, deviation 100",
+    )
     page.text(
-        r"Ten times the work makes the estimate only $\sqrt{10}$ times as good. That is why small batches pay: many rough steps beat "
-        "few exact ones. Balls that lie closer together (the normal ones) give a smaller error, for the same reason that similar rows do."
+        r"Ten times the work makes the estimate only $\sqrt{10}$ times as good. That is why small batches pay: many "
+        r"rough steps beat "
+        "few exact ones. Balls that lie closer together (the normal ones) give a smaller error, for the same reason "
+        "that similar rows do."
     )
 
 
@@ -100,13 +110,17 @@ def _epoch(page: LessonPage) -> None:
     parts = batches(300, 64, np.random.default_rng(0))
     page.heading("Step, epoch, remainder")
     page.text(
-        "One update is a **step** (iteration). An **epoch** is one pass in which every row is used once: shuffle the rows, cut the order into "
-        "batches, and take the short rest as a batch of its own. Batches are usually powers of two, 64 to 512; a set of up to "
+        "One update is a **step** (iteration). An **epoch** is one pass in which every row is used once: shuffle the "
+        "rows, cut the order into "
+        "batches, and take the short rest as a batch of its own. Batches are usually powers of two, 64 to 512; a set "
+        "of up to "
         "about 2000 rows may be used whole."
     )
     page.number("parts", len(parts), "batches of 64 from 300 rows")
     page.number("last_part", len(parts[-1]), "rows of the last batch")
-    page.number("unseen", unseen_share(100_000), "share of rows never seen in 100,000 draws **with replacement** from 100,000")
+    page.number(
+        "unseen", unseen_share(100_000), "share of rows never seen in 100,000 draws **with replacement** from 100,000"
+    )
     page.correction(
         "Plain Talk §7.2",
         "in each epoch a random part of the data is used instead of all",
@@ -125,7 +139,8 @@ def _descents(page: LessonPage) -> None:
     colours = (INK, MODEL, SECOND)
     page.heading("Three ways down")
     page.text(
-        "Linear regression with two weights, six epochs each. The whole set takes 6 steps, batches of 64 take 48, single rows "
+        "Linear regression with two weights, six epochs each. The whole set takes 6 steps, batches of 64 take 48, "
+        "single rows "
         "3072. Single rows need a smaller rate (0.03 instead of 0.3), for their gradients are noisy."
     )
 
@@ -135,7 +150,14 @@ def _descents(page: LessonPage) -> None:
         loss = ((x[..., None] * inputs[:, 0] + y[..., None] * inputs[:, 1] - targets) ** 2).mean(axis=-1)
         axes.contour(x, y, loss, levels=10, colors=[INK], linewidths=0.5, alpha=0.4)
         for (path, _, _), colour in list(zip(runs.values(), colours, strict=True))[::-1]:
-            axes.plot(path[:600, 0], path[:600, 1], color=colour, linewidth=1, marker="o" if len(path) < 100 else None, markersize=2.5)
+            axes.plot(
+                path[:600, 0],
+                path[:600, 1],
+                color=colour,
+                linewidth=1,
+                marker="o" if len(path) < 100 else None,
+                markersize=2.5,
+            )
         axes.set(xlabel="first weight", ylabel="second weight")
 
     def steps(axes):
@@ -145,14 +167,25 @@ def _descents(page: LessonPage) -> None:
 
     keys = list(zip(("ink", "model", "second"), [f"batch: {name}" for name in cases], strict=True))
     page.figure(paths, "Paths over the loss of all rows", keys=keys)
-    page.figure(steps, "The loss as each step sees it", keys=keys, note="Smooth with all rows, jagged with single ones.")
-    page.table(["after epoch", *cases], [[epoch, *(float(run[2][epoch]) for run in runs.values())] for epoch in (0, 1, 2, 6)], title="Loss of all rows")
+    page.figure(
+        steps, "The loss as each step sees it", keys=keys, note="Smooth with all rows, jagged with single ones."
+    )
+    page.table(
+        ["after epoch", *cases],
+        [[epoch, *(float(run[2][epoch]) for run in runs.values())] for epoch in (0, 1, 2, 6)],
+        title="Loss of all rows",
+    )
     for key, (_, _, whole) in zip(("whole", "mini", "single"), runs.values(), strict=True):
         page.number(f"{key}_loss", whole[1], f"loss of all rows after one epoch, {key}")
     page.correction(
         "Principles and Practice §2.3.1",
-        "batch gradient descent easily reaches the global optimum; SGD draws n rows in one place and one row in another",
-        "exact gradients lead to the nearest flat place, which is the global minimum only if the loss is convex; SGD strictly is one "
+        "batch gradient descent easily reaches the global optimum; SGD draws n rows in one place and one row in "
+        "another",
+        "exact gradients lead to the nearest flat place, which is the global minimum only if the loss is convex; SGD "
+        "strictly is one "
         "row a step, and what everybody uses is the mini-batch",
     )
-    page.try_it("gradus train --data digits --model mlp --batch-size 16", "gradus train --data digits --model mlp --batch-size 512")
+    page.try_it(
+        "gradus train --data digits --model mlp --batch-size 16",
+        "gradus train --data digits --model mlp --batch-size 512",
+    )

@@ -68,8 +68,10 @@ def _masks(page: LessonPage) -> None:
     kept = dropout_mask((12, 24), RATE, np.random.default_rng(3))
     four = dropout_mask((100_000, 4), 0.5, np.random.default_rng(4)).sum(axis=1)
     page.text(
-        "**Dropout** sets each unit's output to zero with some probability, the **rate**, and leaves it otherwise: a new throw for every "
-        "unit, every row and every step. What is left is a thinner network. No unit can rely on one particular other unit, so each must be useful by "
+        "**Dropout** sets each unit's output to zero with some probability, the **rate**, and leaves it otherwise: a "
+        "new throw for every "
+        "unit, every row and every step. What is left is a thinner network. No unit can rely on one particular other "
+        "unit, so each must be useful by "
         "itself. When the network is used, nothing is dropped."
     )
 
@@ -83,22 +85,45 @@ def _masks(page: LessonPage) -> None:
     page.number("four_mean", 4 - four.mean(), "of 4 inputs at keep 0.5, dropped on average", printed=2)
     page.number("four_exactly", (four == 2).mean(), "share of throws that drop exactly two of four")
     page.text(
-        "**Rate or keep?** Some programs ask for the rate (0.2: a fifth is dropped), some for the keep probability (0.8). Confusing them drops four fifths."
+        "**Rate or keep?** Some programs ask for the rate (0.2: a fifth is dropped), some for the keep probability "
+        "(0.8). Confusing them drops four fifths."
     )
-    page.correction("Plain Talk §7.9", "`dropout = 0.9` in a program, which reads as dropping nine tenths", "it is the keep probability: one tenth is dropped; at test time it is 1")
+    page.correction(
+        "Plain Talk §7.9",
+        "`dropout = 0.9` in a program, which reads as dropping nine tenths",
+        "it is the keep probability: one tenth is dropped; at test time it is 1",
+    )
 
 
 def _scaling(page: LessonPage) -> None:
     means = mean_after(RATE)
     page.heading("Keeping the mean")
     page.text(
-        "With a fifth of the units off, the next layer's sums are a fifth too small, compared with what it will get in use. **Inverted** dropout "
-        "divides the kept values by the keep probability in training. **Classic** dropout does nothing then, and multiplies by it in use."
+        "With a fifth of the units off, the next layer's sums are a fifth too small, compared with what it will get "
+        "in use. **Inverted** dropout "
+        "divides the kept values by the keep probability in training. **Classic** dropout does nothing then, and "
+        "multiplies by it in use."
     )
-    page.table(["", *(f"{value:g}" for value in VECTOR)], [[name, *(f"{value:.3f}" for value in row)] for name, row in means.items()], title="Mean of 20,000 masks at rate 0.2")
-    page.number("inverted_error", float(np.abs(means["inverted, training"] / VECTOR - 1).max()), "largest difference between training and use, inverted, relative")
-    page.number("classic_error", float(np.abs(means["classic, training"] / means["classic, test"] - 1).max()), "the same, classic")
-    page.number("wrong_factor", float((means["divided by the rate"] / VECTOR).mean()), "how far too large, if divided by the rate")
+    page.table(
+        ["", *(f"{value:g}" for value in VECTOR)],
+        [[name, *(f"{value:.3f}" for value in row)] for name, row in means.items()],
+        title="Mean of 20,000 masks at rate 0.2",
+    )
+    page.number(
+        "inverted_error",
+        float(np.abs(means["inverted, training"] / VECTOR - 1).max()),
+        "largest difference between training and use, inverted, relative",
+    )
+    page.number(
+        "classic_error",
+        float(np.abs(means["classic, training"] / means["classic, test"] - 1).max()),
+        "the same, classic",
+    )
+    page.number(
+        "wrong_factor",
+        float((means["divided by the rate"] / VECTOR).mean()),
+        "how far too large, if divided by the rate",
+    )
     page.correction(
         "Deep Learning with Python, 1st ed. §4.4.3",
         "outputs are scaled by the dropout rate",
@@ -106,8 +131,16 @@ def _scaling(page: LessonPage) -> None:
     )
     page.text("The text's example keeps three of five values. At rate one half:")
     kept = np.array([0, 1, 1, 0, 1])
-    page.table(["", *(f"{value:g}" for value in VECTOR)], [["classic", *(f"{v:g}" for v in classic_dropout(VECTOR, kept))], ["inverted", *(f"{v:g}" for v in dropout(VECTOR, kept, 0.5))]])
-    page.number("example_sum", classic_dropout(VECTOR, kept).sum(), "sum of the example, classic: 0 + 0.5 + 1.3 + 0 + 1.1")
+    page.table(
+        ["", *(f"{value:g}" for value in VECTOR)],
+        [
+            ["classic", *(f"{v:g}" for v in classic_dropout(VECTOR, kept))],
+            ["inverted", *(f"{v:g}" for v in dropout(VECTOR, kept, 0.5))],
+        ],
+    )
+    page.number(
+        "example_sum", classic_dropout(VECTOR, kept).sum(), "sum of the example, classic: 0 + 0.5 + 1.3 + 0 + 1.1"
+    )
     page.correction(
         "Principles and Practice §3.4.6, listing 3-25",
         "the function changes its argument and returns nothing; the level may be 1",
@@ -120,8 +153,10 @@ def _training(page: LessonPage) -> None:
     layers, masked, clean = train(RATE)
     page.heading("In training")
     page.text(
-        "The loss with masks jumps, for every step trains another network, so it cannot be used to see whether the program is right. Set the rate to zero, "
-        "check that the loss falls steadily, then switch dropout on. The mask is used on the way back too: units that were off get no gradient."
+        "The loss with masks jumps, for every step trains another network, so it cannot be used to see whether the "
+        "program is right. Set the rate to zero, "
+        "check that the loss falls steadily, then switch dropout on. The mask is used on the way back too: units "
+        "that were off get no gradient."
     )
 
     def curves(axes):
@@ -129,23 +164,41 @@ def _training(page: LessonPage) -> None:
         axes.semilogx(np.arange(1, STEPS + 1), clean, color=MODEL)
         axes.set(xlabel="step", ylabel="loss")
 
-    page.figure(curves, "A 2-10-1 network on two half-moons, rate 0.2", keys=[("second", "with this step's mask"), ("model", "nothing dropped")])
-    page.number("rises", float((np.diff(masked[500:]) > 0).mean()), "share of later steps at which the loss with masks rises")
+    page.figure(
+        curves,
+        "A 2-10-1 network on two half-moons, rate 0.2",
+        keys=[("second", "with this step's mask"), ("model", "nothing dropped")],
+    )
+    page.number(
+        "rises", float((np.diff(masked[500:]) > 0).mean()), "share of later steps at which the loss with masks rises"
+    )
 
     page.heading("A thousand networks in one")
     page.text(
-        "Ten hidden units make $2^{10}=1024$ networks, one for each choice of units, all sharing their weights. In use, one pass with all units on stands for "
-        "them all: at keep ½, with halved outputs, its logit is **exactly** the mean of the 1024 logits. Its probability is their normalised "
+        "Ten hidden units make $2^{10}=1024$ networks, one for each choice of units, all sharing their weights. In "
+        "use, one pass with all units on stands for "
+        "them all: at keep ½, with halved outputs, its logit is **exactly** the mean of the 1024 logits. Its "
+        "probability is their normalised "
         "geometric mean; the plain mean of the probabilities is a little different."
     )
     layers, _, _ = train(0.5)
-    layers = [(w * scale, b) for (w, b), scale in zip(layers, (1, 2), strict=True)]  # as classic dropout would have learnt it
+    layers = [
+        (w * scale, b) for (w, b), scale in zip(layers, (1, 2), strict=True)
+    ]  # as classic dropout would have learnt it
     every = every_subnetwork(layers, points)
     halved = [layers[0], (layers[1][0] / 2, layers[1][1])]
     whole = forward(halved, points)[0][-1][:, 0]
     single = ((every > 0) == labels).mean(axis=1)
-    page.number("logit_difference", float(np.abs(every.mean(axis=0) - whole).max()), "largest difference between the mean logit and one pass")
-    page.number("probability_difference", float(np.abs(sigmoid(every).mean(axis=0) - sigmoid(whole)).max()), "largest difference between the mean probability and one pass")
+    page.number(
+        "logit_difference",
+        float(np.abs(every.mean(axis=0) - whole).max()),
+        "largest difference between the mean logit and one pass",
+    )
+    page.number(
+        "probability_difference",
+        float(np.abs(sigmoid(every).mean(axis=0) - sigmoid(whole)).max()),
+        "largest difference between the mean probability and one pass",
+    )
     page.number("whole_accuracy", float(((whole > 0) == labels).mean()), "accuracy of the whole")
     page.number("single_accuracy", float(single.mean()), "mean accuracy of the 1024")
 
@@ -165,6 +218,8 @@ def _training(page: LessonPage) -> None:
         draw_classes(axes[3], points, labels, lambda at: forward(halved, at)[0][-1][:, 0], title="all, halved")
 
     page.figure(regions, "Three of them, and the whole", panels=(2, 2), size=(6.4, 5.4), keys=[("ink", "boundary")])
-    page.text("Small networks, and those whose training and validation losses hardly differ, do not need dropout: it only makes them slower.")
+    page.text(
+        "Small networks, and those whose training and validation losses hardly differ, do not need dropout: it only "
+        "makes them slower."
+    )
     page.try_it("gradus train --data digits --model mlp --set model.options.dropout=0.5")
-

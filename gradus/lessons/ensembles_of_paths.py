@@ -60,7 +60,9 @@ class Blocks:
             x = x + self.branch(index, x) if self.residual else self.branch(index, x).relu()
         return x @ self.head
 
-    def accuracy(self, inputs: torch.Tensor, labels: torch.Tensor, order: tuple[int, ...] = tuple(range(BLOCKS))) -> float:
+    def accuracy(
+        self, inputs: torch.Tensor, labels: torch.Tensor, order: tuple[int, ...] = tuple(range(BLOCKS))
+    ) -> float:
         import torch
 
         with torch.no_grad():
@@ -83,7 +85,9 @@ def train(residual: bool, inputs: torch.Tensor, labels: torch.Tensor) -> Blocks:
     return net
 
 
-def path_gradients(net: Blocks, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[dict[int, list[torch.Tensor]], torch.Tensor]:
+def path_gradients(
+    net: Blocks, inputs: torch.Tensor, labels: torch.Tensor
+) -> tuple[dict[int, list[torch.Tensor]], torch.Tensor]:
     """(path length -> gradients of its paths, the whole gradient), by the output of the stem.
 
     Backwards through x + f(x) a gradient g becomes g + f'(x)ᵀ g: two paths. A path is a choice at every block, and the
@@ -136,7 +140,8 @@ def show(page: LessonPage) -> None:
 def _lengths(page: LessonPage) -> None:
     counts = {3: binomial(3), 16: binomial(16)}
     page.text(
-        "A residual block gives $x+f(x)$: its input, plus something. Three blocks one after the other are already a sum of eight ways "
+        "A residual block gives $x+f(x)$: its input, plus something. Three blocks one after the other are already a "
+        "sum of eight ways "
         "from the first input to the output, for each block is either taken or passed by."
     )
     page.formula(r"x_3=x_2+f_3(x_2)=\big(x_1+f_2(x_1)\big)+f_3\big(x_1+f_2(x_1)\big),\quad x_1=x_0+f_1(x_0)")
@@ -149,7 +154,12 @@ def _lengths(page: LessonPage) -> None:
     page.figure(paint, "Lengths of the 65,536 paths through 16 blocks, as many as ResNet-34 has")
     page.number("paths_3", counts[3].sum(), "paths through 3 blocks", printed=8)
     page.number("paths_16", counts[16].sum(), "paths through 16 blocks")
-    page.number("mean_length", (np.arange(17) * counts[16]).sum() / counts[16].sum(), "their mean length in blocks (two convolutions each)", printed=8)
+    page.number(
+        "mean_length",
+        (np.arange(17) * counts[16]).sum() / counts[16].sum(),
+        "their mean length in blocks (two convolutions each)",
+        printed=8,
+    )
     page.number("middle", counts[16][5:12].sum() / counts[16].sum(), "share of paths with 5 to 11 blocks")
 
 
@@ -159,8 +169,10 @@ def _gradients(page: LessonPage, lengths: dict[int, list[torch.Tensor]], whole: 
     summed = sum(g for gradients in lengths.values() for g in gradients)
     page.heading("Which paths carry the gradient")
     page.text(
-        f"A network of {BLOCKS} blocks on 8 × 8 digits. Going back through a block, a gradient splits in two: one part passes the "
-        "shortcut unchanged, one goes through the branch. We follow all 256 paths one by one. Added up they are what backpropagation gives."
+        f"A network of {BLOCKS} blocks on 8 × 8 digits. Going back through a block, a gradient splits in two: one "
+        f"part passes the "
+        "shortcut unchanged, one goes through the branch. We follow all 256 paths one by one. Added up they are what "
+        "backpropagation gives."
     )
 
     def paint(axes):
@@ -170,12 +182,17 @@ def _gradients(page: LessonPage, lengths: dict[int, list[torch.Tensor]], whole: 
         axes[1].set(xlabel="blocks on the path", ylabel="share, all its paths", xticks=[0, 2, 4, 6, 8])
 
     page.figure(paint, "Size of the gradient by path length", panels=(1, 2), size=(8.8, 3))
-    page.number("sum_difference", float((summed - whole).abs().max() / whole.abs().max()), "largest difference between the sum of all paths and backpropagation, relative")
+    page.number(
+        "sum_difference",
+        float((summed - whole).abs().max() / whole.abs().max()),
+        "largest difference between the sum of all paths and backpropagation, relative",
+    )
     page.number("short_gradient", sizes[0], "gradient along the shortcut alone")
     page.number("long_gradient", sizes[-1], "gradient along the path through all blocks")
     page.number("short_share", total[:5].sum() / total.sum(), "share that comes along paths of at most 4 blocks")
     page.text(
-        "Long paths carry less, as in any deep network: the shortcut has not abolished the decay, it has supplied short ways round it."
+        "Long paths carry less, as in any deep network: the shortcut has not abolished the decay, it has supplied "
+        "short ways round it."
     )
 
 
@@ -184,7 +201,12 @@ def lesions(net: Blocks, inputs: torch.Tensor, labels: torch.Tensor) -> np.ndarr
     every = range(BLOCKS)
     return np.array(
         [
-            np.mean([net.accuracy(inputs, labels, tuple(i for i in every if i not in out)) for out in combinations(every, k)])
+            np.mean(
+                [
+                    net.accuracy(inputs, labels, tuple(i for i in every if i not in out))
+                    for out in combinations(every, k)
+                ]
+            )
             for k in range(BLOCKS)
         ]
     )
@@ -204,8 +226,10 @@ def _lesions(page: LessonPage, nets: dict[str, Blocks], inputs: torch.Tensor, la
     removed = {name: lesions(net, inputs, labels) for name, net in nets.items()}
     page.heading("Remove a block")
     page.text(
-        "After training we leave blocks out and test, without learning anew. In the plain network, trained likewise and as "
-        "good, every path goes through every block, so the loss of one breaks them all. In the residual one half of the paths is "
+        "After training we leave blocks out and test, without learning anew. In the plain network, trained likewise "
+        "and as "
+        "good, every path goes through every block, so the loss of one breaks them all. In the residual one half of "
+        "the paths is "
         "left. Exchanging two blocks hurts in the same way."
     )
 
@@ -215,12 +239,17 @@ def _lesions(page: LessonPage, nets: dict[str, Blocks], inputs: torch.Tensor, la
         axes.axhline(10, color=INK, linewidth=1, linestyle=(0, (3, 3)))
         axes.set(xlabel="blocks left out", ylabel="test accuracy, %", ylim=(0, 102))
 
-    page.figure(paint, "Accuracy by blocks left out, mean over all choices", keys=[("model", "residual"), ("second", "plain"), ("ink", "guessing")])
+    page.figure(
+        paint,
+        "Accuracy by blocks left out, mean over all choices",
+        keys=[("model", "residual"), ("second", "plain"), ("ink", "guessing")],
+    )
     for name, net in nets.items():
         page.number(f"{name}_whole", removed[name][0], f"test accuracy, {name}")
         page.number(f"{name}_one_out", removed[name][1], f"{name}, one block left out")
         page.number(f"{name}_swapped", swaps(net, inputs, labels), f"{name}, two blocks exchanged")
     page.text(
-        "So a residual network behaves like an ensemble of shallow ones. It is not one in the strict sense: its paths share weights and were "
+        "So a residual network behaves like an ensemble of shallow ones. It is not one in the strict sense: its "
+        "paths share weights and were "
         "never trained to work alone."
     )

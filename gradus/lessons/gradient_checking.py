@@ -25,7 +25,9 @@ def data(rows: int = 3) -> tuple[np.ndarray, np.ndarray]:
 
 def named(layers: Layers) -> Named:
     """W1, b1, W2, ... of a list of layers."""
-    return {f"{kind}{index}": part for index, layer in enumerate(layers, 1) for kind, part in zip("Wb", layer, strict=True)}
+    return {
+        f"{kind}{index}": part for index, layer in enumerate(layers, 1) for kind, part in zip("Wb", layer, strict=True)
+    }
 
 
 def layered(parameters: Named) -> Layers:
@@ -60,7 +62,8 @@ def errors_by_step(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Relative errors of the (forward, central) difference of sin at 1, by step."""
     right = np.cos(1.0)
     return tuple(
-        np.array([max(abs(rule(np.sin, 1.0, step) / right - 1), 1e-17) for step in steps]) for rule in (forward_difference, central_difference)
+        np.array([max(abs(rule(np.sin, 1.0, step) / right - 1), 1e-17) for step in steps])
+        for rule in (forward_difference, central_difference)
     )  # type: ignore[return-value]
 
 
@@ -81,17 +84,28 @@ def _bugs(page: LessonPage) -> None:
     good = gradient_check(loss, gradients(parameters), parameters)
     bad = gradient_check(loss, gradients(parameters, bugs=True), parameters)
     page.text(
-        "A wrong gradient seldom crashes: the network just learns worse. The test: move **one** parameter a little up and down, see how the loss "
-        "changes, and compare with what backpropagation says. It takes two passes for each parameter, so it is a test and no way to train."
+        "A wrong gradient seldom crashes: the network just learns worse. The test: move **one** parameter a little "
+        "up and down, see how the loss "
+        "changes, and compare with what backpropagation says. It takes two passes for each parameter, so it is a "
+        "test and no way to train."
     )
     page.formula(
-        r"\hat g_i=\frac{L(\theta_i+\epsilon)-L(\theta_i-\epsilon)}{2\epsilon},\qquad \frac{\|g-\hat g\|}{\|g\|+\|\hat g\|}",
-        r"With $\epsilon=10^{-7}$ a ratio below $10^{-7}$ is right, near $10^{-5}$ worth a look, above $10^{-3}$ a mistake.",
+        r"\hat g_i=\frac{L(\theta_i+\epsilon)-L(\theta_i-\epsilon)}{2\epsilon},\qquad \frac{\|g-\hat "
+        r"g\|}{\|g\|+\|\hat g\|}",
+        r"With $\epsilon=10^{-7}$ a ratio below $10^{-7}$ is right, near $10^{-5}$ worth a look, above $10^{-3}$ a "
+        r"mistake.",
     )
-    page.text("A 4-5-3-1 network, checked twice: as it is, and with the two mistakes that the course's exercise plants, the gradient of W2 doubled and that of b1 times four.")
-    page.table(["parameters", "right", "with two mistakes"], [[name, f"{good[name]:.1e}", f"{bad[name]:.1e}"] for name in good])
+    page.text(
+        "A 4-5-3-1 network, checked twice: as it is, and with the two mistakes that the course's exercise plants, "
+        "the gradient of W2 doubled and that of b1 times four."
+    )
+    page.table(
+        ["parameters", "right", "with two mistakes"], [[name, f"{good[name]:.1e}", f"{bad[name]:.1e}"] for name in good]
+    )
     page.number("right_ratio", good["all"], "ratio for all parameters together, right")
-    page.number("wrong_ratio", bad["all"], "the same with the two mistakes", printed="0.285 in the exercise's own network")
+    page.number(
+        "wrong_ratio", bad["all"], "the same with the two mistakes", printed="0.285 in the exercise's own network"
+    )
     page.number("doubled_ratio", bad["W2"], "ratio of a doubled gradient: 1/3 whatever the network")
     page.number("fourfold_ratio", bad["b1"], "ratio of one times four: 3/5")
     page.text("The ratio of all together only says that something is wrong. By parameter it says where.")
@@ -102,23 +116,30 @@ def _steps(page: LessonPage) -> None:
     forward_errors, central_errors = errors_by_step(steps)
     page.heading("How small a step?")
     page.text(
-        "Too large, and the curve is not straight over the step. Too small, and the two losses agree in all but their last digits: their difference is "
-        "rounding. One-sided differences have an error like ε, **two-sided** ones like ε², so they can afford a larger step and end up far better."
+        "Too large, and the curve is not straight over the step. Too small, and the two losses agree in all but "
+        "their last digits: their difference is "
+        "rounding. One-sided differences have an error like ε, **two-sided** ones like ε², so they can afford a "
+        "larger step and end up far better."
     )
 
     def paint(axes):
         axes.loglog(steps, forward_errors, color=SECOND)
         axes.loglog(steps, central_errors, color=MODEL)
-        axes.set(xlabel="step ε", ylabel="relative error", xticks=[1e-15, 1e-10, 1e-5, 1], yticks=[1e-12, 1e-8, 1e-4, 1])
+        axes.set(
+            xlabel="step ε", ylabel="relative error", xticks=[1e-15, 1e-10, 1e-5, 1], yticks=[1e-12, 1e-8, 1e-4, 1]
+        )
 
     page.figure(paint, "The slope of sin at 1 by differences", keys=[("second", "one-sided"), ("model", "two-sided")])
     page.number("best_forward", steps[forward_errors.argmin()], "best step, one-sided; the root of 2⁻⁵² is 1.5e−8")
     page.number("best_central", steps[central_errors.argmin()], "best step, two-sided; the cube root of 2⁻⁵² is 6e−6")
-    page.number("float32_error", error_in_float32(1e-7), "error at ε = 1e−7 in single precision: the check needs double")
+    page.number(
+        "float32_error", error_in_float32(1e-7), "error at ε = 1e−7 in single precision: the check needs double"
+    )
     page.correction(
         "Plain Talk §7.3",
         r"$(L(w+\Delta)-L(x))/\Delta$, and that frameworks train by it",
-        r"$(L(w+\Delta)-L(w))/\Delta$; frameworks use backpropagation, which costs one pass back for all parameters together",
+        r"$(L(w+\Delta)-L(w))/\Delta$; frameworks use backpropagation, which costs one pass back for all parameters "
+        r"together",
     )
 
 
@@ -145,8 +166,10 @@ def _traps(page: LessonPage) -> None:
 
     page.heading("When the check is wrong and the gradient is not")
     page.text(
-        "**The penalty**: if the loss has one, both sides must. **Dropout**: a new mask at each pass changes the loss far more than ε does; switch it off, or fix "
-        "the mask. **Corners**: ReLU has no slope at zero. If a sum lies within ε of it, the difference mixes both sides. **Saturation**: at the very start "
+        "**The penalty**: if the loss has one, both sides must. **Dropout**: a new mask at each pass changes the "
+        "loss far more than ε does; switch it off, or fix "
+        "the mask. **Corners**: ReLU has no slope at zero. If a sum lies within ε of it, the difference mixes both "
+        "sides. **Saturation**: at the very start "
         "some errors hide; check again after some training."
     )
 
@@ -161,6 +184,12 @@ def _traps(page: LessonPage) -> None:
     page.number("forgotten_penalty", forgotten["all"], "ratio, penalty in the loss but not in the gradient")
     page.number("with_penalty", counted["all"], "ratio, penalty in both")
     page.number("dropout_ratio", dropped["all"], "ratio with a fresh mask at every pass")
-    page.number("kink_slope", kink(0.0, 1e-7), "two-sided slope of ReLU at its corner; any of 0 to 1 may be taken for it")
-    page.number("kink_ratio", relative_error(np.array([1.0]), np.array([kink(0.0, 1e-7)])), "ratio there, if the gradient takes 1")
+    page.number(
+        "kink_slope", kink(0.0, 1e-7), "two-sided slope of ReLU at its corner; any of 0 to 1 may be taken for it"
+    )
+    page.number(
+        "kink_ratio",
+        relative_error(np.array([1.0]), np.array([kink(0.0, 1e-7)])),
+        "ratio there, if the gradient takes 1",
+    )
     page.try_it("gradus lesson initialisation regularisation")

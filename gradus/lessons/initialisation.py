@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,20 +18,21 @@ if TYPE_CHECKING:
 INPUTS, DRAWS, PIECE = 1000, 100_000, 2000
 SIZES = (2, 10, 5, 1)
 STEPS, RATE = 15_000, 0.01
+ZERO_STEPS = 500  # from zeros nothing moves, so there is nothing to wait for
 FLAT = 4.0  # beyond ±4 the sigmoid hardly changes
 
 
 def sums_of_ones(draws: int, generator: np.random.Generator, uniform: bool = False) -> np.ndarray:
     """z = sum of 1000 weights, since all inputs are one and the bias is zero; drawn in pieces to spare memory. (draws,)"""
     draw = generator.random if uniform else generator.standard_normal
-    return np.concatenate([draw((PIECE, INPUTS)).sum(axis=1) for _ in range(draws // PIECE)])
+    return np.concatenate([draw((PIECE, INPUTS), dtype=np.float32).sum(axis=1) for _ in range(draws // PIECE)])
 
 
 def ring_layers(kind: str) -> Layers:
     """First weights of the 2-10-5-1 network: "zeros", "constant" (all 0.5), "large" (normal, times 10) or "he"."""
     state = np.random.RandomState(3)
     layers = []
-    for n, m in zip(SIZES[:-1], SIZES[1:], strict=True):
+    for n, m in itertools.pairwise(SIZES):
         drawn = state.randn(m, n).T
         weight = {"zeros": 0 * drawn, "constant": 0 * drawn + 0.5, "large": 10 * drawn, "he": he(n) * drawn}[kind]
         layers.append((weight, np.zeros(m)))
@@ -63,18 +65,23 @@ def _one_neuron(page: LessonPage) -> None:
     uniform = sums_of_ones(10_000, generator, uniform=True)
 
     page.text(
-        "Before learning, a network's weights are random. **How large** they are decides whether it learns at all. Take one "
-        "neuron with 1000 inputs that are all one, no bias, and weights from the standard normal distribution. Its sum $z$ "
+        "Before learning, a network's weights are random. **How large** they are decides whether it learns at all. "
+        "Take one "
+        "neuron with 1000 inputs that are all one, no bias, and weights from the standard normal distribution. Its "
+        "sum $z$ "
         "adds 1000 numbers of variance one, so its variance is 1000. We draw the weights 100,000 times."
     )
     page.number("z_std", raw.std(), "standard deviation of $z$, weights as drawn", printed="31.6, the root of 1000")
     page.number("z_std_scaled", scaled.std(), r"the same, weights divided by $\sqrt{1000}$", printed="1")
-    page.number("flat_share", (np.abs(raw) > FLAT).mean(), f"share of sums beyond ±{FLAT:g}, where the sigmoid is flat")
+    page.number(
+        "flat_share", (np.abs(raw) > FLAT).mean(), (f"share of sums beyond ±{FLAT:g}, where the sigmoid is flat")
+    )
     page.number("flat_share_scaled", (np.abs(scaled) > FLAT).mean(), "the same, scaled")
     page.correction(
         "Principles and Practice §3.4.4, listings 3-21 and 3-22",
         "`np.random.rand`, which draws between 0 and 1: all sums come out near 500 and every sigmoid is 1",
-        "the text means `randn`, the normal distribution, and divides by the root of the number of inputs, not of the weights",
+        "the text means `randn`, the normal distribution, and divides by the root of the number of inputs, not of "
+        "the weights",
     )
     page.number("z_mean_uniform", uniform.mean(), "mean of $z$ as the listing draws it")
     page.number("z_std_uniform", uniform.std(), "its standard deviation")
@@ -91,7 +98,9 @@ def _one_neuron(page: LessonPage) -> None:
         "Sums and outputs over 100,000 draws",
         panels=(2, 2),
         keys=[("second", "standard normal weights"), ("model", "divided by the root of 1000")],
-        note="Left: the sigmoid gives almost only 0 and 1, where its slope is nothing, so such a neuron cannot learn.",
+        note=(
+            "Left: the sigmoid gives almost only 0 and 1, where its slope is nothing, so such a neuron cannot learn."
+        ),
     )
 
 
@@ -105,9 +114,12 @@ def _depth(page: LessonPage) -> None:
     }
     page.heading("The size goes from layer to layer")
     page.text(
-        f"In a stack of layers of {width} units each layer multiplies the size of what it gets. Small weights shrink it at every "
-        "step until nothing is left. With $1/\\sqrt n$ (Xavier) it stays for tanh; ReLU sets half of its inputs to zero, which "
-        "halves the mean square, so its weights need $\\sqrt{2/n}$ (He). $n$ is the number of **inputs** of the layer."
+        f"In a stack of layers of {width} units each layer multiplies the size of what it gets. Small weights shrink "
+        f"it at every "
+        "step until nothing is left. With $1/\\sqrt n$ (Xavier) it stays for tanh; ReLU sets half of its inputs to "
+        "zero, which "
+        "halves the mean square, so its weights need $\\sqrt{2/n}$ (He). $n$ is the number of **inputs** of the "
+        "layer."
     )
 
     def paint(axes):
@@ -145,12 +157,18 @@ def _symmetry(page: LessonPage) -> None:
     gradients = backward(layers, sums, outputs, logistic_gradient(sums[-1], labels))
     page.heading("Why not zeros")
     page.text(
-        "If all weights are equal, all units of a layer compute the same, get the same gradient and stay equal for ever: ten "
-        "units are one. With zeros it is worse: each layer's gradient is multiplied by the next layer's weights, which are "
+        "If all weights are equal, all units of a layer compute the same, get the same gradient and stay equal for "
+        "ever: ten "
+        "units are one. With zeros it is worse: each layer's gradient is multiplied by the next layer's weights, "
+        "which are "
         "zero, so no weight moves at all. One neuron alone has no such trouble, and biases may start at zero."
     )
-    page.number("zeros_gradient", max(np.abs(dw).max() for dw, _ in gradients), "largest gradient of any weight, from zeros")
-    page.number("constant_difference", unit_difference("constant"), "difference between hidden units, all started at 0.5")
+    page.number(
+        "zeros_gradient", max(np.abs(dw).max() for dw, _ in gradients), "largest gradient of any weight, from zeros"
+    )
+    page.number(
+        "constant_difference", unit_difference("constant"), "difference between hidden units, all started at 0.5"
+    )
     page.number("he_difference", unit_difference("he"), "the same, started at random")
 
 
@@ -158,13 +176,16 @@ def _rings(page: LessonPage) -> None:
     points, labels = circles(300, 1)
     fresh, fresh_labels = circles(100, 2)
     names = {"zeros": "zeros", "large": "normal × 10", "he": "He"}
-    trained = {kind: descend(ring_layers(kind), points, labels, RATE, STEPS) for kind in names}
+    steps = {"zeros": ZERO_STEPS, "large": STEPS, "he": STEPS}
+    trained = {kind: descend(ring_layers(kind), points, labels, RATE, steps[kind]) for kind in names}
     printed = {"zeros": ("50 %", "50 %"), "large": ("83 %", "86 %"), "he": ("99 %", "96 %")}
 
     page.heading("Three networks on two rings")
     page.text(
-        f"A 2-10-5-1 ReLU network, 300 points of two rings to learn from and 100 to test, {STEPS:,} steps of descent at rate "
-        f"{RATE}. Only the first weights differ. The numbers in brackets are remembered from the course's exercise, which the "
+        f"A 2-10-5-1 ReLU network, 300 points of two rings to learn from and 100 to test, {STEPS:,} steps of descent "
+        f"at rate "
+        f"{RATE} (from zeros {ZERO_STEPS}, since nothing moves). Only the first weights differ. The numbers in "
+        f"brackets are remembered from the course's exercise, which the "
         "notes name but do not print."
     )
     for kind, name in names.items():
@@ -180,13 +201,14 @@ def _rings(page: LessonPage) -> None:
 
     def curves(axes):
         for (_, losses), colour in zip(trained.values(), (INK, SECOND, MODEL), strict=True):
-            axes.loglog(np.arange(1, STEPS + 1), losses, color=colour)
+            axes.loglog(np.arange(1, len(losses) + 1), losses, color=colour)
         axes.set(xlabel="step", ylabel="loss")
 
     page.figure(regions, "What each has learnt", panels=(1, 3), size=(8.8, 3))
     page.figure(curves, "The loss by step", keys=[("ink", "zeros"), ("second", "normal × 10"), ("model", "He")])
     page.text(
-        "Large weights begin with sums far from zero: sure of itself and wrong, so the first loss is large and much of the "
+        "Large weights begin with sums far from zero: sure of itself and wrong, so the first loss is large and much "
+        "of the "
         "training goes into undoing it."
     )
     page.try_it("gradus train --data digits --model mlp --seed 1")

@@ -37,7 +37,9 @@ def distance(path: np.ndarray) -> np.ndarray:
     return np.sqrt(((path - OPTIMUM) ** 2).mean(axis=1))
 
 
-def descend_by_plateau(factor: float = 0.5, patience: int = 5, epoch: int = 20, start: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
+def descend_by_plateau(
+    factor: float = 0.5, patience: int = 5, epoch: int = 20, start: float = 0.3
+) -> tuple[np.ndarray, np.ndarray]:
     """The same noisy descent, 400 runs as one model; the rate falls when `patience` epochs brought no lower loss.
 
     (rate of every step, distance after every step)
@@ -67,7 +69,8 @@ def show(page: LessonPage) -> None:
 def _one_rate(page: LessonPage) -> None:
     bouncing, slow, good = (descend(np.full(1000, rate))[:, 0] for rate in (1.0, 1e-5, 0.1))
     page.text(
-        r"The smallest example: $(\theta-0.3)^2$ from −0.7. At rate 1 each step jumps exactly to the other side, for ever between −0.7 and 1.3. At "
+        r"The smallest example: $(\theta-0.3)^2$ from −0.7. At rate 1 each step jumps exactly to the other side, for "
+        r"ever between −0.7 and 1.3. At "
         "0.00001 a thousand steps go almost nowhere. Between them lie the useful rates."
     )
     page.number("bounce_one", bouncing[1], "after one step at rate 1", printed=1.3)
@@ -78,15 +81,24 @@ def _one_rate(page: LessonPage) -> None:
 
 def _curves(page: LessonPage) -> None:
     page.heading("Four schedules")
-    page.text("A **schedule** lets the rate fall while training goes on; $n$ counts epochs. The first rate and the speed of the fall are chosen together.")
+    page.text(
+        "A **schedule** lets the rate fall while training goes on; $n$ counts epochs. The first rate and the speed "
+        "of the fall are chosen together."
+    )
 
     def paint(axes):
         for schedule, colour in zip(SCHEDULES.values(), (MODEL, SECOND, THIRD, FOURTH), strict=True):
             axes.plot(EPOCHS, schedule(EPOCHS), color=colour)
         axes.set(xlabel="epoch n", ylabel="share of the first rate", ylim=(0, 1.05))
 
-    page.figure(paint, "How the rate falls", keys=list(zip(("model", "second", "third", "fourth"), SCHEDULES, strict=True)))
-    page.number("inverse_time_100", float(SCHEDULES["1 / (1 + 0.1 n)"](np.array(100.0))), "share left after 100 epochs, 1/(1 + 0.1 n)")
+    page.figure(
+        paint, "How the rate falls", keys=list(zip(("model", "second", "third", "fourth"), SCHEDULES, strict=True))
+    )
+    page.number(
+        "inverse_time_100",
+        float(SCHEDULES["1 / (1 + 0.1 n)"](np.array(100.0))),
+        "share left after 100 epochs, 1/(1 + 0.1 n)",
+    )
     page.number("exponential_100", float(SCHEDULES["0.95 to the n"](np.array(100.0))), "the same, 0.95 to the n")
     page.number("root_100", float(SCHEDULES["1 / root of n"](np.array(100.0))), "the same, 1/root of n")
     page.number("square_100", 1 / 100**2, "what one over the **square** of n would leave")
@@ -112,8 +124,10 @@ def _noise(page: LessonPage) -> None:
     curves = {name: distance(descend(rates, NOISE, 400)) for name, rates in noisy_rates().items()}
     page.heading("Where gradients are noisy")
     page.text(
-        "With mini-batches each gradient is off by chance. Now a constant rate never arrives: the steps near the optimum are mostly noise, and the "
-        "place keeps wandering about in a ball whose size grows with the rate. A small rate has a small ball but is slow to reach it. A falling rate has both."
+        "With mini-batches each gradient is off by chance. Now a constant rate never arrives: the steps near the "
+        "optimum are mostly noise, and the "
+        "place keeps wandering about in a ball whose size grows with the rate. A small rate has a small ball but is "
+        "slow to reach it. A falling rate has both."
     )
 
     def paint(axes):
@@ -121,11 +135,16 @@ def _noise(page: LessonPage) -> None:
             axes.loglog(np.arange(1, STEPS + 2), values, color=colour)
         axes.set(xlabel="step", ylabel="distance from the optimum", yticks=[0.01, 0.1, 1])
 
-    page.figure(paint, "Mean distance of 400 runs", keys=list(zip(("second", "ink", "model", "third"), curves, strict=True)))
+    page.figure(
+        paint, "Mean distance of 400 runs", keys=list(zip(("second", "ink", "model", "third"), curves, strict=True))
+    )
     for key, (name, values) in zip(("large", "small", "inverse", "root"), curves.items(), strict=True):
-        page.number(f"{key}_100", values[100], f"distance after 100 steps, {name}")
+        page.number(f"{key}_30", values[30], f"distance after 30 steps, {name}")
         page.number(f"{key}_end", values[-200:].mean(), f"distance at the end, {name}")
-    page.text(r"For this bowl the ball of a constant rate $\eta$ can be computed: its size is $\sigma\sqrt{\eta/(4-4\eta)}$, $\sigma$ being the noise.")
+    page.text(
+        r"For this bowl the ball of a constant rate $\eta$ can be computed: its size is "
+        r"$\sigma\sqrt{\eta/(4-4\eta)}$, $\sigma$ being the noise."
+    )
     page.number("ball", NOISE * np.sqrt(0.3 / (4 - 4 * 0.3)), "computed for 0.3")
 
 
@@ -133,7 +152,8 @@ def _plateau(page: LessonPage) -> None:
     rates, distances = descend_by_plateau()
     page.heading("Or: halve it when nothing improves")
     page.text(
-        "No formula is needed if someone watches. When the loss on validation rows has not fallen for some epochs (a **plateau**), divide the rate by "
+        "No formula is needed if someone watches. When the loss on validation rows has not fallen for some epochs (a "
+        "**plateau**), divide the rate by "
         "2 or 5 and go on; end when even that no longer helps."
     )
 
@@ -143,7 +163,13 @@ def _plateau(page: LessonPage) -> None:
         axes[1].semilogy(distances, color=MODEL, linewidth=1)
         axes[1].set(xlabel="step", ylabel="distance")
 
-    page.figure(paint, "Halved after five epochs of 20 steps without a lower loss", panels=(1, 2), size=(8.8, 3), keys=[("second", "rate"), ("model", "distance")])
+    page.figure(
+        paint,
+        "Halved after five epochs of 20 steps without a lower loss",
+        panels=(1, 2),
+        size=(8.8, 3),
+        keys=[("second", "rate"), ("model", "distance")],
+    )
     page.number("plateau_rate", rates[-1], "rate at the end")
     page.number("plateau_end", distances[-200:].mean(), "distance at the end")
     page.try_it(

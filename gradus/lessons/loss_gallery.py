@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gradus.lessons.page import LessonPage
 
 X = np.arange(10.0)
-RATE, STEPS = 0.15, 300
+RATE, STEPS = 0.15, 600
 
 
 def each(loss: Callable[..., float], outputs: np.ndarray, target: float) -> np.ndarray:
@@ -99,7 +99,8 @@ def show(page: LessonPage) -> None:
 def _residuals(page: LessonPage) -> None:
     residual = np.linspace(-4, 4, 161)
     page.text(
-        "A **loss** turns a mistake into a number to be made small. For a number as answer, the mistake is the **residual**, answer minus "
+        "A **loss** turns a mistake into a number to be made small. For a number as answer, the mistake is the "
+        "**residual**, answer minus "
         "target. Its **slope** matters more than its value: it says how hard a row pulls."
     )
 
@@ -114,9 +115,16 @@ def _residuals(page: LessonPage) -> None:
         axes[0].set(xlabel="residual", ylabel="loss", ylim=(0, 8))
         axes[1].set(xlabel="residual", ylabel="slope", ylim=(-4, 4))
 
-    page.figure(paint, "Cost and pull of a residual", panels=(1, 2), size=(8.8, 3.1), keys=[("second", "squared"), ("model", "absolute"), ("third", "Huber")])
+    page.figure(
+        paint,
+        "Cost and pull of a residual",
+        panels=(1, 2),
+        size=(8.8, 3.1),
+        keys=[("second", "squared"), ("model", "absolute"), ("third", "Huber")],
+    )
     page.text(
-        "The **square** pulls in proportion to the mistake. The **absolute value** pulls equally hard on all. **Huber** is the square near zero "
+        "The **square** pulls in proportion to the mistake. The **absolute value** pulls equally hard on all. "
+        "**Huber** is the square near zero "
         "and the absolute value beyond a limit."
     )
 
@@ -125,7 +133,9 @@ def _outlier(page: LessonPage) -> None:
     clean, spoilt = line_points(), line_points(12.0)
     lines = {name: fit_line(spoilt, name) for name in ("squared", "absolute", "huber")}
     page.heading("One outlier")
-    page.text("Ten points of a line of slope one half. The last one is misread, by 12. Each loss has its own best line.")
+    page.text(
+        "Ten points of a line of slope one half. The last one is misread, by 12. Each loss has its own best line."
+    )
 
     def paint(axes):
         axes.plot(X, spoilt, "o", color=INK, markersize=4)
@@ -133,14 +143,19 @@ def _outlier(page: LessonPage) -> None:
             axes.plot(X, line[0] * X + line[1], color=colour)
         axes.set(xlabel="x", ylabel="y")
 
-    page.figure(paint, "Three lines through the same points", keys=[("second", "squared"), ("model", "absolute"), ("third", "Huber"), ("ink", "points")])
+    page.figure(
+        paint,
+        "Three lines through the same points",
+        keys=[("second", "squared"), ("model", "absolute"), ("third", "Huber"), ("ink", "points")],
+    )
     page.number("clean_slope", fit_line(clean, "squared")[0], "slope by squares, without the outlier")
     for name, line in lines.items():
         page.number(f"{name}_slope", line[0], f"slope with the outlier, {name}")
     page.correction(
         "Principles and Practice §3.2.1",
         "the mean absolute error punishes outliers effectively",
-        "it is the other way round: squares give outliers the greatest weight, absolute values no more than any other row. A constant that "
+        "it is the other way round: squares give outliers the greatest weight, absolute values no more than any "
+        "other row. A constant that "
         "minimises squares is the mean, one that minimises absolute values is the median",
     )
 
@@ -149,8 +164,10 @@ def _margins(page: LessonPage) -> None:
     margin = np.linspace(-2.5, 2.5, 201)
     page.heading("For classes: the margin")
     page.text(
-        "For two classes, written −1 and 1, the **margin** is the score times the right class: positive when right, large when surely right. The number "
-        "of mistakes is a step, which has no slope to follow. All losses below lie above it, so making them small makes mistakes few."
+        "For two classes, written −1 and 1, the **margin** is the score times the right class: positive when right, "
+        "large when surely right. The number "
+        "of mistakes is a step, which has no slope to follow. All losses below lie above it, so making them small "
+        "makes mistakes few."
     )
 
     def paint(axes):
@@ -164,16 +181,27 @@ def _margins(page: LessonPage) -> None:
     page.figure(
         paint,
         "Losses against the margin",
-        keys=[("ink", "mistakes"), ("model", "hinge"), ("third", "cross-entropy, bits"), ("fourth", "exponential"), ("second", "squared")],
+        keys=[
+            ("ink", "mistakes"),
+            ("model", "hinge"),
+            ("third", "cross-entropy, bits"),
+            ("fourth", "exponential"),
+            ("second", "squared"),
+        ],
         note="The square punishes answers that are more than right; the exponential is ruled by the worst row.",
     )
     page.number("hinge_at_zero", each(losses.hinge, np.zeros(1), 1.0)[0], "hinge at margin 0")
-    page.number("exponential_wrong", each(losses.exponential_loss, np.array([-5.0]), 1.0)[0], "exponential loss of one row at margin −5")
+    page.number(
+        "exponential_wrong",
+        each(losses.exponential_loss, np.array([-5.0]), 1.0)[0],
+        "exponential loss of one row at margin −5",
+    )
     page.number("logistic_wrong", float(np.logaddexp(0, 5.0) / np.log(2)), "cross-entropy of the same, bits")
     page.correction(
         "Principles and Practice §3.2.2",
         "hinge with labels 0 and 1",
-        "labels −1 and 1: with 0 the product is 0, the loss is 1 whatever the score, and nothing is learnt from those rows",
+        "labels −1 and 1: with 0 the product is 0, the loss is 1 whatever the score, and nothing is learnt from "
+        "those rows",
     )
     page.correction(
         "same, eq. 3-13",
@@ -189,8 +217,10 @@ def _sigmoid(page: LessonPage) -> None:
     far = float(sigmoid(np.array(-6.0)))
     page.heading("A sigmoid under two losses")
     page.text(
-        "A neuron says $a=\\sigma(z)$ and should say 1. Squared error, halved, has the slope $(a-1)\\,a(1-a)$ by $z$; cross-entropy has $a-1$. "
-        "Where the neuron is **surely wrong**, far left, the factor $a(1-a)$ is nearly zero: the worst mistakes pull least."
+        "A neuron says $a=\\sigma(z)$ and should say 1. Squared error, halved, has the slope $(a-1)\\,a(1-a)$ by "
+        "$z$; cross-entropy has $a-1$. "
+        "Where the neuron is **surely wrong**, far left, the factor $a(1-a)$ is nearly zero: the worst mistakes pull "
+        "least."
     )
 
     def slopes(axes):
@@ -207,8 +237,15 @@ def _sigmoid(page: LessonPage) -> None:
     page.figure(slopes, "Pull on a neuron whose target is 1", keys=keys)
     page.number("squared_pull", (far - 1) * far * (1 - far), "slope at $z=-6$, squared error")
     page.number("logistic_pull", far - 1, "slope at $z=-6$, cross-entropy")
-    page.figure(outputs, f"One neuron, input 1, target 0, from w = b = 2, rate {RATE}", keys=keys, note="Outputs, not losses: the two losses cannot be compared.")
-    page.number("squared_steps", float((runs["squared"] > 0.2).sum()), "steps until the output is below 0.2, squared error")
+    page.figure(
+        outputs,
+        f"One neuron, input 1, target 0, from w = b = 2, rate {RATE}",
+        keys=keys,
+        note="Outputs, not losses: the two losses cannot be compared.",
+    )
+    page.number(
+        "squared_steps", float((runs["squared"] > 0.2).sum()), "steps until the output is below 0.2, squared error"
+    )
     page.number("logistic_steps", float((runs["logistic"] > 0.2).sum()), "the same, cross-entropy")
 
 
@@ -216,8 +253,10 @@ def _surface(page: LessonPage) -> None:
     weight = np.linspace(-4, 3, 400)
     page.heading("Hills in the squared error")
     page.text(
-        "Cross-entropy of a sigmoid is **convex** in the weights: one valley, and every way down leads there. Squared error is not. Two points show it: "
-        "input 1 of class 0 and input 10 of class 1, one weight, no bias. From $w=-1$ squared error runs off to the left for ever."
+        "Cross-entropy of a sigmoid is **convex** in the weights: one valley, and every way down leads there. "
+        "Squared error is not. Two points show it: "
+        "input 1 of class 0 and input 10 of class 1, one weight, no bias. From $w=-1$ squared error runs off to the "
+        "left for ever."
     )
 
     def paint(axes):
@@ -229,9 +268,18 @@ def _surface(page: LessonPage) -> None:
     for name in ("squared", "logistic"):
         end = descend_two_points(-1.0, name)
         page.number(f"{name}_end", end, f"weight after 2000 steps from −1, {name}")
-        page.number(f"{name}_right", float(sigmoid(np.array(end)) < 0.5) + float(sigmoid(np.array(10 * end)) > 0.5), f"points nearer their class, {name}")
-        page.number(f"{name}_not_convex", curvature_share(name), f"six points, weight and bias in ±8: share of the square that is not convex, {name}")
-    page.text("Neither weight can serve both points, for there is no bias; but cross-entropy finds the best of what there is.")
+        page.number(
+            f"{name}_end_error", float(two_points(np.array([end]), "squared")[0]), f"squared error there, {name}"
+        )
+        page.number(
+            f"{name}_not_convex",
+            curvature_share(name),
+            f"six points, weight and bias in ±8: share of the square that is not convex, {name}",
+        )
+    page.text(
+        "Without a bias no weight serves both points, but one is far better than the other, by the squared error "
+        "itself: descent on the cross-entropy has found it."
+    )
 
 
 def _incomparable(page: LessonPage) -> None:
@@ -244,14 +292,32 @@ def _incomparable(page: LessonPage) -> None:
         "percentage": losses.mean_absolute_percentage_error,
     }
     page.heading("Losses of different formulas are not comparable")
-    page.text("Two models guess four prices. Model A misses the dear one, model B all the cheap ones. Which is better depends on what is asked.")
-    page.table(["loss", "model A", "model B", "smaller"], [[name, float(f(first, truth)), float(f(second, truth)), "A" if f(first, truth) < f(second, truth) else "B"] for name, f in measures.items()])
-    page.number("squared_ratio", losses.mean_squared_error(first, truth) / losses.mean_squared_error(second, truth), "squared error of A over that of B")
-    page.number("logarithm_ratio", losses.mean_squared_logarithmic_error(first, truth) / losses.mean_squared_logarithmic_error(second, truth), "squared logarithmic error of A over that of B")
+    page.text(
+        "Two models guess four prices. Model A misses the dear one, model B all the cheap ones. Which is better "
+        "depends on what is asked."
+    )
+    page.table(
+        ["loss", "model A", "model B", "smaller"],
+        [
+            [name, float(f(first, truth)), float(f(second, truth)), "A" if f(first, truth) < f(second, truth) else "B"]
+            for name, f in measures.items()
+        ],
+    )
+    page.number(
+        "squared_ratio",
+        losses.mean_squared_error(first, truth) / losses.mean_squared_error(second, truth),
+        "squared error of A over that of B",
+    )
+    page.number(
+        "logarithm_ratio",
+        losses.mean_squared_logarithmic_error(first, truth) / losses.mean_squared_logarithmic_error(second, truth),
+        "squared logarithmic error of A over that of B",
+    )
     page.correction(
         "Principles and Practice §3.2.1",
         "train with one loss and with another, compare the loss curves, and keep the lower",
-        "numbers of different formulas have different units; judge both by one measure that is chosen for the task, on validation rows",
+        "numbers of different formulas have different units; judge both by one measure that is chosen for the task, "
+        "on validation rows",
     )
     page.correction(
         "same, eq. 3-9 and listing 3-8",

@@ -15,9 +15,9 @@ BUDGET = 25
 PEAK = 0.37  # where the important setting is best
 
 
-def score(important: np.ndarray, other: np.ndarray) -> np.ndarray:
+def score(important: np.ndarray, other: np.ndarray, peak: float = PEAK) -> np.ndarray:
     """How good a setting is, at most 1: a narrow hill in one setting, and next to nothing of the other. Both in 0..1."""
-    return 0.95 * np.exp(-(((important - PEAK) / 0.06) ** 2)) + 0.05 * other
+    return 0.95 * np.exp(-(((important - peak) / 0.06) ** 2)) + 0.05 * other
 
 
 def grid(side: int = 5) -> np.ndarray:
@@ -26,16 +26,18 @@ def grid(side: int = 5) -> np.ndarray:
     return np.array([(x, y) for x in middles for y in middles])
 
 
-def random_points(generator: np.random.Generator, count: int = BUDGET, low: float = 0.0, high: float = 1.0) -> np.ndarray:
+def random_points(
+    generator: np.random.Generator, count: int = BUDGET, low: float = 0.0, high: float = 1.0
+) -> np.ndarray:
     """Points of the unit square, the first coordinate in low..high. (count, 2)"""
     points = generator.random((count, 2))
     points[:, 0] = low + (high - low) * points[:, 0]
     return points
 
 
-def best(points: np.ndarray) -> float:
+def best(points: np.ndarray, peak: float = PEAK) -> float:
     """The best score among the points."""
-    return float(score(points[:, 0], points[:, 1]).max())
+    return float(score(points[:, 0], points[:, 1], peak).max())
 
 
 def zoom(generator: np.random.Generator, budget: int = BUDGET) -> float:
@@ -68,8 +70,10 @@ def _points(page: LessonPage) -> None:
     shown = {"grid": grid(), "random": searches[0]}
 
     page.text(
-        "We look for the best pair of settings and can afford 25 trainings. One setting matters, the other hardly does, and we do "
-        "not know which. A **grid** of 5 × 5 tries only five values of each: twenty trainings repeat a value of the one that matters. "
+        "We look for the best pair of settings and can afford 25 trainings. One setting matters, the other hardly "
+        "does, and we do "
+        "not know which. A **grid** of 5 × 5 tries only five values of each: twenty trainings repeat a value of the "
+        "one that matters. "
         "**Random** points try 25 values of both."
     )
 
@@ -79,7 +83,13 @@ def _points(page: LessonPage) -> None:
             one.fill_between(x, 1.05, 1.05 + 0.35 * score(x, 0 * x), color=MODEL, alpha=0.25, linewidth=0)
             one.vlines(points[:, 0], 1.05, 1.05 + 0.35 * score(points[:, 0], 0), color=SECOND, linewidth=1)
             one.plot(points[:, 0], points[:, 1], "o", color=INK, markersize=3.5)
-            one.set(xlabel="the setting that matters", ylabel="the other", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], ylim=(-0.03, 1.45))
+            one.set(
+                xlabel="the setting that matters",
+                ylabel="the other",
+                xticks=[0, 0.5, 1],
+                yticks=[0, 0.5, 1],
+                ylim=(-0.03, 1.45),
+            )
             one.set_title(name, fontsize=10.5)
 
     page.figure(
@@ -89,17 +99,21 @@ def _points(page: LessonPage) -> None:
         size=(8.8, 3.6),
         keys=[("ink", "trials"), ("model", "how good the important setting is"), ("second", "where it was tried")],
     )
-    page.number("grid_values", len(np.unique(shown["grid"][:, 0])), "values of the important setting that the grid tries")
+    page.number(
+        "grid_values", len(np.unique(shown["grid"][:, 0])), "values of the important setting that the grid tries"
+    )
     page.number("random_values", len(np.unique(shown["random"][:, 0])), "the same for random points")
     page.number("grid_best", best(grid()), "best score of the grid")
     page.number("random_best", results.mean(), f"best score of 25 random points, mean of {len(results):,} searches")
     page.number("random_wins", (results > best(grid())).mean(), "share of random searches that beat the grid")
     page.number("zoom_best", zoomed.mean(), "12 random points, then 13 near the best of them: mean")
     page.text(
-        "**From coarse to fine** spends the second half of the trials near the best of the first. It pays where the score is smooth; "
-        "it loses where the first half missed the hill. A grid may be lucky, too: move the hill to a middle of its cells and it wins."
+        "**From coarse to fine** spends the second half of the trials near the best of the first. It pays where the "
+        "score is smooth; "
+        "it loses where the first half missed the hill. A grid may be lucky, too: move the hill to a middle of its "
+        "cells and it wins."
     )
-    page.number("lucky_grid", 0.95 + 0.05 * 0.9, "best score of the grid if the hill stood at 0.3")
+    page.number("lucky_grid", best(grid(), 0.3), "best score of the grid if the hill stood at 0.3")
 
 
 def _scales(page: LessonPage) -> None:
@@ -108,9 +122,12 @@ def _scales(page: LessonPage) -> None:
     flat, reverse = draw_betas(20_000, generator)
     page.heading("On which scale?")
     page.text(
-        "A learning rate somewhere from 0.0001 to 1: drawn evenly, nine of ten draws land above 0.1, and one in a thousand below "
-        "0.001. What matters is the **order of magnitude**, so draw the exponent: $r=10^{-4u}$ with $u$ even in 0..1. A decay "
-        r"$\beta$ of 0.9 averages over about 10 values, 0.999 over 1000: what matters is $1-\beta$, so draw **that** on a logarithmic "
+        "A learning rate somewhere from 0.0001 to 1: drawn evenly, nine of ten draws land above 0.1, and one in a "
+        "thousand below "
+        "0.001. What matters is the **order of magnitude**, so draw the exponent: $r=10^{-4u}$ with $u$ even in "
+        "0..1. A decay "
+        r"$\beta$ of 0.9 averages over about 10 values, 0.999 over 1000: what matters is $1-\beta$, so draw **that** "
+        r"on a logarithmic "
         "scale. Counts such as units or layers may be drawn evenly."
     )
     decades = np.arange(-4, 1)
@@ -127,7 +144,13 @@ def _scales(page: LessonPage) -> None:
         axes[1].set_xticklabels(["0.001", "0.0032", "0.01", "0.032"])
         axes[1].set(xlabel="1 − β, from")
 
-    page.figure(paint, "Where 20,000 draws land", panels=(1, 2), size=(8.8, 3), keys=[("second", "drawn evenly"), ("model", "logarithmic")])
+    page.figure(
+        paint,
+        "Where 20,000 draws land",
+        panels=(1, 2),
+        size=(8.8, 3),
+        keys=[("second", "drawn evenly"), ("model", "logarithmic")],
+    )
     page.number("even_above", (even > 0.1).mean(), "share of rates above 0.1, drawn evenly")
     page.number("log_above", (logarithmic > 0.1).mean(), "the same, logarithmic")
     page.number("flat_beyond", (flat > 0.99).mean(), "share of decays above 0.99, drawn evenly")
@@ -135,11 +158,14 @@ def _scales(page: LessonPage) -> None:
     page.correction(
         "Course notes §2.3.2",
         "β averages over 1/1−β values, and 1−β is tried at 0.1, 0.01, …, 0.001",
-        r"over about $1/(1-\beta)$ values, and the powers of ten between 0.1 and 0.001 are 0.1, 0.01 and 0.001, nothing more",
+        r"over about $1/(1-\beta)$ values, and the powers of ten between 0.1 and 0.001 are 0.1, 0.01 and 0.001, "
+        r"nothing more",
     )
     page.text(
-        "Which setting first? The learning rate; then momentum, the number of units, and the batch size; then layers and decay. "
-        "With little computing power one model is watched and nudged by hand (the notes call it the panda); with much, many are "
+        "Which setting first? The learning rate; then momentum, the number of units, and the batch size; then layers "
+        "and decay. "
+        "With little computing power one model is watched and nudged by hand (the notes call it the panda); with "
+        "much, many are "
         "trained side by side (the fish)."
     )
     page.try_it("gradus search --data digits --model mlp --vary learning_rate=log:1e-4..1 --trials 12 --epochs 5")

@@ -52,7 +52,11 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "initialisation",
             "How large the first weights are",
             "what random weights do to sums, why zeros never learn, and three nets on two rings",
-            ("Principles and Practice §3.4.4, listings 3-20 to 3-22", "course notes §1.3.6, §2.1.7, §2.1.9", "Plain Talk §7.5"),
+            (
+                "Principles and Practice §3.4.4, listings 3-20 to 3-22",
+                "course notes §1.3.6, §2.1.7, §2.1.9",
+                "Plain Talk §7.5",
+            ),
         ),
         "vanishing-gradients": Lesson(
             "vanishing_gradients",
@@ -99,8 +103,13 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
         "optimiser-race": Lesson(
             "optimiser_race",
             "Six optimisers, the same gradients",
-            "descent, momentum, Nesterov, RMSprop, Adagrad and Adam on a bowl, in a valley, at a saddle, on a network",
-            ("course notes §2.2.5 to §2.2.9, §2.2.13", "Principles and Practice §3.3.2", "Deep Learning with Python §2.4.3"),
+            "descent, momentum, Nesterov, RMSprop, Adagrad and Adam on a bowl, in a valley, at a saddle, on a "
+            "network",
+            (
+                "course notes §2.2.5 to §2.2.9, §2.2.13",
+                "Principles and Practice §3.3.2",
+                "Deep Learning with Python §2.4.3",
+            ),
         ),
         "learning-rate-decay": Lesson(
             "learning_rate_decay",
@@ -129,7 +138,12 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "dropout",
             "Units switched off at random",
             "masks, the two ways to keep the mean, and the thousand networks in one",
-            ("course notes §2.1.4", "Deep Learning with Python §4.4.3", "Principles and Practice §3.4.6", "Plain Talk §7.9"),
+            (
+                "course notes §2.1.4",
+                "Deep Learning with Python §4.4.3",
+                "Principles and Practice §3.4.6",
+                "Plain Talk §7.9",
+            ),
         ),
         "ensembles-of-paths": Lesson(
             "ensembles_of_paths",

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from gradus.lessons.page import LessonPage
 
 WIDTH, ROWS, DEPTH = 64, 128, 20
-SCALES = {"0.01": lambda n: 0.01, "1/√n": lambda n: 1 / np.sqrt(n), "√(2/n)": lambda n: np.sqrt(2 / n), "1": lambda n: 1.0}
+SCALES = {
+    "0.01": lambda n: 0.01,
+    "1/√n": lambda n: 1 / np.sqrt(n),
+    "√(2/n)": lambda n: np.sqrt(2 / n),
+    "1": lambda n: 1.0,
+}
 COLOURS = (("second", SECOND), ("model", MODEL), ("third", THIRD), ("fourth", FOURTH))
 
 
@@ -24,7 +29,9 @@ def standardise(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (sums - sums.mean(axis=0)) / deviation, deviation
 
 
-def gradient_sizes(activation: str, scale: str, depth: int = DEPTH, *, normalised: bool = False, residual: bool = False) -> np.ndarray:
+def gradient_sizes(
+    activation: str, scale: str, depth: int = DEPTH, *, normalised: bool = False, residual: bool = False
+) -> np.ndarray:
     """Root mean square of the loss's gradient by every layer's input, from the first layer to the last. (depth,)
 
     A stack of equal layers with random weights; the gradient that comes in at the end is random, of size one.
@@ -66,8 +73,10 @@ def show(page: LessonPage) -> None:
 def _powers(page: LessonPage) -> None:
     steps = np.arange(1, 51)
     page.text(
-        "By the chain rule the gradient of an early layer is a **product** with one factor for every later layer: the layer's "
-        "weight times the slope of its activation. A product of many factors below one is almost nothing (the gradient "
+        "By the chain rule the gradient of an early layer is a **product** with one factor for every later layer: "
+        "the layer's "
+        "weight times the slope of its activation. A product of many factors below one is almost nothing (the "
+        "gradient "
         "**vanishes**), one of many factors above one is enormous (it **explodes**)."
     )
     page.formula(r"\frac{\partial L}{\partial x_1}=\frac{\partial L}{\partial x_n}\prod_{l=1}^{n-1} w_l\,f'(z_l)")
@@ -84,8 +93,15 @@ def _powers(page: LessonPage) -> None:
     )
     page.number("grows", 1.5**50, "$1.5^{50}$: fifty layers, each 1.5 times the identity")
     page.number("shrinks", 0.5**50, "$0.5^{50}$")
-    page.number("sigmoid_slope", sigmoid_derivative(np.zeros(1))[0], "largest slope of the sigmoid, where its input is 0")
-    page.number("ten_layers", (10 * sigmoid_derivative(np.zeros(1))[0]) ** 10, "ten layers with $w=10$ at that best slope", printed=9536)
+    page.number(
+        "sigmoid_slope", sigmoid_derivative(np.zeros(1))[0], "largest slope of the sigmoid, where its input is 0"
+    )
+    page.number(
+        "ten_layers",
+        (10 * sigmoid_derivative(np.zeros(1))[0]) ** 10,
+        "ten layers with $w=10$ at that best slope",
+        printed=9536,
+    )
     page.number("deep_small", 0.8**150, "$0.8^{150}$, a network of 150 layers", printed="2.9e−15")
     page.number("deep_large", 1.2**150, "$1.2^{150}$", printed="7.5e11")
     page.correction(
@@ -98,7 +114,8 @@ def _powers(page: LessonPage) -> None:
 def _layers(page: LessonPage) -> None:
     page.heading("Activation and first weights")
     page.text(
-        f"A stack of {DEPTH} layers of {WIDTH} units. A gradient of size one enters at the end; the curves show its size at every "
+        f"A stack of {DEPTH} layers of {WIDTH} units. A gradient of size one enters at the end; the curves show its "
+        f"size at every "
         "layer's input. Read them from right to left. A flat line is what we want."
     )
     names = ("sigmoid", "tanh", "relu")
@@ -122,14 +139,18 @@ def _layers(page: LessonPage) -> None:
         [{"relu": "ReLU"}.get(name, name), scale, *(f"{gradient_sizes(name, scale, depth)[0]:.1e}" for depth in depths)]
         for name, scale in (("sigmoid", "1/√n"), ("tanh", "1/√n"), ("relu", "1/√n"), ("relu", "√(2/n)"))
     ]
-    page.table(["activation", "weights", *(f"{depth} layers" for depth in depths)], rows, title="Size at the first layer")
+    page.table(
+        ["activation", "weights", *(f"{depth} layers" for depth in depths)], rows, title="Size at the first layer"
+    )
     page.number("sigmoid_first", gradient_sizes("sigmoid", "1/√n")[0], "sigmoid, first of 20 layers")
     page.number("tanh_first", gradient_sizes("tanh", "1/√n")[0], "tanh, first of 20 layers")
     page.number("relu_half", gradient_sizes("relu", "1/√n")[0], r"ReLU with weights $1/\sqrt n$; $2^{-10}$ is 0.001")
     page.number("relu_he", gradient_sizes("relu", "√(2/n)")[0], r"ReLU with weights $\sqrt{2/n}$")
     page.text(
-        "Larger weights are no cure for the sigmoid: at scale 1 most of its sums are far out, where the slope is nothing, and the "
-        "few that are not have large factors. The cure is a slope near one over a wide range, and weights that fit it."
+        "Larger weights are no cure for the sigmoid: at scale 1 most of its sums are far out, where the slope is "
+        "nothing, and the "
+        "few that are not have large factors. The cure is a slope near one over a wide range, and weights that fit "
+        "it."
     )
 
 
@@ -137,7 +158,8 @@ def _cures(page: LessonPage) -> None:
     page.heading("Two constructions that help")
     page.text(
         "**Batch normalisation** divides sums by their own spread, so the scale of the weights cancels. A **residual "
-        "connection** adds the layer's input to its output. Then the factor is $1+f'$ and not $f'$: a sum of paths, of which "
+        "connection** adds the layer's input to its output. Then the factor is $1+f'$ and not $f'$: a sum of paths, "
+        "of which "
         "one is the plain way without any factor."
     )
     cases = {
@@ -163,7 +185,8 @@ def _cures(page: LessonPage) -> None:
     page.correction(
         "Chapter on deep CNNs §4.5.2",
         "the gradient passes through a residual unit without any loss",
-        "only where the shortcut is the identity and nothing follows the sum: each factor is $1+F'$, which is near one for small $F'$ "
+        "only where the shortcut is the identity and nothing follows the sum: each factor is $1+F'$, which is near "
+        "one for small $F'$ "
         "but not one, and a ReLU after the sum, or a projection in the shortcut, multiplies the plain way too",
     )
     page.correction(
@@ -184,11 +207,15 @@ def _dead(page: LessonPage) -> None:
     biases = np.linspace(-5, 1, 25)
     page.heading("ReLU's own way to vanish")
     page.text(
-        "ReLU's slope is one for positive sums and **zero** for the others. A unit whose sum is negative on every row passes no "
+        "ReLU's slope is one for positive sums and **zero** for the others. A unit whose sum is negative on every "
+        "row passes no "
         "gradient at all and cannot come back: it is **dead**. One large step that pushes its bias down is enough."
     )
     page.figure(
-        lambda axes: (axes.plot(biases, [dead_share(bias) for bias in biases], color=MODEL), axes.set(xlabel="bias", ylabel="share dead")),
+        lambda axes: (
+            axes.plot(biases, [dead_share(bias) for bias in biases], color=MODEL),
+            axes.set(xlabel="bias", ylabel="share dead"),
+        ),
         "Dead units by bias, inputs and sums standard normal, 128 rows",
     )
     page.number("dead_at_zero", dead_share(0.0), "share of dead units, bias 0")
@@ -196,5 +223,6 @@ def _dead(page: LessonPage) -> None:
     page.correction(
         "Plain Talk §7.3",
         "with ReLU the gradient does not vanish at all",
-        "its slope is 0 for negative sums, so units can die, and weights below He's scale still shrink the gradient, as above",
+        "its slope is 0 for negative sums, so units can die, and weights below He's scale still shrink the gradient, "
+        "as above",
     )

@@ -40,7 +40,7 @@ def tensor(array: np.ndarray) -> torch.Tensor:
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
 def test_network_gradients_are_those_of_torch(activation):
     generator = np.random.default_rng(0)
-    layers = network.draw_layers((3, 5, 4, 1), network.he, generator)
+    layers = [(w, generator.normal(size=len(b))) for w, b in network.draw_layers((3, 5, 4, 1), network.he, generator)]
     inputs, labels = generator.normal(size=(6, 3)), generator.integers(0, 2, 6).astype(float)
     masks = [(generator.random((6, m)) < 0.7) / 0.7 for m in (5, 4)]
     sums, outputs = network.forward(layers, inputs, activation, masks)
@@ -54,7 +54,7 @@ def test_network_gradients_are_those_of_torch(activation):
             x = getattr(torch, activation)(x) * torch.tensor(masks[index])
     loss = torch.nn.functional.binary_cross_entropy_with_logits(x[:, 0], torch.tensor(labels))
     loss.backward()
-    assert network.logistic_loss(sums[-1], labels) == pytest.approx(float(loss), rel=1e-12)
+    assert network.logistic_loss(sums[-1], labels) == pytest.approx(loss.item(), rel=1e-12)
     for (dw, db), (w, b) in zip(found, weights, strict=True):
         np.testing.assert_allclose(dw, w.grad, rtol=1e-10, atol=1e-13)
         np.testing.assert_allclose(db, b.grad, rtol=1e-10, atol=1e-13)
@@ -129,7 +129,9 @@ def test_ridge_and_lasso_are_scikit_learns():
     np.testing.assert_allclose(weights, model.coef_, rtol=1e-6, atol=1e-9)
     assert bias == pytest.approx(model.intercept_, rel=1e-6)
     weights, bias = regularisation.lasso(0.03)
-    model = Lasso(alpha=0.03 / 2, tol=1e-10, max_iter=100_000).fit(columns, values)  # its loss is half of the mean square
+    model = Lasso(alpha=0.03 / 2, tol=1e-10, max_iter=100_000).fit(
+        columns, values
+    )  # its loss is half of the mean square
     np.testing.assert_allclose(weights, model.coef_, atol=1e-6)
     assert bias == pytest.approx(model.intercept_, abs=1e-6)
 
@@ -161,12 +163,14 @@ def test_a_step_of_the_normalised_network_is_that_of_torch(normalised):
         if index == len(weights) - 1:
             x = x + shifts[index]
         elif normalised:
-            x = torch.sigmoid(torch.nn.functional.batch_norm(x, None, None, scales[index], shifts[index], training=True))
+            x = torch.sigmoid(
+                torch.nn.functional.batch_norm(x, None, None, scales[index], shifts[index], training=True)
+            )
         else:
             x = torch.sigmoid(x + shifts[index])
     loss = torch.nn.functional.cross_entropy(x, torch.tensor(labels))
     loss.backward()
-    assert net.step(inputs, labels) == pytest.approx(float(loss), rel=1e-9)
+    assert net.step(inputs, labels) == pytest.approx(loss.item(), rel=1e-9)
     pairs = [*zip(net.weights, weights, strict=True), *zip(net.shifts, shifts, strict=True)]
     for moved, before in pairs + (list(zip(net.scales, scales, strict=True)) if normalised else []):
         expected = before.detach() - batch_normalisation.RATE * before.grad
@@ -233,5 +237,7 @@ def test_random_search_finds_what_its_distribution_says():
     """The mean of the best of 25 draws, from the distribution function of the score, by a different generator."""
     generator = np.random.RandomState(0)
     draws = search_grid_random.score(*generator.rand(2, 4000, search_grid_random.BUDGET)).max(axis=1)
-    found = [search_grid_random.best(search_grid_random.random_points(np.random.default_rng(seed))) for seed in range(1000)]
+    found = [
+        search_grid_random.best(search_grid_random.random_points(np.random.default_rng(seed))) for seed in range(1000)
+    ]
     assert np.mean(found) == pytest.approx(draws.mean(), abs=0.03)
