@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradus.lessons.network import backward, draw_layers, forward, he, logistic_gradient
-from gradus.lessons.plane import moons
+from gradus.lessons.two_classes import moons
 from gradus.look.charts import INK, MODEL, SECOND
 from gradus.reference import activations
 from gradus.reference.catalogue import Entry, entries, find

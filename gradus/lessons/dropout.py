@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradus.lessons.network import Layers, backward, draw_layers, forward, he, logistic_gradient, logistic_loss
-from gradus.lessons.plane import draw_classes, moons
+from gradus.lessons.two_classes import draw_classes, moons
 from gradus.look.charts import MODEL, SECOND
 from gradus.reference.activations import sigmoid
 from gradus.reference.dropout import classic_dropout, classic_dropout_inference, dropout, dropout_mask

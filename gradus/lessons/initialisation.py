@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradus.lessons.network import Layers, accuracy, backward, descend, forward, he, logistic_gradient
-from gradus.lessons.plane import circles, draw_classes
+from gradus.lessons.two_classes import circles, draw_classes
 from gradus.look.charts import FOURTH, INK, MODEL, SECOND, THIRD
 from gradus.reference.activations import relu, sigmoid, tanh
 

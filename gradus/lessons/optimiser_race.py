@@ -20,7 +20,7 @@ from gradus.lessons.network import (
     logistic_loss,
     unflatten,
 )
-from gradus.lessons.plane import draw_classes, moons
+from gradus.lessons.two_classes import draw_classes, moons
 from gradus.look.charts import INK, SERIES
 from gradus.reference import optimizers
 

@@ -17,7 +17,7 @@ from gradus.lessons.network import (
     unflatten,
     xavier,
 )
-from gradus.lessons.plane import draw_classes, moons
+from gradus.lessons.two_classes import draw_classes, moons
 from gradus.look.charts import INK, MODEL, MUTED, SECOND
 from gradus.reference.penalties import elastic_penalty_backward, max_norm
 
