@@ -112,7 +112,7 @@ def _cross(page: LessonPage) -> None:
     page.correction(
         "Plain Talk §6.8.2",
         "cross-entropy is the difference of two entropies",
-        "the difference of cross-entropy and entropy is the divergence; cross-entropy is their sum",
+        "it is the sum of the entropy and the divergence; the divergence is a difference, of cross-entropy and entropy",
     )
     wanted = np.array([0.0, 1.0, 0.0, 0.0])
     predicted = np.array([0.5, 0.2, 0.2, 0.1])
@@ -125,7 +125,6 @@ def _cross(page: LessonPage) -> None:
         "one_hot",
         information.cross_entropy(wanted, predicted, base=np.e),
         "loss if the right class got 0.2, nats",
-        printed=1.609,
     )
     page.number("seven_loss", -np.log(SEVEN[3]), "loss of the seven-class example, where the cat got 0.62")
     page.number(
@@ -155,12 +154,12 @@ def _softmax(page: LessonPage) -> None:
         for index, (temperature, colour) in enumerate(zip(temperatures, SERIES.values(), strict=False)):
             axes.bar(places + 0.27 * (index - 1), softmax(SCORES / temperature), 0.25, color=colour)
         axes.set(xticks=places, xlabel="class", ylabel="probability", ylim=(0, 1))
-        axes.set_xticklabels([f"score {score:g}" for score in SCORES], fontsize=9)
+        axes.set_xticklabels([f"score {score:g}".replace("-", "−") for score in SCORES], fontsize=9)
 
     page.figure(
         paint,
         "Four scores at three temperatures",
-        keys=list(zip(("model", "second", "third"), ("0.2", "1", "5"), strict=True)),
+        keys=list(zip(("model", "second", "third"), ("temperature 0.2", "1", "5"), strict=True)),
     )
     for key, temperature in zip(("cold", "one", "hot"), temperatures, strict=True):
         page.number(
@@ -212,7 +211,7 @@ def _first(page: LessonPage) -> None:
         axes.set(xlabel="spread of the first logits", ylabel="first loss", ylim=(0, 12))
 
     page.figure(paint, "Ten classes", keys=[("model", "random logits"), ("ink", "ln 10")])
-    page.number("first_zero", first_loss(0.0), "loss of equal logits, ten classes", printed="ln 10 = 2.3026")
+    page.number("first_zero", first_loss(0.0), "loss of equal logits, ten classes: ln 10")
     page.number("first_small", first_loss(0.3), "logits of spread 0.3")
     page.number("first_large", first_loss(5.0), "logits of spread 5")
     page.try_it("gradus train --data digits --model mlp --epochs 1")

@@ -71,8 +71,8 @@ def _one_neuron(page: LessonPage) -> None:
         "sum $z$ "
         "adds 1000 numbers of variance one, so its variance is 1000. We draw the weights 100,000 times."
     )
-    page.number("z_std", raw.std(), "standard deviation of $z$, weights as drawn", printed="31.6, the root of 1000")
-    page.number("z_std_scaled", scaled.std(), r"the same, weights divided by $\sqrt{1000}$", printed="1")
+    page.number("z_std", raw.std(), "standard deviation of $z$, weights as drawn")
+    page.number("z_std_scaled", scaled.std(), r"the same, weights divided by $\sqrt{1000}$")
     page.number(
         "flat_share", (np.abs(raw) > FLAT).mean(), (f"share of sums beyond ±{FLAT:g}, where the sigmoid is flat")
     )
@@ -178,7 +178,7 @@ def _rings(page: LessonPage) -> None:
     names = {"zeros": "zeros", "large": "normal × 10", "he": "He"}
     steps = {"zeros": ZERO_STEPS, "large": STEPS, "he": STEPS}
     trained = {kind: descend(ring_layers(kind), points, labels, RATE, steps[kind]) for kind in names}
-    printed = {"zeros": ("50 %", "50 %"), "large": ("83 %", "86 %"), "he": ("99 %", "96 %")}
+    remembered = {"zeros": ("50", "50"), "large": ("83", "86"), "he": ("99", "96")}
 
     page.heading("Three networks on two rings")
     page.text(
@@ -191,8 +191,8 @@ def _rings(page: LessonPage) -> None:
     for kind, name in names.items():
         layers, _ = trained[kind]
         learnt, tested = accuracy(layers, points, labels), accuracy(layers, fresh, fresh_labels)
-        page.number(f"{kind}_train", learnt, f"accuracy from {name}, training", printed=f"exercise: {printed[kind][0]}")
-        page.number(f"{kind}_test", tested, f"accuracy from {name}, test", printed=f"exercise: {printed[kind][1]}")
+        page.number(f"{kind}_train", learnt, f"accuracy from {name}, training (exercise: {remembered[kind][0]} %)")
+        page.number(f"{kind}_test", tested, f"accuracy from {name}, test (exercise: {remembered[kind][1]} %)")
 
     def regions(axes):
         for one, (kind, name) in zip(axes, names.items(), strict=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradus.look.charts import FOURTH, INK, MODEL, SECOND, THIRD
+from gradus.look.charts import FIFTH, FOURTH, INK, MODEL, SECOND, THIRD
 from gradus.reference import schedules
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ SCHEDULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "1 / (1 + 0.1 n)": lambda n: schedules.inverse_time(n, 0.1),
     "0.95 to the n": lambda n: schedules.exponential(n, 0.95),
     "1 / root of n": lambda n: schedules.root_decay(n),
+    "1 / root of t, 10 a epoch": lambda n: schedules.root_decay(10 * n),
     "halved every 20": lambda n: schedules.staircase(n, 0.5, 20),
 }
 
@@ -80,19 +81,19 @@ def _one_rate(page: LessonPage) -> None:
 
 
 def _curves(page: LessonPage) -> None:
-    page.heading("Four schedules")
+    page.heading("Schedules")
     page.text(
-        "A **schedule** lets the rate fall while training goes on; $n$ counts epochs. The first rate and the speed "
+        "A **schedule** lets the rate fall while training goes on; $n$ counts epochs, $t$ updates. The first rate and the speed "
         "of the fall are chosen together."
     )
 
     def paint(axes):
-        for schedule, colour in zip(SCHEDULES.values(), (MODEL, SECOND, THIRD, FOURTH), strict=True):
+        for schedule, colour in zip(SCHEDULES.values(), (MODEL, SECOND, THIRD, FIFTH, FOURTH), strict=True):
             axes.plot(EPOCHS, schedule(EPOCHS), color=colour)
         axes.set(xlabel="epoch n", ylabel="share of the first rate", ylim=(0, 1.05))
 
     page.figure(
-        paint, "How the rate falls", keys=list(zip(("model", "second", "third", "fourth"), SCHEDULES, strict=True))
+        paint, "How the rate falls", keys=list(zip(("model", "second", "third", "fifth", "fourth"), SCHEDULES, strict=True))
     )
     page.number(
         "inverse_time_100",
@@ -101,6 +102,7 @@ def _curves(page: LessonPage) -> None:
     )
     page.number("exponential_100", float(SCHEDULES["0.95 to the n"](np.array(100.0))), "the same, 0.95 to the n")
     page.number("root_100", float(SCHEDULES["1 / root of n"](np.array(100.0))), "the same, 1/root of n")
+    page.number("updates_100", float(schedules.root_decay(np.array(1000.0))), "the same, 1/root of 1000 updates")
     page.number("square_100", 1 / 100**2, "what one over the **square** of n would leave")
     page.correction(
         "Course notes §2.2.8",

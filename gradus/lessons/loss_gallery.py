@@ -150,7 +150,7 @@ def _outlier(page: LessonPage) -> None:
     )
     page.number("clean_slope", fit_line(clean, "squared")[0], "slope by squares, without the outlier")
     for name, line in lines.items():
-        page.number(f"{name}_slope", line[0], f"slope with the outlier, {name}")
+        page.number(f"{name}_slope", line[0], f"slope with the outlier, {'Huber' if name == 'huber' else name}")
     page.correction(
         "Principles and Practice §3.2.1",
         "the mean absolute error punishes outliers effectively",
@@ -265,16 +265,16 @@ def _surface(page: LessonPage) -> None:
         axes.set(xlabel="weight w", ylabel="loss", ylim=(0, 3), xticks=[-4, -2, 0, 2])
 
     page.figure(paint, "The loss by the weight", keys=[("second", "squared error"), ("model", "cross-entropy")])
-    for name in ("squared", "logistic"):
+    for name, says in (("squared", "squared error"), ("logistic", "cross-entropy")):
         end = descend_two_points(-1.0, name)
-        page.number(f"{name}_end", end, f"weight after 2000 steps from −1, {name}")
+        page.number(f"{name}_end", end, f"weight after 2000 steps from −1, {says}")
         page.number(
-            f"{name}_end_error", float(two_points(np.array([end]), "squared")[0]), f"squared error there, {name}"
+            f"{name}_end_error", float(two_points(np.array([end]), "squared")[0]), f"squared error there, {says}"
         )
         page.number(
             f"{name}_not_convex",
             curvature_share(name),
-            f"six points, weight and bias in ±8: share of the square that is not convex, {name}",
+            f"six points, weight and bias in ±8: share of the square that is not convex, {says}",
         )
     page.text(
         "Without a bias no weight serves both points, but one is far better than the other, by the squared error "

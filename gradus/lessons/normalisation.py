@@ -164,7 +164,8 @@ def _descent(page: LessonPage) -> None:
             )
             loss = ((x[..., None] * inputs[:, 0] + y[..., None] * inputs[:, 1] - target) ** 2).mean(axis=-1)
             one.contour(x, y, np.log(loss), levels=9, colors=[INK], linewidths=0.5, alpha=0.5)
-            one.plot(*path.T, color=MODEL, marker="o", markersize=2, linewidth=1)
+            few = len(path) < 50
+            one.plot(*path.T, color=MODEL, marker="o" if few else None, markersize=2.5, linewidth=1 if few else 0.25)
             one.plot(*best, "o", color=SECOND, markersize=5)
             one.set(aspect="equal", xlabel="weight of colour", ylabel="weight of hue")
             one.locator_params(nbins=4)

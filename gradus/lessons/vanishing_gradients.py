@@ -136,7 +136,7 @@ def _layers(page: LessonPage) -> None:
     )
     depths = (5, 10, 20, 40)
     rows = [
-        [{"relu": "ReLU"}.get(name, name), scale, *(f"{gradient_sizes(name, scale, depth)[0]:.1e}" for depth in depths)]
+        [{"relu": "ReLU"}.get(name, name), scale, *(float(f"{gradient_sizes(name, scale, depth)[0]:.1e}") for depth in depths)]
         for name, scale in (("sigmoid", "1/√n"), ("tanh", "1/√n"), ("relu", "1/√n"), ("relu", "√(2/n)"))
     ]
     page.table(

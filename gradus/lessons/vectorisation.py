@@ -111,7 +111,7 @@ def _operations(page: LessonPage) -> None:
         "matrix · matrix": (naive_matrix_dot(matrix, wide), matrix @ wide),
     }
     page.heading("What the one call does")
-    rows = [[name, str(right.shape), f"{np.abs(left - right).max():.0e}"] for name, (left, right) in pairs.items()]
+    rows = [[name, str(right.shape), float(f"{np.abs(left - right).max():.0e}")] for name, (left, right) in pairs.items()]
     page.table(["operation", "shape of the result", "largest difference from the loop"], rows)
     page.number(
         "operations_difference",

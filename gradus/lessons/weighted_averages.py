@@ -97,7 +97,7 @@ def _weights(page: LessonPage, values: np.ndarray) -> None:
         axes.set(xlabel="days ago", ylabel="weight")
 
     page.figure(paint, "The weight of a day; dashed: 1/(1−β)", keys=[("model", "β = 0.9"), ("fourth", "β = 0.98")])
-    page.number("tenth_power", 0.9**10, "$0.9^{10}$", printed=0.35)
+    page.number("tenth_power", 0.9**10, "$0.9^{10}$")
     page.number("one_over_e", 1 / np.e, "$1/e$")
     page.number("fiftieth_power", 0.98**50, "$0.98^{50}$")
     page.number(

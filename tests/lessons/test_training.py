@@ -181,6 +181,7 @@ def test_learning_rate_decay():
     assert found["bounce_one"] == near(1.3) and found["bounce_two"] == near(-0.7)
     assert found["slow"] == near(0.3 - (1 - 2e-5) ** 1000) and found["good"] == near(0.3 - 0.8**50)
     assert found["inverse_time_100"] == near(1 / 11) and found["exponential_100"] == near(0.95**100)
+    assert found["updates_100"] == near(1000**-0.5)
     assert found["root_100"] == near(0.1) and found["square_100"] == near(1e-4)
     assert found["large_end"] == pytest.approx(found["ball"], rel=0.05)
     assert found["inverse_end"] < found["large_end"] / 3 and found["inverse_30"] < found["small_30"]
