@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,11 +48,9 @@ def show(page: LessonPage) -> None:
     known = drawable()
     page.text(
         "A unit adds up its inputs and passes the sum through an **activation function**. Without one, a stack of "
-        "layers is one linear map "
-        "and can draw straight lines only. Two things matter: the function's **value**, which the next layer gets, "
-        "and its **slope**, "
-        "which every gradient on the way back is multiplied by. Where the slope is almost zero the unit is "
-        "**saturated** and learns nothing."
+        "layers is one linear map and can draw straight lines only. Two things matter: the function's **value**, "
+        "which the next layer gets, and its **slope**, which every gradient on the way back is multiplied by. "
+        "Where the slope is almost zero the unit is **saturated** and learns nothing."
     )
     _gallery(page, "S-shaped", [known[name] for name in S_SHAPED if name in known], _about_s_shaped)
     _gallery(page, "Rectifiers", [known[name] for name in RECTIFIERS if name in known], _about_rectifiers)
@@ -62,7 +61,7 @@ def show(page: LessonPage) -> None:
     _choosing(page)
 
 
-def _gallery(page: LessonPage, title: str, shown: list[Entry], about) -> None:
+def _gallery(page: LessonPage, title: str, shown: list[Entry], about: Callable[[LessonPage], None]) -> None:
     columns = 4
     rows = -(-len(shown) // columns)
 
@@ -70,7 +69,8 @@ def _gallery(page: LessonPage, title: str, shown: list[Entry], about) -> None:
         for one in axes[len(shown) :]:
             one.set_axis_off()
         for one, entry in zip(axes, shown, strict=False):
-            x = np.linspace(*entry.span, 400)
+            low, high = entry.span or (-4, 4)
+            x = np.linspace(low, high, 400)
             one.axhline(0, color=INK, linewidth=0.6)
             one.axvline(0, color=INK, linewidth=0.6)
             one.plot(x, find(entry.backward)(x), color=SECOND, linewidth=1.3)
@@ -88,11 +88,10 @@ def _gallery(page: LessonPage, title: str, shown: list[Entry], about) -> None:
 def _about_s_shaped(page: LessonPage) -> None:
     slope, tanh_slope = activations.sigmoid_derivative, activations.tanh_derivative
     page.text(
-        "They squeeze any sum into a bounded range. The **sigmoid** gives a probability, so it stands at the output "
-        "of a yes-or-no "
-        "question. **tanh** is the sigmoid stretched to −1..1; its outputs centre on zero, which makes the next "
-        "layer's work easier. Both "
-        "are flat at the ends. The **step** has slope zero everywhere and cannot be trained by descent."
+        "They squeeze any sum into a bounded range. The **sigmoid** gives a probability, so it stands at the "
+        "output of a yes-or-no question. **tanh** is the sigmoid stretched to −1..1; its outputs centre on zero, "
+        "which makes the next layer's work easier. Both are flat at the ends. The **step** has slope zero "
+        "everywhere and cannot be trained by descent."
     )
     page.number("sigmoid_top", slope(np.zeros(1))[0], "largest slope of the sigmoid", printed=0.25)
     page.number("sigmoid_at_4", slope(np.array([4.0]))[0], "its slope at ±4, from where the text calls it flat")
@@ -112,10 +111,9 @@ def _about_s_shaped(page: LessonPage) -> None:
 def _about_rectifiers(page: LessonPage) -> None:
     page.text(
         "**ReLU** passes positive sums unchanged and stops the others: cheap, slope one on half of the line. The "
-        "rest of the family lets "
-        "something through on the left as well, so that no unit is cut off for good: a fixed small slope "
-        "(**leaky**), a learnt one (**PReLU**), a "
-        "random one (**RReLU**), or a curve (**ELU**, **SELU**, **GELU**, **softplus**)."
+        "rest of the family lets something through on the left as well, so that no unit is cut off for good: a "
+        "fixed small slope (**leaky**), a learnt one (**PReLU**), a random one (**RReLU**), or a curve (**ELU**, "
+        "**SELU**, **GELU**, **softplus**)."
     )
 
 
@@ -152,9 +150,8 @@ def _dead(page: LessonPage) -> None:
     page.heading("Dead units")
     page.text(
         "A ReLU unit whose sum is negative on **all** rows gives zero on all of them, gets no gradient, and stays "
-        "so. Too large a step can push "
-        "a unit there. A 2-64-1 network on two half-moons, 300 steps at different rates. Leaky units below zero on "
-        "all rows still move."
+        "so. Too large a step can push a unit there. A 2-64-1 network on two half-moons, 300 steps at different "
+        "rates. Leaky units below zero on all rows still move."
     )
 
     def paint(axes):
@@ -186,9 +183,8 @@ def _choosing(page: LessonPage) -> None:
         ],
     )
     page.text(
-        "If training is slow or gradients vanish, batch normalisation before the activation helps more than another "
-        "activation. When in "
-        "doubt, train with both and compare accuracy on validation rows."
+        "If training is slow or gradients vanish, batch normalisation before the activation helps more than "
+        "another activation. When in doubt, train with both and compare accuracy on validation rows."
     )
     page.try_it(
         "gradus train --data digits --model mlp --set model.options.activation=relu",

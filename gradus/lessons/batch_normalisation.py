@@ -10,7 +10,13 @@ import numpy as np
 from gradus.look.charts import INK, MODEL, SECOND, THIRD
 from gradus.reference.activations import sigmoid, sigmoid_derivative
 from gradus.reference.losses import cross_entropy, cross_entropy_backward
-from gradus.reference.normalization import batch_norm, batch_norm_backward, batch_statistics, running_statistics
+from gradus.reference.normalization import (
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_inference,
+    batch_statistics,
+    running_statistics,
+)
 
 if TYPE_CHECKING:
     from gradus.lessons.page import LessonPage
@@ -56,7 +62,9 @@ class Network:
             if index == len(self.weights) - 1 or not self.normalised:
                 ready.append(sums[-1] + self.shifts[index])
             elif by == "running":
-                ready.append(batch_norm(sums[-1], self.scales[index], self.shifts[index], *self.running[index]))
+                ready.append(
+                    batch_norm_inference(sums[-1], self.scales[index], self.shifts[index], *self.running[index])
+                )
             else:
                 if by == "moved":
                     self.running[index] = running_statistics(sums[-1], *self.running[index], MOMENTUM)
@@ -115,10 +123,9 @@ def _region(page: LessonPage) -> None:
         "γ = 2, β = 1": batch_norm(sums, 2 * one, one),
     }
     page.text(
-        "The sums of a layer drift while the layers before it learn. If they drift to where the sigmoid is flat, the "
-        "layer stops learning. **Batch normalisation** "
-        "takes off the mean of the batch and divides by its spread, unit by unit, and then lets the network choose "
-        "scale γ and shift β itself."
+        "The sums of a layer drift while the layers before it learn. If they drift to where the sigmoid is flat, "
+        "the layer stops learning. **Batch normalisation** takes off the mean of the batch and divides by its "
+        "spread, unit by unit, and then lets the network choose scale γ and shift β itself."
     )
     page.formula(r"\hat x=\frac{x-\mu}{\sqrt{\sigma^2+\epsilon}},\qquad y=\gamma\hat x+\beta")
 
@@ -176,8 +183,8 @@ def _training(page: LessonPage, nets: dict[str, tuple[Network, np.ndarray]]) -> 
     page.heading("Training with and without")
     page.text(
         f"Four hidden layers of 32 sigmoids on 8 × 8 digits, {EPOCHS} epochs of plain descent at rate {RATE}, the "
-        f"same first weights. Without normalisation the "
-        "first layers get almost no gradient, and the loss stays at ln 10."
+        "same first weights. Without normalisation the first layers get almost no gradient, and the loss stays at "
+        "ln 10."
     )
 
     def curves(axes):
@@ -206,9 +213,8 @@ def _training(page: LessonPage, nets: dict[str, tuple[Network, np.ndarray]]) -> 
         page.number(f"{name}_loss", nets[name][1][-20:].mean(), f"loss, mean of the last 20 steps, {name}")
         page.number(f"{name}_accuracy", nets[name][0].accuracy(fresh, wanted), f"test accuracy, {name}")
     page.text(
-        "It makes the loss's surface rounder, so larger rates work; and because each row's sums depend on the other "
-        "rows of its batch, it adds a little "
-        "noise, which regularises slightly."
+        "It makes the loss's surface rounder, so larger rates work; and because each row's sums depend on the "
+        "other rows of its batch, it adds a little noise, which regularises slightly."
     )
 
 
@@ -219,9 +225,8 @@ def _use(page: LessonPage, net: Network) -> None:
     page.heading("In use: one row at a time")
     page.text(
         "A single picture has no batch: its own mean is itself, and what comes out is β whatever the picture. So "
-        "training keeps **running averages** of mean and "
-        "variance, and use takes those. They are moved in training only. The rest of the batch must not change an "
-        "answer."
+        "training keeps **running averages** of mean and variance, and use takes those. They are moved in training "
+        "only. The rest of the batch must not change an answer."
     )
     alone = batch_norm(fresh[:1] @ net.weights[0], net.scales[0], net.shifts[0])
     page.number(

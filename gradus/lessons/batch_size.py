@@ -77,9 +77,8 @@ def _balls(page: LessonPage) -> None:
     normal = np.random.default_rng(9).normal(500.5, 100, 1000)
     page.text(
         "A box holds balls numbered 1 to 1000; their mean is 500.5. Who draws a few and takes their mean gets an "
-        "estimate that is "
-        "right on average and off by chance. A **mini-batch** is such a sample, and the gradient it gives is such an "
-        "estimate."
+        "estimate that is right on average and off by chance. A **mini-batch** is such a sample, and the gradient "
+        "it gives is such an estimate."
     )
 
     def paint(axes):
@@ -100,9 +99,8 @@ def _balls(page: LessonPage) -> None:
     )
     page.text(
         r"Ten times the work makes the estimate only $\sqrt{10}$ times as good. That is why small batches pay: many "
-        r"rough steps beat "
-        "few exact ones. Balls that lie closer together (the normal ones) give a smaller error, for the same reason "
-        "that similar rows do."
+        "rough steps beat few exact ones. Balls that lie closer together (the normal ones) give a smaller error, "
+        "for the same reason that similar rows do."
     )
 
 
@@ -110,11 +108,9 @@ def _epoch(page: LessonPage) -> None:
     parts = batches(300, 64, np.random.default_rng(0))
     page.heading("Step, epoch, remainder")
     page.text(
-        "One update is a **step** (iteration). An **epoch** is one pass in which every row is used once: shuffle the "
-        "rows, cut the order into "
-        "batches, and take the short rest as a batch of its own. Batches are usually powers of two, 64 to 512; a set "
-        "of up to "
-        "about 2000 rows may be used whole."
+        "One update is a **step** (iteration). An **epoch** is one pass in which every row is used once: shuffle "
+        "the rows, cut the order into batches, and take the short rest as a batch of its own. Batches are usually "
+        "powers of two, 64 to 512; a set of up to about 2000 rows may be used whole."
     )
     page.number("parts", len(parts), "batches of 64 from 300 rows")
     page.number("last_part", len(parts[-1]), "rows of the last batch")
@@ -140,8 +136,7 @@ def _descents(page: LessonPage) -> None:
     page.heading("Three ways down")
     page.text(
         "Linear regression with two weights, six epochs each. The whole set takes 6 steps, batches of 64 take 48, "
-        "single rows "
-        "3072. Single rows need a smaller rate (0.03 instead of 0.3), for their gradients are noisy."
+        "single rows 3072. Single rows need a smaller rate (0.03 instead of 0.3), for their gradients are noisy."
     )
 
     def paths(axes):
@@ -181,9 +176,8 @@ def _descents(page: LessonPage) -> None:
         "Principles and Practice §2.3.1",
         "batch gradient descent easily reaches the global optimum; SGD draws n rows in one place and one row in "
         "another",
-        "exact gradients lead to the nearest flat place, which is the global minimum only if the loss is convex; SGD "
-        "strictly is one "
-        "row a step, and what everybody uses is the mini-batch",
+        "exact gradients lead to the nearest flat place, which is the global minimum only if the loss is convex; "
+        "SGD strictly is one row a step, and what everybody uses is the mini-batch",
     )
     page.try_it(
         "gradus train --data digits --model mlp --batch-size 16",

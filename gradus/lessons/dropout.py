@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradus.lessons.network import Layers, backward, draw_layers, forward, he, logistic_gradient, logistic_loss
+from gradus.lessons.network import Layers, backward, draw_layers, forward, he, logistic_gradient, logistic_loss, logit
 from gradus.lessons.two_classes import draw_classes, moons
 from gradus.look.charts import MODEL, SECOND
 from gradus.reference.activations import sigmoid
@@ -68,11 +68,10 @@ def _masks(page: LessonPage) -> None:
     kept = dropout_mask((12, 24), RATE, np.random.default_rng(3))
     four = dropout_mask((100_000, 4), 0.5, np.random.default_rng(4)).sum(axis=1)
     page.text(
-        "**Dropout** sets each unit's output to zero with some probability, the **rate**, and leaves it otherwise: a "
-        "new throw for every "
-        "unit, every row and every step. What is left is a thinner network. No unit can rely on one particular other "
-        "unit, so each must be useful by "
-        "itself. When the network is used, nothing is dropped."
+        "**Dropout** sets each unit's output to zero with some probability, the **rate**, and leaves it otherwise: "
+        "a new throw for every unit, every row and every step. What is left is a thinner network. No unit can rely "
+        "on one particular other unit, so each must be useful by itself. When the network is used, nothing is "
+        "dropped."
     )
 
     def paint(axes):
@@ -99,10 +98,9 @@ def _scaling(page: LessonPage) -> None:
     means = mean_after(RATE)
     page.heading("Keeping the mean")
     page.text(
-        "With a fifth of the units off, the next layer's sums are a fifth too small, compared with what it will get "
-        "in use. **Inverted** dropout "
-        "divides the kept values by the keep probability in training. **Classic** dropout does nothing then, and "
-        "multiplies by it in use."
+        "With a fifth of the units off, the next layer's sums are a fifth too small, compared with what it will "
+        "get in use. **Inverted** dropout divides the kept values by the keep probability in training. **Classic** "
+        "dropout does nothing then, and multiplies by it in use."
     )
     page.table(
         ["", *(f"{value:g}" for value in VECTOR)],
@@ -154,9 +152,8 @@ def _training(page: LessonPage) -> None:
     page.heading("In training")
     page.text(
         "The loss with masks jumps, for every step trains another network, so it cannot be used to see whether the "
-        "program is right. Set the rate to zero, "
-        "check that the loss falls steadily, then switch dropout on. The mask is used on the way back too: units "
-        "that were off get no gradient."
+        "program is right. Set the rate to zero, check that the loss falls steadily, then switch dropout on. The "
+        "mask is used on the way back too: units that were off get no gradient."
     )
 
     def curves(axes):
@@ -214,12 +211,12 @@ def _training(page: LessonPage) -> None:
         for one, index in zip(axes[:3], chosen, strict=True):
             mask = np.array([int(bit) for bit in f"{index:010b}"], dtype=float)
             part = [layers[0], (layers[1][0] * mask[:, None], layers[1][1])]
-            draw_classes(one, points, labels, lambda at, net=part: forward(net, at)[0][-1][:, 0], title="five units")
-        draw_classes(axes[3], points, labels, lambda at: forward(halved, at)[0][-1][:, 0], title="all, halved")
+            draw_classes(one, points, labels, logit(part), title="five units")
+        draw_classes(axes[3], points, labels, logit(halved), title="all, halved")
 
     page.figure(regions, "Three of them, and the whole", panels=(2, 2), size=(6.4, 5.4), keys=[("ink", "boundary")])
     page.text(
-        "Small networks, and those whose training and validation losses hardly differ, do not need dropout: it only "
-        "makes them slower."
+        "Small networks, and those whose training and validation losses hardly differ, do not need dropout: it "
+        "only makes them slower."
     )
     page.try_it("gradus train --data digits --model mlp --set model.options.dropout=0.5")

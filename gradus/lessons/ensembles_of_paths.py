@@ -140,9 +140,8 @@ def show(page: LessonPage) -> None:
 def _lengths(page: LessonPage) -> None:
     counts = {3: binomial(3), 16: binomial(16)}
     page.text(
-        "A residual block gives $x+f(x)$: its input, plus something. Three blocks one after the other are already a "
-        "sum of eight ways "
-        "from the first input to the output, for each block is either taken or passed by."
+        "A residual block gives $x+f(x)$: its input, plus something. Three blocks one after the other are already "
+        "a sum of eight ways from the first input to the output, for each block is either taken or passed by."
     )
     page.formula(r"x_3=x_2+f_3(x_2)=\big(x_1+f_2(x_1)\big)+f_3\big(x_1+f_2(x_1)\big),\quad x_1=x_0+f_1(x_0)")
 
@@ -170,9 +169,8 @@ def _gradients(page: LessonPage, lengths: dict[int, list[torch.Tensor]], whole: 
     page.heading("Which paths carry the gradient")
     page.text(
         f"A network of {BLOCKS} blocks on 8 × 8 digits. Going back through a block, a gradient splits in two: one "
-        f"part passes the "
-        "shortcut unchanged, one goes through the branch. We follow all 256 paths one by one. Added up they are what "
-        "backpropagation gives."
+        "part passes the shortcut unchanged, one goes through the branch. We follow all 256 paths one by one. "
+        "Added up they are what backpropagation gives."
     )
 
     def paint(axes):
@@ -226,11 +224,9 @@ def _lesions(page: LessonPage, nets: dict[str, Blocks], inputs: torch.Tensor, la
     removed = {name: lesions(net, inputs, labels) for name, net in nets.items()}
     page.heading("Remove a block")
     page.text(
-        "After training we leave blocks out and test, without learning anew. In the plain network, trained likewise "
-        "and as "
-        "good, every path goes through every block, so the loss of one breaks them all. In the residual one half of "
-        "the paths is "
-        "left. Exchanging two blocks hurts in the same way."
+        "After training we leave blocks out and test, without learning anew. In the plain network, trained "
+        "likewise and as good, every path goes through every block, so the loss of one breaks them all. In the "
+        "residual one half of the paths is left. Exchanging two blocks hurts in the same way."
     )
 
     def paint(axes):
@@ -250,6 +246,5 @@ def _lesions(page: LessonPage, nets: dict[str, Blocks], inputs: torch.Tensor, la
         page.number(f"{name}_swapped", swaps(net, inputs, labels), f"{name}, two blocks exchanged")
     page.text(
         "So a residual network behaves like an ensemble of shallow ones. It is not one in the strict sense: its "
-        "paths share weights and were "
-        "never trained to work alone."
+        "paths share weights and were never trained to work alone."
     )

@@ -24,6 +24,11 @@ SCORES = np.array([2.0, 1.0, 0.5, -1.0])
 SEVEN = np.array([0.005, 0.005, 0.030, 0.620, 0.101, 0.020, 0.219])  # plane, car, ship, cat, dog, bird, sun
 
 
+def bits(probabilities: np.ndarray) -> float:
+    """The entropy of a distribution, in bits."""
+    return float(information.entropy(probabilities, base=2))
+
+
 def show(page: LessonPage) -> None:
     _entropy(page)
     _cross(page)
@@ -34,10 +39,8 @@ def show(page: LessonPage) -> None:
 def _entropy(page: LessonPage) -> None:
     page.text(
         "An event of probability $p$ is worth $-\\log_2 p$ bits when it happens: its **self-information**, or "
-        "surprise. What was certain "
-        "tells nothing, one half is a bit, and what happens once in 64 times is worth six. **Entropy** is the mean "
-        "surprise of a "
-        "distribution: how unsure one is beforehand."
+        "surprise. What was certain tells nothing, one half is a bit, and what happens once in 64 times is worth "
+        "six. **Entropy** is the mean surprise of a distribution: how unsure one is beforehand."
     )
     page.formula(r"H(p)=-\sum_i p_i\log_2 p_i")
 
@@ -46,12 +49,12 @@ def _entropy(page: LessonPage) -> None:
         axes[0].plot(p, information.self_information(p, base=2), color=MODEL)
         axes[0].set(xlabel="probability", ylabel="bits", xticks=[0, 0.5, 1])
         inner = p[:-1]
-        axes[1].plot(inner, [information.entropy(np.array([q, 1 - q]), base=2) for q in inner], color=SECOND)
+        axes[1].plot(inner, [bits(np.array([q, 1 - q])) for q in inner], color=SECOND)
         axes[1].set(xlabel="probability of one of two", ylabel="bits", xticks=[0, 0.5, 1])
 
     page.figure(paint, "Surprise of an event, entropy of a choice of two", panels=(1, 2), size=(8.8, 3))
     for key, (name, (p, printed)) in zip(("lopsided", "even", "teams", "favourite"), EXAMPLES.items(), strict=True):
-        page.number(f"entropy_{key}", information.entropy(p, base=2), f"entropy, {name}, bits", printed=printed)
+        page.number(f"entropy_{key}", bits(p), f"entropy, {name}, bits", printed=printed)
     page.number(
         "surprise_win",
         information.self_information(np.array([63 / 64]), base=2)[0],
@@ -71,13 +74,13 @@ def _entropy(page: LessonPage) -> None:
 def _cross(page: LessonPage) -> None:
     guess = np.linspace(0.01, 0.99, 200)
     truth = np.array([0.7, 0.3])
-    own = information.entropy(truth, base=2)
+    own = bits(truth)
     crossed = np.array([information.cross_entropy(truth, np.array([q, 1 - q]), base=2) for q in guess])
     page.heading("Believing the wrong thing")
     page.text(
         "Who believes in $q$ while $p$ is true is surprised by $-\\log q_i$ with frequency $p_i$. The mean is the "
-        "**cross-entropy**. It is "
-        "never less than the entropy of $p$; the excess is the **Kullback-Leibler divergence**, zero only if $q=p$."
+        "**cross-entropy**. It is never less than the entropy of $p$; the excess is the **Kullback-Leibler "
+        "divergence**, zero only if $q=p$."
     )
     page.formula(r"H(p,q)=-\sum_i p_i\log q_i=H(p)+KL(p\,\|\,q)")
 
@@ -95,41 +98,41 @@ def _cross(page: LessonPage) -> None:
         keys=[("model", "cross-entropy"), ("ink", "entropy"), ("second", "the divergence between them")],
     )
     half = np.array([0.5, 0.5])
-    divergence = information.kullback_leibler(truth, half, base=2)
+    divergence = float(information.kullback_leibler(truth, half, base=2))
     page.number("own_entropy", own, "entropy of (0.7, 0.3)")
-    page.number("crossed", information.cross_entropy(truth, half, base=2), "cross-entropy with (0.5, 0.5)")
+    page.number("crossed", float(information.cross_entropy(truth, half, base=2)), "cross-entropy with (0.5, 0.5)")
     page.number("divergence", divergence, "divergence")
     page.number(
         "reverse_divergence",
-        information.kullback_leibler(half, truth, base=2),
+        float(information.kullback_leibler(half, truth, base=2)),
         "divergence the other way round: it is not a distance",
     )
     page.number(
         "identity",
-        abs(information.cross_entropy(truth, half, base=2) - own - divergence),
+        abs(float(information.cross_entropy(truth, half, base=2)) - own - divergence),
         "cross-entropy minus entropy minus divergence",
     )
     page.correction(
         "Plain Talk §6.8.2",
         "cross-entropy is the difference of two entropies",
-        "it is the sum of the entropy and the divergence; the divergence is a difference, of cross-entropy and entropy",
+        "it is the sum of the entropy and the divergence; the divergence is a difference, of cross-entropy and "
+        "entropy",
     )
     wanted = np.array([0.0, 1.0, 0.0, 0.0])
     predicted = np.array([0.5, 0.2, 0.2, 0.1])
     page.text(
         "As a loss: the target is a **one-hot** vector, whose entropy is zero, so only one term is left, minus the "
-        "logarithm of the probability "
-        "that the network gives the right class."
+        "logarithm of the probability that the network gives the right class."
     )
     page.number(
         "one_hot",
-        information.cross_entropy(wanted, predicted, base=np.e),
+        float(information.cross_entropy(wanted, predicted, base=np.e)),
         "loss if the right class got 0.2, nats",
     )
     page.number("seven_loss", -np.log(SEVEN[3]), "loss of the seven-class example, where the cat got 0.62")
     page.number(
         "seven_entropy",
-        information.entropy(SEVEN, base=2),
+        bits(SEVEN),
         f"entropy of that answer, bits; the most for seven classes is {np.log2(7):.3f}",
     )
     page.correction(
@@ -144,9 +147,8 @@ def _softmax(page: LessonPage) -> None:
     page.heading("From scores to a distribution")
     page.text(
         "**Softmax** makes any scores a distribution: exponentials, divided by their sum. Dividing the scores by a "
-        "**temperature** first makes "
-        "it sharper (cold: nearly all on the largest, **hardmax**) or flatter (hot: nearly equal). Only differences "
-        "of scores count."
+        "**temperature** first makes it sharper (cold: nearly all on the largest, **hardmax**) or flatter (hot: "
+        "nearly equal). Only differences of scores count."
     )
 
     def paint(axes):
@@ -164,7 +166,7 @@ def _softmax(page: LessonPage) -> None:
     for key, temperature in zip(("cold", "one", "hot"), temperatures, strict=True):
         page.number(
             f"entropy_{key}",
-            information.entropy(softmax(SCORES / temperature), base=2),
+            bits(softmax(SCORES / temperature)),
             f"entropy at temperature {temperature:g}, bits (at most 2)",
         )
     z = np.linspace(-8, 8, 101)
@@ -183,8 +185,8 @@ def _softmax(page: LessonPage) -> None:
     page.correction(
         "Plain Talk §6.8.2",
         "each output of softmax is passed through a sigmoid, with a binary cross-entropy of its own",
-        "softmax couples its outputs, they sum to one; the loss is $-\\ln$ of the right one. Sigmoids are for labels "
-        "that may hold together",
+        "softmax couples its outputs, they sum to one; the loss is $-\\ln$ of the right one. Sigmoids are for "
+        "labels that may hold together",
     )
 
 
@@ -198,9 +200,8 @@ def _first(page: LessonPage) -> None:
     page.heading("Why training begins at ln C")
     page.text(
         "A network that knows nothing gives each of $C$ classes about $1/C$, so its first loss is near $\\ln C$: "
-        "2.303 for ten classes. Well above "
-        "means that the first weights are too large: it is sure of itself and wrong. Well below on the first step: "
-        "look for a leak."
+        "2.303 for ten classes. Well above means that the first weights are too large: it is sure of itself and "
+        "wrong. Well below on the first step: look for a leak."
     )
     spreads = np.linspace(0, 5, 21)
     losses = [first_loss(spread) for spread in spreads]

@@ -85,26 +85,28 @@ def _bugs(page: LessonPage) -> None:
     bad = gradient_check(loss, gradients(parameters, bugs=True), parameters)
     page.text(
         "A wrong gradient seldom crashes: the network just learns worse. The test: move **one** parameter a little "
-        "up and down, see how the loss "
-        "changes, and compare with what backpropagation says. It takes two passes for each parameter, so it is a "
-        "test and no way to train."
+        "up and down, see how the loss changes, and compare with what backpropagation says. It takes two passes "
+        "for each parameter, so it is a test and no way to train."
     )
     page.formula(
-        r"\hat g_i=\frac{L(\theta_i+\epsilon)-L(\theta_i-\epsilon)}{2\epsilon},\qquad \frac{\|g-\hat "
-        r"g\|}{\|g\|+\|\hat g\|}",
+        r"\hat g_i=\frac{L(\theta_i+\epsilon)-L(\theta_i-\epsilon)}{2\epsilon},\qquad "
+        r"\frac{\|g-\hat g\|}{\|g\|+\|\hat g\|}",
         r"With $\epsilon=10^{-7}$ a ratio below $10^{-7}$ is right, near $10^{-5}$ worth a look, above $10^{-3}$ a "
-        r"mistake.",
+        "mistake.",
     )
     page.text(
         "A 4-5-3-1 network, checked twice: as it is, and with the two mistakes that the course's exercise plants, "
         "the gradient of W2 doubled and that of b1 times four."
     )
     page.table(
-        ["parameters", "right", "with two mistakes"], [[name, float(f"{good[name]:.1e}"), float(f"{bad[name]:.1e}")] for name in good]
+        ["parameters", "right", "with two mistakes"],
+        [[name, float(f"{good[name]:.1e}"), float(f"{bad[name]:.1e}")] for name in good],
     )
     page.number("right_ratio", good["all"], "ratio for all parameters together, right")
     page.number(
-        "wrong_ratio", bad["all"], "the same with the two mistakes (the course's exercise, another network: about 0.285)"
+        "wrong_ratio",
+        bad["all"],
+        "the same with the two mistakes (the course's exercise, another network: about 0.285)",
     )
     page.number("doubled_ratio", bad["W2"], "ratio of a doubled gradient: 1/3 whatever the network")
     page.number("fourfold_ratio", bad["b1"], "ratio of one times four: 3/5")
@@ -117,9 +119,8 @@ def _steps(page: LessonPage) -> None:
     page.heading("How small a step?")
     page.text(
         "Too large, and the curve is not straight over the step. Too small, and the two losses agree in all but "
-        "their last digits: their difference is "
-        "rounding. One-sided differences have an error like ε, **two-sided** ones like ε², so they can afford a "
-        "larger step and end up far better."
+        "their last digits: their difference is rounding. One-sided differences have an error like ε, "
+        "**two-sided** ones like ε², so they can afford a larger step and end up far better."
     )
 
     def paint(axes):
@@ -139,7 +140,7 @@ def _steps(page: LessonPage) -> None:
         "Plain Talk §7.3",
         r"$(L(w+\Delta)-L(x))/\Delta$, and that frameworks train by it",
         r"$(L(w+\Delta)-L(w))/\Delta$; frameworks use backpropagation, which costs one pass back for all parameters "
-        r"together",
+        "together",
     )
 
 
@@ -167,10 +168,9 @@ def _traps(page: LessonPage) -> None:
     page.heading("When the check is wrong and the gradient is not")
     page.text(
         "**The penalty**: if the loss has one, both sides must. **Dropout**: a new mask at each pass changes the "
-        "loss far more than ε does; switch it off, or fix "
-        "the mask. **Corners**: ReLU has no slope at zero. If a sum lies within ε of it, the difference mixes both "
-        "sides. **Saturation**: at the very start "
-        "some errors hide; check again after some training."
+        "loss far more than ε does; switch it off, or fix the mask. **Corners**: ReLU has no slope at zero. If a "
+        "sum lies within ε of it, the difference mixes both sides. **Saturation**: at the very start some errors "
+        "hide; check again after some training."
     )
 
     def paint(axes):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradus.lessons.network import Layers, accuracy, backward, descend, forward, he, logistic_gradient
+from gradus.lessons.network import Layers, accuracy, backward, descend, forward, he, logistic_gradient, logit
 from gradus.lessons.two_classes import circles, draw_classes
 from gradus.look.charts import FOURTH, INK, MODEL, SECOND, THIRD
 from gradus.reference.activations import relu, sigmoid, tanh
@@ -66,10 +66,9 @@ def _one_neuron(page: LessonPage) -> None:
 
     page.text(
         "Before learning, a network's weights are random. **How large** they are decides whether it learns at all. "
-        "Take one "
-        "neuron with 1000 inputs that are all one, no bias, and weights from the standard normal distribution. Its "
-        "sum $z$ "
-        "adds 1000 numbers of variance one, so its variance is 1000. We draw the weights 100,000 times."
+        "Take one neuron with 1000 inputs that are all one, no bias, and weights from the standard normal "
+        "distribution. Its sum $z$ adds 1000 numbers of variance one, so its variance is 1000. We draw the weights "
+        "100,000 times."
     )
     page.number("z_std", raw.std(), "standard deviation of $z$, weights as drawn")
     page.number("z_std_scaled", scaled.std(), r"the same, weights divided by $\sqrt{1000}$")
@@ -158,10 +157,9 @@ def _symmetry(page: LessonPage) -> None:
     page.heading("Why not zeros")
     page.text(
         "If all weights are equal, all units of a layer compute the same, get the same gradient and stay equal for "
-        "ever: ten "
-        "units are one. With zeros it is worse: each layer's gradient is multiplied by the next layer's weights, "
-        "which are "
-        "zero, so no weight moves at all. One neuron alone has no such trouble, and biases may start at zero."
+        "ever: ten units are one. With zeros it is worse: each layer's gradient is multiplied by the next layer's "
+        "weights, which are zero, so no weight moves at all. One neuron alone has no such trouble, and biases may "
+        "start at zero."
     )
     page.number(
         "zeros_gradient", max(np.abs(dw).max() for dw, _ in gradients), "largest gradient of any weight, from zeros"
@@ -182,11 +180,9 @@ def _rings(page: LessonPage) -> None:
 
     page.heading("Three networks on two rings")
     page.text(
-        f"A 2-10-5-1 ReLU network, 300 points of two rings to learn from and 100 to test, {STEPS:,} steps of descent "
-        f"at rate "
-        f"{RATE} (from zeros {ZERO_STEPS}, since nothing moves). Only the first weights differ. The numbers in "
-        f"brackets are remembered from the course's exercise, which the "
-        "notes name but do not print."
+        f"A 2-10-5-1 ReLU network, 300 points of two rings to learn from and 100 to test, {STEPS:,} steps of "
+        f"descent at rate {RATE} (from zeros {ZERO_STEPS}, since nothing moves). Only the first weights differ. The "
+        "numbers in brackets are remembered from the course's exercise, which the notes name but do not print."
     )
     for kind, name in names.items():
         layers, _ = trained[kind]
@@ -196,8 +192,7 @@ def _rings(page: LessonPage) -> None:
 
     def regions(axes):
         for one, (kind, name) in zip(axes, names.items(), strict=True):
-            layers = trained[kind][0]
-            draw_classes(one, points, labels, lambda at, net=layers: forward(net, at)[0][-1][:, 0], title=name)
+            draw_classes(one, points, labels, logit(trained[kind][0]), title=name)
 
     def curves(axes):
         for (_, losses), colour in zip(trained.values(), (INK, SECOND, MODEL), strict=True):
@@ -207,8 +202,7 @@ def _rings(page: LessonPage) -> None:
     page.figure(regions, "What each has learnt", panels=(1, 3), size=(8.8, 3))
     page.figure(curves, "The loss by step", keys=[("ink", "zeros"), ("second", "normal × 10"), ("model", "He")])
     page.text(
-        "Large weights begin with sums far from zero: sure of itself and wrong, so the first loss is large and much "
-        "of the "
-        "training goes into undoing it."
+        "Large weights begin with sums far from zero: sure of itself and wrong, so the first loss is large and "
+        "much of the training goes into undoing it."
     )
     page.try_it("gradus train --data digits --model mlp --seed 1")

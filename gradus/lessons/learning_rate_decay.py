@@ -70,9 +70,9 @@ def show(page: LessonPage) -> None:
 def _one_rate(page: LessonPage) -> None:
     bouncing, slow, good = (descend(np.full(1000, rate))[:, 0] for rate in (1.0, 1e-5, 0.1))
     page.text(
-        r"The smallest example: $(\theta-0.3)^2$ from −0.7. At rate 1 each step jumps exactly to the other side, for "
-        r"ever between −0.7 and 1.3. At "
-        "0.00001 a thousand steps go almost nowhere. Between them lie the useful rates."
+        r"The smallest example: $(\theta-0.3)^2$ from −0.7. At rate 1 each step jumps exactly to the other side, "
+        "for ever between −0.7 and 1.3. At 0.00001 a thousand steps go almost nowhere. Between them lie the useful "
+        "rates."
     )
     page.number("bounce_one", bouncing[1], "after one step at rate 1", printed=1.3)
     page.number("bounce_two", bouncing[2], "after two steps", printed=-0.7)
@@ -83,8 +83,8 @@ def _one_rate(page: LessonPage) -> None:
 def _curves(page: LessonPage) -> None:
     page.heading("Schedules")
     page.text(
-        "A **schedule** lets the rate fall while training goes on; $n$ counts epochs, $t$ updates. The first rate and the speed "
-        "of the fall are chosen together."
+        "A **schedule** lets the rate fall while training goes on; $n$ counts epochs, $t$ updates. The first rate "
+        "and the speed of the fall are chosen together."
     )
 
     def paint(axes):
@@ -93,7 +93,9 @@ def _curves(page: LessonPage) -> None:
         axes.set(xlabel="epoch n", ylabel="share of the first rate", ylim=(0, 1.05))
 
     page.figure(
-        paint, "How the rate falls", keys=list(zip(("model", "second", "third", "fifth", "fourth"), SCHEDULES, strict=True))
+        paint,
+        "How the rate falls",
+        keys=list(zip(("model", "second", "third", "fifth", "fourth"), SCHEDULES, strict=True)),
     )
     page.number(
         "inverse_time_100",
@@ -127,9 +129,8 @@ def _noise(page: LessonPage) -> None:
     page.heading("Where gradients are noisy")
     page.text(
         "With mini-batches each gradient is off by chance. Now a constant rate never arrives: the steps near the "
-        "optimum are mostly noise, and the "
-        "place keeps wandering about in a ball whose size grows with the rate. A small rate has a small ball but is "
-        "slow to reach it. A falling rate has both."
+        "optimum are mostly noise, and the place keeps wandering about in a ball whose size grows with the rate. A "
+        "small rate has a small ball but is slow to reach it. A falling rate has both."
     )
 
     def paint(axes):
@@ -154,9 +155,8 @@ def _plateau(page: LessonPage) -> None:
     rates, distances = descend_by_plateau()
     page.heading("Or: halve it when nothing improves")
     page.text(
-        "No formula is needed if someone watches. When the loss on validation rows has not fallen for some epochs (a "
-        "**plateau**), divide the rate by "
-        "2 or 5 and go on; end when even that no longer helps."
+        "No formula is needed if someone watches. When the loss on validation rows has not fallen for some epochs "
+        "(a **plateau**), divide the rate by 2 or 5 and go on; end when even that no longer helps."
     )
 
     def paint(axes):

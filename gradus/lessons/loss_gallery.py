@@ -100,8 +100,8 @@ def _residuals(page: LessonPage) -> None:
     residual = np.linspace(-4, 4, 161)
     page.text(
         "A **loss** turns a mistake into a number to be made small. For a number as answer, the mistake is the "
-        "**residual**, answer minus "
-        "target. Its **slope** matters more than its value: it says how hard a row pulls."
+        "**residual**, answer minus target. Its **slope** matters more than its value: it says how hard a row "
+        "pulls."
     )
 
     def paint(axes):
@@ -124,8 +124,7 @@ def _residuals(page: LessonPage) -> None:
     )
     page.text(
         "The **square** pulls in proportion to the mistake. The **absolute value** pulls equally hard on all. "
-        "**Huber** is the square near zero "
-        "and the absolute value beyond a limit."
+        "**Huber** is the square near zero and the absolute value beyond a limit."
     )
 
 
@@ -155,8 +154,7 @@ def _outlier(page: LessonPage) -> None:
         "Principles and Practice §3.2.1",
         "the mean absolute error punishes outliers effectively",
         "it is the other way round: squares give outliers the greatest weight, absolute values no more than any "
-        "other row. A constant that "
-        "minimises squares is the mean, one that minimises absolute values is the median",
+        "other row. A constant that minimises squares is the mean, one that minimises absolute values is the median",
     )
 
 
@@ -164,10 +162,9 @@ def _margins(page: LessonPage) -> None:
     margin = np.linspace(-2.5, 2.5, 201)
     page.heading("For classes: the margin")
     page.text(
-        "For two classes, written −1 and 1, the **margin** is the score times the right class: positive when right, "
-        "large when surely right. The number "
-        "of mistakes is a step, which has no slope to follow. All losses below lie above it, so making them small "
-        "makes mistakes few."
+        "For two classes, written −1 and 1, the **margin** is the score times the right class: positive when "
+        "right, large when surely right. The number of mistakes is a step, which has no slope to follow. All "
+        "losses below lie above it, so making them small makes mistakes few."
     )
 
     def paint(axes):
@@ -218,9 +215,8 @@ def _sigmoid(page: LessonPage) -> None:
     page.heading("A sigmoid under two losses")
     page.text(
         "A neuron says $a=\\sigma(z)$ and should say 1. Squared error, halved, has the slope $(a-1)\\,a(1-a)$ by "
-        "$z$; cross-entropy has $a-1$. "
-        "Where the neuron is **surely wrong**, far left, the factor $a(1-a)$ is nearly zero: the worst mistakes pull "
-        "least."
+        "$z$; cross-entropy has $a-1$. Where the neuron is **surely wrong**, far left, the factor $a(1-a)$ is "
+        "nearly zero: the worst mistakes pull least."
     )
 
     def slopes(axes):
@@ -254,9 +250,8 @@ def _surface(page: LessonPage) -> None:
     page.heading("Hills in the squared error")
     page.text(
         "Cross-entropy of a sigmoid is **convex** in the weights: one valley, and every way down leads there. "
-        "Squared error is not. Two points show it: "
-        "input 1 of class 0 and input 10 of class 1, one weight, no bias. From $w=-1$ squared error runs off to the "
-        "left for ever."
+        "Squared error is not. Two points show it: input 1 of class 0 and input 10 of class 1, one weight, no "
+        "bias. From $w=-1$ squared error runs off to the left for ever."
     )
 
     def paint(axes):
@@ -316,8 +311,8 @@ def _incomparable(page: LessonPage) -> None:
     page.correction(
         "Principles and Practice §3.2.1",
         "train with one loss and with another, compare the loss curves, and keep the lower",
-        "numbers of different formulas have different units; judge both by one measure that is chosen for the task, "
-        "on validation rows",
+        "numbers of different formulas have different units; judge both by one measure that is chosen for the "
+        "task, on validation rows",
     )
     page.correction(
         "same, eq. 3-9 and listing 3-8",

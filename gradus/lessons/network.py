@@ -66,6 +66,11 @@ def backward(
     return gradients[::-1]
 
 
+def logit(layers: Layers, activation: str = "relu") -> Callable[[np.ndarray], np.ndarray]:
+    """The network as a function of points, (N, n) -> (N,): above zero it says class 1."""
+    return lambda points: forward(layers, points, activation)[0][-1][:, 0]
+
+
 def logistic_loss(logits: np.ndarray, labels: np.ndarray) -> float:
     """Mean binary cross-entropy. logits (N, 1), labels (N,) of 0 and 1."""
     return float((np.logaddexp(0, logits[:, 0]) - labels * logits[:, 0]).mean())

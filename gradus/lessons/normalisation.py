@@ -83,10 +83,8 @@ def _salaries(page: LessonPage) -> None:
     yuan, yen, rate = 55_000, 2_600_000, 16.48
     page.text(
         "A salary of 55,000 and one of 2,600,000: the second looks 47 times as large. The first is in yuan, the "
-        "second in yen. "
-        "In one currency it is not three times. A network that is given columns in different units makes the same "
-        "mistake: "
-        "the column with the large numbers rules."
+        "second in yen. In one currency it is not three times. A network that is given columns in different units "
+        "makes the same mistake: the column with the large numbers rules."
     )
     page.number("raw_ratio", yen / yuan, "ratio of the bare numbers", printed="46 in one line, 47 in another")
     page.number("converted", yuan * rate, "55,000 yuan in yen at 16.48", printed="906,700", digits=6)
@@ -103,9 +101,8 @@ def _clouds(page: LessonPage) -> None:
     page.heading("Centre and scale")
     page.text(
         "178 wines, their intensity of colour and their hue. **Centring** subtracts each column's mean. "
-        "**Standardising** also divides by "
-        "its standard deviation: both columns then have mean 0 and spread 1. **Min-max** instead maps each column "
-        "onto 0..1."
+        "**Standardising** also divides by its standard deviation: both columns then have mean 0 and spread 1. "
+        "**Min-max** instead maps each column onto 0..1."
     )
 
     def paint(axes):
@@ -148,10 +145,8 @@ def _descent(page: LessonPage) -> None:
     page.heading("A rounder bowl")
     page.text(
         "Linear regression of alcohol on the two columns. The squared error is a bowl. With columns of unequal "
-        "spread it is long "
-        "and narrow: the rate that the steep direction allows is far too small for the flat one. Scaled columns make "
-        "it nearly round. "
-        "What is left of the oblong comes from the correlation of the columns."
+        "spread it is long and narrow: the rate that the steep direction allows is far too small for the flat one. "
+        "Scaled columns make it nearly round. What is left of the oblong comes from the correlation of the columns."
     )
 
     def paint(axes):
@@ -195,11 +190,10 @@ def _turning(page: LessonPage) -> None:
     clouds = {"centred": centred, "turned (PCA)": centred @ directions, "whitened": whiten(raw, raw)}
     page.heading("Turn and whiten")
     page.text(
-        "Two columns that rise together say much of the same. **Principal component analysis** turns the axes to the "
-        "directions in "
-        "which the cloud is longest and shortest; on these the columns are uncorrelated. **Whitening** then divides "
-        "each by its own "
-        "spread: the covariance becomes the identity. It also makes what is small, often noise, as large as the rest."
+        "Two columns that rise together say much of the same. **Principal component analysis** turns the axes to "
+        "the directions in which the cloud is longest and shortest; on these the columns are uncorrelated. "
+        "**Whitening** then divides each by its own spread: the covariance becomes the identity. It also makes "
+        "what is small, often noise, as large as the rest."
     )
     page.formula(r"C=\frac{1}{n-1}X^{T}X=USU^{T},\qquad X_{white}=XU\,/\sqrt{S+\epsilon}")
 
@@ -255,10 +249,8 @@ def _leak(page: LessonPage) -> None:
     page.heading("Whose mean?")
     page.text(
         "Mean and deviation belong to the model: they are measured on the **training rows** and used unchanged on "
-        "all others, today and in "
-        "service. Test rows scaled by their own mean would arrive on another scale than the one learnt; and "
-        "statistics of all rows "
-        "would have looked at the answers that are to be guessed."
+        "all others, today and in service. Test rows scaled by their own mean would arrive on another scale than "
+        "the one learnt; and statistics of all rows would have looked at the answers that are to be guessed."
     )
     page.number(
         "test_mean",

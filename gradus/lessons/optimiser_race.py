@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from gradus.lessons.network import (
     he,
     logistic_gradient,
     logistic_loss,
+    logit,
     unflatten,
 )
 from gradus.lessons.two_classes import draw_classes, moons
@@ -66,7 +67,8 @@ def run(
     step: Step, slope: Slope, start: np.ndarray, rate: float, steps: int, goal: np.ndarray | None = None
 ) -> np.ndarray:
     """The path, at most `steps` long; it ends within `NEAR` of the goal, or where it leaves all bounds. (T + 1, 2)"""
-    weights, state, path = start, {}, [start]
+    state: dict[str, Any] = {}
+    weights, path = start, [start]
     for _ in range(steps):
         weights = step(weights, slope(weights), state, learning_rate=rate)
         path.append(weights)
@@ -99,13 +101,11 @@ def show(page: LessonPage) -> None:
 def _bowl(page: LessonPage) -> None:
     shown = {"descent": 0.062, "momentum": 0.03, "RMSprop": 0.3, "Adam": 0.5}
     page.text(
-        "All of these look at the gradient only; they differ in what they remember. Plain **descent** goes straight "
-        "down the slope. In a long bowl the slope "
-        "points across the valley rather than along it, so the path **zig-zags**. **Momentum** keeps an average of "
-        "past gradients: across they cancel, along "
-        "they add up. **Nesterov** looks where momentum would carry it before it takes the slope. **RMSprop** and "
-        "**Adagrad** divide each direction by the size of its own gradients. "
-        "**Adam** does both."
+        "All of these look at the gradient only; they differ in what they remember. Plain **descent** goes "
+        "straight down the slope. In a long bowl the slope points across the valley rather than along it, so the "
+        "path **zig-zags**. **Momentum** keeps an average of past gradients: across they cancel, along they add "
+        "up. **Nesterov** looks where momentum would carry it before it takes the slope. **RMSprop** and "
+        "**Adagrad** divide each direction by the size of its own gradients. **Adam** does both."
     )
 
     def paint(axes):
@@ -164,8 +164,7 @@ def _races(page: LessonPage) -> None:
     page.heading("A race")
     page.text(
         f"Each at its own best rate of {len(RATES)} between 0.0001 and 3, until within {NEAR} of the lowest point; "
-        f"at most {MOST} steps. The second course is "
-        "Rosenbrock's bent valley, where the floor is nearly flat."
+        f"at most {MOST} steps. The second course is Rosenbrock's bent valley, where the floor is nearly flat."
     )
     rows = []
     for name in RACERS:
@@ -175,11 +174,11 @@ def _races(page: LessonPage) -> None:
             row += [f"{rate:.2g}", f"{steps:.0f}" if np.isfinite(steps) else f"not in {MOST}"]
         rows.append(row)
     page.table(["", "bowl: rate", "steps", "valley: rate", "steps"], rows)
-    for course, found in results.items():
+    for title, found in results.items():
         for name in ("descent", "momentum", "Adam"):
             steps = found[name][2]
-            says = f"steps, {course}, {name}" + ("" if np.isfinite(steps) else " (not there yet)")
-            page.number(f"{course}_{name.lower()}", min(steps, MOST), says)
+            says = f"steps, {title}, {name}" + ("" if np.isfinite(steps) else " (not there yet)")
+            page.number(f"{title}_{name.lower()}", min(steps, MOST), says)
 
     def paint(axes):
         x, y = np.meshgrid(np.linspace(-1.6, 1.6, 60), np.linspace(-0.6, 1.6, 50))
@@ -187,7 +186,7 @@ def _races(page: LessonPage) -> None:
             x, y, np.log(1 + (1 - x) ** 2 + 100 * (y - x * x) ** 2), levels=8, colors=[INK], linewidths=0.5, alpha=0.4
         )
         for name in ("descent", "momentum", "RMSprop", "Adam"):
-            axes.plot(*results["valley"][name][1][::3].T, color=COLOURS[name], linewidth=1.2)
+            axes.plot(*results["valley"][name][1][:300].T, color=COLOURS[name], linewidth=1.2)
         axes.plot([1], [1], "*", color=INK, markersize=9)
         axes.set(xlim=(-1.6, 1.6), ylim=(-0.6, 1.6), xlabel="x", ylabel="y")
 
@@ -197,8 +196,9 @@ def _races(page: LessonPage) -> None:
         keys=[key for key in KEYS if key[1] in ("descent", "momentum", "RMSprop", "Adam")],
     )
     page.text(
-        "The order depends on the course. Adaptive rates are not faster on every bowl: they spare the search for a "
-        "rate for each direction, which counts when there are millions."
+        "The order depends on the course. RMSprop's steps do not shrink near the goal, so whether it lands within "
+        "reach is partly luck. Adaptive rates are not faster on every bowl: they spare the search for a rate for "
+        "each direction, which counts when there are millions."
     )
 
 
@@ -207,9 +207,9 @@ def _saddle(page: LessonPage) -> None:
     paths = {name: run(step, saddle, start, rate, 1500) for name, step in RACERS.items()}
     page.heading("At a saddle")
     page.text(
-        "A **saddle** is flat without being a minimum: down on two sides, up on the others. In many dimensions it is "
-        "far more common than a local minimum. All "
-        f"six start almost on its ridge, with rate {rate:g}; we count steps until they are one away from it."
+        "A **saddle** is flat without being a minimum: down on two sides, up on the others. In many dimensions it "
+        f"is far more common than a local minimum. All six start almost on its ridge, with rate {rate:g}; we count "
+        "steps until they are one away from it."
     )
 
     def paint(axes):
@@ -227,7 +227,8 @@ def train_moons(step: Step, epochs: int = EPOCHS, size: int = 64, rate: float = 
     """The course's 2-5-2-1 ReLU network on 300 points of the moons: (accuracy, loss after every tenth epoch, layers)."""
     points, labels = moons(300, 3)
     layers = draw_layers((2, 5, 2, 1), he, np.random.default_rng(3))
-    weights, state, losses = flatten(layers), {}, []
+    state: dict[str, Any] = {}
+    weights, losses = flatten(layers), []
     generator = np.random.default_rng(10)
     for epoch in range(epochs):
         for rows in batches(len(points), size, generator):
@@ -243,7 +244,7 @@ def train_moons(step: Step, epochs: int = EPOCHS, size: int = 64, rate: float = 
 
 def _moons(page: LessonPage) -> None:
     points, labels = moons(300, 3)
-    racers = {
+    racers: dict[str, Step] = {
         "descent": optimizers.gradient_descent,
         "momentum": optimizers.averaged_momentum,
         "RMSprop": partial(optimizers.rmsprop, decay=0.9),
@@ -268,7 +269,7 @@ def _moons(page: LessonPage) -> None:
 
     def regions(axes):
         for one, (name, (_, _, layers)) in zip(axes, runs.items(), strict=True):
-            draw_classes(one, points, labels, lambda at, net=layers: forward(net, at)[0][-1][:, 0], title=name)
+            draw_classes(one, points, labels, logit(layers), title=name)
 
     page.figure(curves, "The loss by epoch, all at rate 0.0007", keys=[key for key in KEYS if key[1] in runs])
     page.figure(regions, "What each has learnt", panels=(2, 2), size=(6.4, 5.4))

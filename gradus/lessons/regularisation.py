@@ -14,6 +14,7 @@ from gradus.lessons.network import (
     flatten,
     forward,
     logistic_gradient,
+    logit,
     unflatten,
     xavier,
 )
@@ -105,12 +106,9 @@ def _degrees(page: LessonPage) -> None:
     fits = {degree: ridge(0, degree) for degree in degrees}
     page.text(
         f"{len(TRAIN[0])} noisy points of a wave. A polynomial of degree 2 cannot follow it: **under-fitting**, "
-        f"large error on the "
-        "points it learnt from. One of degree 15 follows the noise as well: **over-fitting**, small error there and "
-        "a "
-        "large one on new points. **Regularisation** is whatever makes the error on new points smaller without "
-        "making the model "
-        "smaller."
+        "large error on the points it learnt from. One of degree 15 follows the noise as well: **over-fitting**, "
+        "small error there and a large one on new points. **Regularisation** is whatever makes the error on new "
+        "points smaller without making the model smaller."
     )
 
     def paint(axes):
@@ -193,8 +191,7 @@ def _strengths(page: LessonPage) -> None:
         "same, §4.4.2",
         "weight decay is the same as L2",
         r"only for plain gradient descent: $w-\eta(g+2\lambda w)=(1-2\eta\lambda)w-\eta g$. Adam and RMSprop divide "
-        r"the penalty's "
-        "gradient by the size of past gradients, which decay does not",
+        "the penalty's gradient by the size of past gradients, which decay does not",
     )
 
 
@@ -205,10 +202,8 @@ def _sparse(page: LessonPage) -> None:
     page.heading("L1: fewer weights")
     page.text(
         r"**L1** adds $\lambda\sum|w|$. Its pull does not grow with the weight, nor fade: it is as strong on a tiny "
-        r"weight as on a "
-        "large one, so weights that help little are pulled to exactly zero. L2's pull fades, so its weights become "
-        "small but "
-        "never zero."
+        "weight as on a large one, so weights that help little are pulled to exactly zero. L2's pull fades, so its "
+        "weights become small but never zero."
     )
 
     def paint(axes):
@@ -288,11 +283,9 @@ def _networks(page: LessonPage) -> None:
     page.heading("The same for a network")
     page.text(
         f"A 1-50-50-1 network has 2,701 weights and biases for 20 points. {STEPS:,} steps of Adam, each time with "
-        f"one remedy. **Max-norm** "
-        "shortens each unit's weight vector to a given length after a step; **dropout** switches off random units at "
-        "every step; "
-        "**early stopping** keeps the weights of the step that was best on the validation points; **more data** has "
-        "200 points."
+        "one remedy. **Max-norm** shortens each unit's weight vector to a given length after a step; **dropout** "
+        "switches off random units at every step; **early stopping** keeps the weights of the step that was best "
+        "on the validation points; **more data** has 200 points."
     )
     rows, nets = [], {}
     for name, options in METHODS.items():
@@ -332,8 +325,10 @@ def _networks(page: LessonPage) -> None:
         "max-norm limits activations",
         "it limits the length of each unit's vector of incoming **weights**",
     )
-    page.text("The training error with a penalty is larger: that is the price. What counts is the error on new "
-              "points.")
+    page.text(
+        "The training error with a penalty is larger: that is the price. What counts is the error on new points. "
+        "Dropout does not help here; the texts, too, advise against it on small networks."
+    )
 
 
 def train_boundary(l2: float, keep: float, seed: int, steps: int = 2000, rate: float = 0.3) -> Layers:
@@ -360,15 +355,13 @@ def _boundaries(page: LessonPage) -> None:
     page.heading("What it does to a boundary")
     page.text(
         "The course's exercise has a 2-20-3-1 network on 211 positions of a football field, which are not printed. "
-        "Here are 100 points of two "
-        "overlapping half-moons instead, 2,000 steps instead of 30,000, with the exercise's settings. Accuracies are "
-        "means of three "
-        "trainings from different first weights."
+        "Here are 100 points of two overlapping half-moons instead, 2,000 steps instead of 30,000, with the "
+        "exercise's settings. Accuracies are means of three trainings from different first weights."
     )
 
     def paint(axes):
         for one, (name, three) in zip(axes, nets.items(), strict=True):
-            draw_classes(one, points, labels, lambda at, net=three[0]: forward(net, at)[0][-1][:, 0], title=name)
+            draw_classes(one, points, labels, logit(three[0]), title=name)
 
     page.figure(paint, "Boundaries of the first training", panels=(1, 3), size=(8.8, 3))
     for key, (name, three) in zip(("free", "l2", "dropout"), nets.items(), strict=True):

@@ -71,17 +71,17 @@ def _points(page: LessonPage) -> None:
 
     page.text(
         "We look for the best pair of settings and can afford 25 trainings. One setting matters, the other hardly "
-        "does, and we do "
-        "not know which. A **grid** of 5 × 5 tries only five values of each: twenty trainings repeat a value of the "
-        "one that matters. "
-        "**Random** points try 25 values of both."
+        "does, and we do not know which. A **grid** of 5 × 5 tries only five values of each: twenty trainings "
+        "repeat a value of the one that matters. **Random** points try 25 values of both."
     )
 
     def paint(axes):
         x = np.linspace(0, 1, 300)
         for one, (name, points) in zip(axes, shown.items(), strict=True):
             one.fill_between(x, 1.05, 1.05 + 0.35 * score(x, 0 * x), color=MODEL, alpha=0.25, linewidth=0)
-            one.vlines(points[:, 0], 1.05, 1.05 + 0.35 * score(points[:, 0], 0), color=SECOND, linewidth=1)
+            one.vlines(
+                points[:, 0], 1.05, 1.05 + 0.35 * score(points[:, 0], 0 * points[:, 0]), color=SECOND, linewidth=1
+            )
             one.plot(points[:, 0], points[:, 1], "o", color=INK, markersize=3.5)
             one.set(
                 xlabel="the setting that matters",
@@ -108,10 +108,9 @@ def _points(page: LessonPage) -> None:
     page.number("random_wins", (results > best(grid())).mean(), "share of random searches that beat the grid")
     page.number("zoom_best", zoomed.mean(), "12 random points, then 13 near the best of them: mean")
     page.text(
-        "**From coarse to fine** spends the second half of the trials near the best of the first. It pays where the "
-        "score is smooth; "
-        "it loses where the first half missed the hill. A grid may be lucky, too: move the hill to a middle of its "
-        "cells and it wins."
+        "**From coarse to fine** spends the second half of the trials near the best of the first. It pays where "
+        "the score is smooth; it loses where the first half missed the hill. A grid may be lucky, too: move the "
+        "hill to a middle of its cells and it wins."
     )
     page.number("lucky_grid", best(grid(), 0.3), "best score of the grid if the hill stood at 0.3")
 
@@ -123,12 +122,9 @@ def _scales(page: LessonPage) -> None:
     page.heading("On which scale?")
     page.text(
         "A learning rate somewhere from 0.0001 to 1: drawn evenly, nine of ten draws land above 0.1, and one in a "
-        "thousand below "
-        "0.001. What matters is the **order of magnitude**, so draw the exponent: $r=10^{-4u}$ with $u$ even in "
-        "0..1. A decay "
-        r"$\beta$ of 0.9 averages over about 10 values, 0.999 over 1000: what matters is $1-\beta$, so draw **that** "
-        r"on a logarithmic "
-        "scale. Counts such as units or layers may be drawn evenly."
+        "thousand below 0.001. What matters is the **order of magnitude**, so draw the exponent: $r=10^{-4u}$ with "
+        r"$u$ even in 0..1. A decay $\beta$ of 0.9 averages over about 10 values, 0.999 over 1000: what matters is "
+        r"$1-\beta$, so draw **that** on a logarithmic scale. Counts such as units or layers may be drawn evenly."
     )
     decades = np.arange(-4, 1)
     tails = np.arange(-3, -0.9, 0.5)
@@ -159,13 +155,11 @@ def _scales(page: LessonPage) -> None:
         "Course notes §2.3.2",
         "β averages over 1/1−β values, and 1−β is tried at 0.1, 0.01, …, 0.001",
         r"over about $1/(1-\beta)$ values, and the powers of ten between 0.1 and 0.001 are 0.1, 0.01 and 0.001, "
-        r"nothing more",
+        "nothing more",
     )
     page.text(
-        "Which setting first? The learning rate; then momentum, the number of units, and the batch size; then layers "
-        "and decay. "
-        "With little computing power one model is watched and nudged by hand (the notes call it the panda); with "
-        "much, many are "
-        "trained side by side (the fish)."
+        "Which setting first? The learning rate; then momentum, the number of units, and the batch size; then "
+        "layers and decay. With little computing power one model is watched and nudged by hand (the notes call it "
+        "the panda); with much, many are trained side by side (the fish)."
     )
     page.try_it("gradus search --data digits --model mlp --vary learning_rate=log:1e-4..1 --trials 12 --epochs 5")

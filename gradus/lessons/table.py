@@ -103,8 +103,7 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
         "optimiser-race": Lesson(
             "optimiser_race",
             "Six optimisers, the same gradients",
-            "descent, momentum, Nesterov, RMSprop, Adagrad and Adam on a bowl, in a valley, at a saddle, on a "
-            "network",
+            "descent, momentum, Nesterov, RMSprop, Adagrad and Adam on a bowl, in a valley, at a saddle, on a network",
             (
                 "course notes §2.2.5 to §2.2.9, §2.2.13",
                 "Principles and Practice §3.3.2",

@@ -74,10 +74,8 @@ def _powers(page: LessonPage) -> None:
     steps = np.arange(1, 51)
     page.text(
         "By the chain rule the gradient of an early layer is a **product** with one factor for every later layer: "
-        "the layer's "
-        "weight times the slope of its activation. A product of many factors below one is almost nothing (the "
-        "gradient "
-        "**vanishes**), one of many factors above one is enormous (it **explodes**)."
+        "the layer's weight times the slope of its activation. A product of many factors below one is almost "
+        "nothing (the gradient **vanishes**), one of many factors above one is enormous (it **explodes**)."
     )
     page.formula(r"\frac{\partial L}{\partial x_1}=\frac{\partial L}{\partial x_n}\prod_{l=1}^{n-1} w_l\,f'(z_l)")
 
@@ -115,8 +113,7 @@ def _layers(page: LessonPage) -> None:
     page.heading("Activation and first weights")
     page.text(
         f"A stack of {DEPTH} layers of {WIDTH} units. A gradient of size one enters at the end; the curves show its "
-        f"size at every "
-        "layer's input. Read them from right to left. A flat line is what we want."
+        "size at every layer's input. Read them from right to left. A flat line is what we want."
     )
     names = ("sigmoid", "tanh", "relu")
 
@@ -136,7 +133,11 @@ def _layers(page: LessonPage) -> None:
     )
     depths = (5, 10, 20, 40)
     rows = [
-        [{"relu": "ReLU"}.get(name, name), scale, *(float(f"{gradient_sizes(name, scale, depth)[0]:.1e}") for depth in depths)]
+        [
+            {"relu": "ReLU"}.get(name, name),
+            scale,
+            *(float(f"{gradient_sizes(name, scale, depth)[0]:.1e}") for depth in depths),
+        ]
         for name, scale in (("sigmoid", "1/√n"), ("tanh", "1/√n"), ("relu", "1/√n"), ("relu", "√(2/n)"))
     ]
     page.table(
@@ -148,19 +149,17 @@ def _layers(page: LessonPage) -> None:
     page.number("relu_he", gradient_sizes("relu", "√(2/n)")[0], r"ReLU with weights $\sqrt{2/n}$")
     page.text(
         "Larger weights are no cure for the sigmoid: at scale 1 most of its sums are far out, where the slope is "
-        "nothing, and the "
-        "few that are not have large factors. The cure is a slope near one over a wide range, and weights that fit "
-        "it."
+        "nothing, and the few that are not have large factors. The cure is a slope near one over a wide range, and "
+        "weights that fit it."
     )
 
 
 def _cures(page: LessonPage) -> None:
     page.heading("Two constructions that help")
     page.text(
-        "**Batch normalisation** divides sums by their own spread, so the scale of the weights cancels. A **residual "
-        "connection** adds the layer's input to its output. Then the factor is $1+f'$ and not $f'$: a sum of paths, "
-        "of which "
-        "one is the plain way without any factor."
+        "**Batch normalisation** divides sums by their own spread, so the scale of the weights cancels. A "
+        "**residual connection** adds the layer's input to its output. Then the factor is $1+f'$ and not $f'$: a "
+        "sum of paths, of which one is the plain way without any factor."
     )
     cases = {
         "plain": gradient_sizes("tanh", "0.01"),
@@ -186,8 +185,8 @@ def _cures(page: LessonPage) -> None:
         "Chapter on deep CNNs §4.5.2",
         "the gradient passes through a residual unit without any loss",
         "only where the shortcut is the identity and nothing follows the sum: each factor is $1+F'$, which is near "
-        "one for small $F'$ "
-        "but not one, and a ReLU after the sum, or a projection in the shortcut, multiplies the plain way too",
+        "one for small $F'$ but not one, and a ReLU after the sum, or a projection in the shortcut, multiplies the "
+        "plain way too",
     )
     page.correction(
         "Course notes §2.1.7",
@@ -208,14 +207,16 @@ def _dead(page: LessonPage) -> None:
     page.heading("ReLU's own way to vanish")
     page.text(
         "ReLU's slope is one for positive sums and **zero** for the others. A unit whose sum is negative on every "
-        "row passes no "
-        "gradient at all and cannot come back: it is **dead**. One large step that pushes its bias down is enough."
+        "row passes no gradient at all and cannot come back: it is **dead**. One large step that pushes its bias "
+        "down is enough."
     )
+
+    def paint(axes):
+        axes.plot(biases, [dead_share(bias) for bias in biases], color=MODEL)
+        axes.set(xlabel="bias", ylabel="share dead")
+
     page.figure(
-        lambda axes: (
-            axes.plot(biases, [dead_share(bias) for bias in biases], color=MODEL),
-            axes.set(xlabel="bias", ylabel="share dead"),
-        ),
+        paint,
         "Dead units by bias, inputs and sums standard normal, 128 rows",
     )
     page.number("dead_at_zero", dead_share(0.0), "share of dead units, bias 0")
@@ -223,6 +224,6 @@ def _dead(page: LessonPage) -> None:
     page.correction(
         "Plain Talk §7.3",
         "with ReLU the gradient does not vanish at all",
-        "its slope is 0 for negative sums, so units can die, and weights below He's scale still shrink the gradient, "
-        "as above",
+        "its slope is 0 for negative sums, so units can die, and weights below He's scale still shrink the "
+        "gradient, as above",
     )

@@ -59,10 +59,9 @@ def _speed(page: LessonPage) -> None:
     loops, vector = (step(inputs, labels, weights, 0.1) for step in (logistic_gradients_loops, logistic_gradients))
 
     page.text(
-        "A loop in Python handles one number at a time and looks up its type and its method each time. `x @ y` hands "
-        "both vectors to a "
-        "compiled routine that works on several numbers in one instruction. This is **vectorisation**. Both give the "
-        "same result."
+        "A loop in Python handles one number at a time and looks up its type and its method each time. `x @ y` "
+        "hands both vectors to a compiled routine that works on several numbers in one instruction. This is "
+        "**vectorisation**. Both give the same result."
     )
     page.number(
         "small_dot",
@@ -111,7 +110,9 @@ def _operations(page: LessonPage) -> None:
         "matrix · matrix": (naive_matrix_dot(matrix, wide), matrix @ wide),
     }
     page.heading("What the one call does")
-    rows = [[name, str(right.shape), float(f"{np.abs(left - right).max():.0e}")] for name, (left, right) in pairs.items()]
+    rows = [
+        [name, str(right.shape), float(f"{np.abs(left - right).max():.0e}")] for name, (left, right) in pairs.items()
+    ]
     page.table(["operation", "shape of the result", "largest difference from the loop"], rows)
     page.number(
         "operations_difference",
@@ -120,8 +121,8 @@ def _operations(page: LessonPage) -> None:
     )
     page.text(
         "**Broadcasting**: a vector of 10 is added to a matrix of 32 rows by 10 columns as if it stood beside each "
-        "of the 32 rows. Axes are "
-        "added in front until both have as many, then the new axis is repeated, in thought only: no number is copied."
+        "of the 32 rows. Axes are added in front until both have as many, then the new axis is repeated, in "
+        "thought only: no number is copied."
     )
     spread = np.broadcast_to(vector, (32, 10))
     page.number("repeats", spread.shape[0], "how often the vector is used", printed=10)
@@ -147,8 +148,8 @@ def _rotation(page: LessonPage) -> None:
     turned = [np.degrees(np.arctan2(v[1], v[0]) - np.arctan2(arrow[1], arrow[0])) for v in (right, wrong)]
     page.heading("A product that turns")
     page.text(
-        r"A matrix moves vectors. With the columns $(\cos\theta,\sin\theta)$ and $(-\sin\theta,\cos\theta)$ it turns "
-        r"them by θ."
+        r"A matrix moves vectors. With the columns $(\cos\theta,\sin\theta)$ and $(-\sin\theta,\cos\theta)$ it "
+        "turns them by θ."
     )
 
     def paint(axes):

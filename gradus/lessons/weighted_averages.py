@@ -43,9 +43,9 @@ def show(page: LessonPage) -> None:
     values = temperatures()
     averages = {decay: exponential_average(values, decay, corrected=True) for decay in DECAYS}
     page.text(
-        "The temperature of a day jumps about. A smooth curve of it can be had by keeping one number, the average so "
-        "far, and mixing a "
-        r"little of each new day into it: $1-\beta$ of the day, $\beta$ of what was. No day needs to be stored."
+        "The temperature of a day jumps about. A smooth curve of it can be had by keeping one number, the average "
+        r"so far, and mixing a little of each new day into it: $1-\beta$ of the day, $\beta$ of what was. No day "
+        "needs to be stored."
     )
     page.formula(r"v_t=\beta v_{t-1}+(1-\beta)\theta_t,\qquad v_0=0")
 
@@ -71,9 +71,9 @@ def show(page: LessonPage) -> None:
             f"distance from the climate, β = {decay}, °C",
         )
     page.text(
-        "Little memory leaves the weather in. Much memory takes it out, but comes **late**: the curve for 0.98 lies "
-        "to the right of the year. The best "
-        "is in between. An average trails a steady rise by $\\beta/(1-\\beta)$ days."
+        "Little memory leaves the weather in. Much memory takes it out, but comes **late**: the curve for 0.98 "
+        "lies to the right of the year. The best is in between. An average trails a steady rise by "
+        "$\\beta/(1-\\beta)$ days."
     )
     page.number("lag_9", lag(0.9), "days by which it trails, β = 0.9")
     page.number("lag_98", lag(0.98), "the same for 0.98")
@@ -121,10 +121,9 @@ def _start(page: LessonPage, values: np.ndarray) -> None:
     raw, corrected = exponential_average(values, 0.98), exponential_average(values, 0.98, corrected=True)
     page.heading("The first days")
     page.text(
-        "The average begins at zero, so the first values are far too small: with 0.98 the first day counts 0.02. The "
-        "weights given so far add up to "
-        r"$1-\beta^t$; dividing by that (**bias correction**) makes it a true mean from the first day on. Later the "
-        r"divisor is one and changes nothing."
+        "The average begins at zero, so the first values are far too small: with 0.98 the first day counts 0.02. "
+        r"The weights given so far add up to $1-\beta^t$; dividing by that (**bias correction**) makes it a true "
+        "mean from the first day on. Later the divisor is one and changes nothing."
     )
 
     def paint(axes):
@@ -141,7 +140,7 @@ def _start(page: LessonPage, values: np.ndarray) -> None:
     page.number("first_corrected", corrected[0], "corrected")
     page.number("late_difference", abs(raw[-1] - corrected[-1]), "difference on the last day")
     page.text(
-        "Momentum is such an average of gradients, RMSprop of their squares, and Adam of both, corrected. So are the "
-        "averaged weights and losses of many programs."
+        "Momentum is such an average of gradients, RMSprop of their squares, and Adam of both, corrected. So are "
+        "the averaged weights and losses of many programs."
     )
     page.try_it("gradus train --data digits --model mlp --set train.average=0.99")
