@@ -153,6 +153,11 @@ def _region(page: LessonPage) -> None:
     )
     for key, values in zip(("raw", "normal", "rescaled"), moved.values(), strict=True):
         page.number(f"{key}_slope", float(sigmoid_derivative(values).mean()), f"mean slope of the sigmoid, {key}")
+    _undone(page, sums)
+
+
+def _undone(page: LessonPage, sums: np.ndarray) -> None:
+    one, zero = np.ones(1), np.zeros(1)
     mean, variance = batch_statistics(sums)
     undone = batch_norm(sums, np.sqrt(variance + 1e-5), mean)
     page.number(
@@ -163,7 +168,7 @@ def _region(page: LessonPage) -> None:
     shifted = batch_norm(sums + 7, one, zero)
     page.number(
         "bias_cancels",
-        float(np.abs(shifted - moved["normalised"]).max()),
+        float(np.abs(shifted - batch_norm(sums, one, zero)).max()),
         "what a bias of 7 before it changes: nothing, so the layer before needs none",
     )
     page.correction(

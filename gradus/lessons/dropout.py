@@ -62,6 +62,7 @@ def show(page: LessonPage) -> None:
     _masks(page)
     _scaling(page)
     _training(page)
+    _thousand(page)
 
 
 def _masks(page: LessonPage) -> None:
@@ -147,8 +148,7 @@ def _scaling(page: LessonPage) -> None:
 
 
 def _training(page: LessonPage) -> None:
-    points, labels = moons(200, 0)
-    layers, masked, clean = train(RATE)
+    _, masked, clean = train(RATE)
     page.heading("In training")
     page.text(
         "The loss with masks jumps, for every step trains another network, so it cannot be used to see whether the "
@@ -170,6 +170,9 @@ def _training(page: LessonPage) -> None:
         "rises", float((np.diff(masked[500:]) > 0).mean()), "share of later steps at which the loss with masks rises"
     )
 
+
+def _thousand(page: LessonPage) -> None:
+    points, labels = moons(200, 0)
     page.heading("A thousand networks in one")
     page.text(
         "Ten hidden units make $2^{10}=1024$ networks, one for each choice of units, all sharing their weights. In "

@@ -32,6 +32,7 @@ def bits(probabilities: np.ndarray) -> float:
 def show(page: LessonPage) -> None:
     _entropy(page)
     _cross(page)
+    _one_hot(page)
     _softmax(page)
     _first(page)
 
@@ -115,9 +116,11 @@ def _cross(page: LessonPage) -> None:
     page.correction(
         "Plain Talk §6.8.2",
         "cross-entropy is the difference of two entropies",
-        "it is the sum of the entropy and the divergence; the divergence is a difference, of cross-entropy and "
-        "entropy",
+        "it is the sum of the entropy and the divergence; the divergence is a difference, of cross-entropy and entropy",
     )
+
+
+def _one_hot(page: LessonPage) -> None:
     wanted = np.array([0.0, 1.0, 0.0, 0.0])
     predicted = np.array([0.5, 0.2, 0.2, 0.1])
     page.text(

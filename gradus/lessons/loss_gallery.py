@@ -62,15 +62,25 @@ def descend_two_points(start: float, loss: str, steps: int = 2000, rate: float =
     return w
 
 
+SIX_X, SIX_Y = np.array([-3.0, -1.5, -0.5, 0.5, 1.5, 3.0]), np.array([0.0, 0, 1, 0, 1, 1])
+W, B = np.meshgrid(np.linspace(-8, 8, 81), np.linspace(-8, 8, 81))
+
+
+def six_points(loss: str, weight: np.ndarray = W, bias: np.ndarray = B) -> np.ndarray:
+    """The mean loss of six points of two classes that overlap, at weights and biases of one shape."""
+    z = weight[..., None] * SIX_X + bias[..., None]
+    if loss == "squared":
+        return ((sigmoid(z) - SIX_Y) ** 2 / 2).mean(axis=-1)
+    return (np.logaddexp(0, z) - SIX_Y * z).mean(axis=-1)
+
+
 def curvature_share(loss: str) -> float:
-    """The share of a square of weights and biases, ±8, at which the loss of six points is not convex."""
-    x, y = np.array([-3.0, -1.5, -0.5, 0.5, 1.5, 3.0]), np.array([0.0, 0, 1, 0, 1, 1])
-    w, b = np.meshgrid(np.linspace(-8, 8, 81), np.linspace(-8, 8, 81))
-    a = sigmoid(w[..., None] * x + b[..., None])
+    """The share of that square on which the loss is not convex."""
+    a = sigmoid(W[..., None] * SIX_X + B[..., None])
     slope = a * (1 - a)
     # second derivative by z, and from it the Hessian by (w, b), whose smaller eigenvalue decides
-    second = slope if loss == "logistic" else slope * (slope + (a - y) * (1 - 2 * a))
-    ww, wb, bb = ((second * power).mean(axis=-1) for power in (x**2, x, np.ones_like(x)))
+    second = slope if loss == "logistic" else slope * (slope + (a - SIX_Y) * (1 - 2 * a))
+    ww, wb, bb = ((second * power).mean(axis=-1) for power in (SIX_X**2, SIX_X, np.ones_like(SIX_X)))
     smaller = (ww + bb) / 2 - np.sqrt(((ww - bb) / 2) ** 2 + wb**2)
     return float((smaller < -1e-12).mean())
 
@@ -274,6 +284,20 @@ def _surface(page: LessonPage) -> None:
     page.text(
         "Without a bias no weight serves both points, but one is far better than the other, by the squared error "
         "itself: descent on the cross-entropy has found it."
+    )
+
+    def surfaces(axes):
+        for one, (name, title) in zip(axes, (("squared", "squared error"), ("logistic", "cross-entropy")), strict=True):
+            one.contour(W, B, six_points(name), levels=14, cmap="viridis", linewidths=0.9)
+            one.set(xlabel="weight", ylabel="bias", xticks=[-8, 0, 8], yticks=[-8, 0, 8])
+            one.set_title(title, fontsize=10.5)
+
+    page.figure(
+        surfaces,
+        "The loss of six points over weight and bias",
+        panels=(1, 2),
+        size=(8.8, 3.6),
+        note="Left: a narrow valley between plateaus, on which there is nothing to follow. Right: one bowl.",
     )
 
 

@@ -185,6 +185,18 @@ def _shapes(page: LessonPage) -> None:
         "`x[128*n:128*(n+1)]`."
     )
     page.table(["rank", "shape", "for example"], rows)
+    digits = np.zeros((60_000, 28, 28), np.uint8)
+    slices = {
+        "x[10:100]": digits[10:100],
+        "x[:, 14:, 14:]": digits[:, 14:, 14:],
+        "x[:, 7:-7, 7:-7]": digits[:, 7:-7, 7:-7],
+        "x[128:256]": digits[128:256],
+    }
+    says = ("ninety pictures", "the lower right corners", "the middles", "the second batch of 128")
+    page.table(
+        ["slice of 60,000 digits", "shape", "what it is"],
+        [[f"`{name}`", str(part.shape), words] for (name, part), words in zip(slices.items(), says, strict=True)],
+    )
     values = int(np.prod((4, 240, 144, 256, 3)))
     page.number(
         "video_values", values, "numbers in four clips of a minute at 4 frames a second", printed=106_168_320, digits=9

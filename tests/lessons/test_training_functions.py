@@ -24,9 +24,9 @@ from gradus.lessons import (
     network,
     normalisation,
     optimiser_race,
-    regularisation,
     search_grid_random,
     vanishing_gradients,
+    wave,
 )
 from gradus.reference import losses, optimizers
 
@@ -122,13 +122,13 @@ def test_an_epoch_has_every_row_once(rows, size, seed):
 
 
 def test_ridge_and_lasso_are_scikit_learns():
-    x, values = regularisation.TRAIN
-    columns = regularisation.basis(x)
-    weights, bias = regularisation.ridge(0.01)
+    x, values = wave.TRAIN
+    columns = wave.basis(x)
+    weights, bias = wave.ridge(0.01)
     model = Ridge(alpha=0.01 * len(x)).fit(columns, values)
     np.testing.assert_allclose(weights, model.coef_, rtol=1e-6, atol=1e-9)
     assert bias == pytest.approx(model.intercept_, rel=1e-6)
-    weights, bias = regularisation.lasso(0.03)
+    weights, bias = wave.lasso(0.03)
     model = Lasso(alpha=0.03 / 2, tol=1e-10, max_iter=100_000).fit(
         columns, values
     )  # its loss is half of the mean square
@@ -137,7 +137,7 @@ def test_ridge_and_lasso_are_scikit_learns():
 
 
 def test_max_norm_holds_in_the_network():
-    layers, _ = regularisation.train_curve(largest=1.0, steps=200)
+    layers, _ = wave.train_curve(largest=1.0, steps=200)
     assert all(np.linalg.norm(weight, axis=0).max() <= 1 + 1e-9 for weight, _ in layers)
 
 
@@ -241,3 +241,19 @@ def test_random_search_finds_what_its_distribution_says():
         search_grid_random.best(search_grid_random.random_points(np.random.default_rng(seed))) for seed in range(1000)
     ]
     assert np.mean(found) == pytest.approx(draws.mean(), abs=0.03)
+
+
+def test_the_share_that_is_not_convex():
+    """The sign of the smaller eigenvalue against second differences of the loss itself."""
+    step = 1e-3
+    for loss in ("squared", "logistic"):
+        value = {
+            (i, j): loss_gallery.six_points(loss, loss_gallery.W + i * step, loss_gallery.B + j * step)
+            for i in (-1, 0, 1)
+            for j in (-1, 0, 1)
+        }
+        ww = (value[1, 0] - 2 * value[0, 0] + value[-1, 0]) / step**2
+        bb = (value[0, 1] - 2 * value[0, 0] + value[0, -1]) / step**2
+        wb = (value[1, 1] - value[1, -1] - value[-1, 1] + value[-1, -1]) / (4 * step**2)
+        smaller = np.linalg.eigvalsh(np.stack([ww, wb, wb, bb], axis=-1).reshape(-1, 2, 2))[:, 0]
+        assert loss_gallery.curvature_share(loss) == pytest.approx((smaller < -1e-8).mean(), abs=0.01)
