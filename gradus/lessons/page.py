@@ -1,7 +1,7 @@
 """The page that a lesson writes, from top to bottom, and its markup.
 
-In texts `$...$` is LaTeX, `**...**` strong, `*...*` a book's title, and backquotes enclose code. Formulas become MathML, which browsers set
-themselves, so the page stays one file that loads nothing.
+In texts `$...$` is LaTeX, `**...**` strong, `*...*` a title, and backquotes enclose code. Formulas become MathML, which
+browsers set themselves, so the page stays one file that loads nothing.
 """
 
 from __future__ import annotations
