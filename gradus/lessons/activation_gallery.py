@@ -62,7 +62,7 @@ def show(page: LessonPage) -> None:
 
 
 def _gallery(page: LessonPage, title: str, shown: list[Entry], about: Callable[[LessonPage], None]) -> None:
-    columns = 4
+    columns = 3
     rows = -(-len(shown) // columns)
 
     def paint(axes):
@@ -81,7 +81,7 @@ def _gallery(page: LessonPage, title: str, shown: list[Entry], about: Callable[[
     page.heading(title)
     about(page)
     page.figure(
-        paint, title, panels=(rows, columns), size=(8.8, 2.1 * rows), keys=[("model", "value"), ("second", "slope")]
+        paint, title, panels=(rows, columns), size=(6.4, 1.8 * rows), keys=[("model", "value"), ("second", "slope")]
     )
 
 

@@ -148,7 +148,7 @@ def _region(page: LessonPage) -> None:
         paint,
         "Where the sums fall on the sigmoid",
         panels=(1, 3),
-        size=(8.8, 2.9),
+        size=(6.4, 2.5),
         keys=[("model", "sigmoid"), ("second", "sums of a batch")],
     )
     for key, values in zip(("raw", "normal", "rescaled"), moved.values(), strict=True):
@@ -177,7 +177,7 @@ def _undone(page: LessonPage, sums: np.ndarray) -> None:
         r"$\sqrt{\sigma^2+\epsilon}$; the variance, not the standard deviation, stands under the root",
     )
     page.correction(
-        "Chapter on deep CNNs §4.4.4",
+        "Deep Learning and Computer Vision §4.4.4",
         "divide by the variance; due to Szegedy",
         "by the standard deviation; the first author is Ioffe",
     )
@@ -210,8 +210,8 @@ def _training(page: LessonPage, nets: dict[str, tuple[Network, np.ndarray]]) -> 
     page.figure(
         spreads,
         "Sums before the sigmoid, after training",
-        panels=(1, 4),
-        size=(8.8, 2.4),
+        panels=(2, 2),
+        size=(6.4, 3.6),
         keys=[("model", "with"), ("second", "without")],
     )
     for name in nets:

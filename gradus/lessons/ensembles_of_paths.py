@@ -179,7 +179,7 @@ def _gradients(page: LessonPage, lengths: dict[int, list[torch.Tensor]], whole: 
         axes[1].bar(range(BLOCKS + 1), total / total.sum(), color=SECOND)
         axes[1].set(xlabel="blocks on the path", ylabel="share, all its paths", xticks=[0, 2, 4, 6, 8])
 
-    page.figure(paint, "Size of the gradient by path length", panels=(1, 2), size=(8.8, 3))
+    page.figure(paint, "Size of the gradient by path length", panels=(1, 2), size=(6.4, 2.6))
     page.number(
         "sum_difference",
         float((summed - whole).abs().max() / whole.abs().max()),

@@ -53,7 +53,7 @@ def _entropy(page: LessonPage) -> None:
         axes[1].plot(inner, [bits(np.array([q, 1 - q])) for q in inner], color=SECOND)
         axes[1].set(xlabel="probability of one of two", ylabel="bits", xticks=[0, 0.5, 1])
 
-    page.figure(paint, "Surprise of an event, entropy of a choice of two", panels=(1, 2), size=(8.8, 3))
+    page.figure(paint, "Surprise of an event, entropy of a choice of two", panels=(1, 2), size=(6.4, 2.6))
     for key, (name, (p, printed)) in zip(("lopsided", "even", "teams", "favourite"), EXAMPLES.items(), strict=True):
         page.number(f"entropy_{key}", bits(p), f"entropy, {name}, bits", printed=printed)
     page.number(

@@ -199,7 +199,7 @@ def _rings(page: LessonPage) -> None:
             axes.loglog(np.arange(1, len(losses) + 1), losses, color=colour)
         axes.set(xlabel="step", ylabel="loss")
 
-    page.figure(regions, "What each has learnt", panels=(1, 3), size=(8.8, 3))
+    page.figure(regions, "What each has learnt", panels=(1, 3), size=(6.4, 2.6))
     page.figure(curves, "The loss by step", keys=[("ink", "zeros"), ("second", "normal × 10"), ("model", "He")])
     page.text(
         "Large weights begin with sums far from zero: sure of itself and wrong, so the first loss is large and "

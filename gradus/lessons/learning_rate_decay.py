@@ -169,7 +169,7 @@ def _plateau(page: LessonPage) -> None:
         paint,
         "Halved after five epochs of 20 steps without a lower loss",
         panels=(1, 2),
-        size=(8.8, 3),
+        size=(6.4, 2.6),
         keys=[("second", "rate"), ("model", "distance")],
     )
     page.number("plateau_rate", rates[-1], "rate at the end")

@@ -129,7 +129,7 @@ def _residuals(page: LessonPage) -> None:
         paint,
         "Cost and pull of a residual",
         panels=(1, 2),
-        size=(8.8, 3.1),
+        size=(6.4, 2.7),
         keys=[("second", "squared"), ("model", "absolute"), ("third", "Huber")],
     )
     page.text(
@@ -296,7 +296,7 @@ def _surface(page: LessonPage) -> None:
         surfaces,
         "The loss of six points over weight and bias",
         panels=(1, 2),
-        size=(8.8, 3.6),
+        size=(6.4, 3.1),
         note="Left: a narrow valley between plateaus, on which there is nothing to follow. Right: one bowl.",
     )
 

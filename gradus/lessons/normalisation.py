@@ -114,7 +114,7 @@ def _clouds(page: LessonPage) -> None:
             one.set(xlim=(low - 0.5, high + 0.5), ylim=(low - 0.5, high + 0.5), aspect="equal")
             one.set_title(name, fontsize=10.5)
 
-    page.figure(paint, "The same wines three times, axes of equal scale", panels=(1, 3), size=(8.8, 3.1))
+    page.figure(paint, "The same wines three times, axes of equal scale", panels=(1, 3), size=(6.4, 2.7))
     page.number(
         "raw_spread_ratio",
         float(np.divide(*raw.std(axis=0))),
@@ -170,7 +170,7 @@ def _descent(page: LessonPage) -> None:
         paint,
         "The loss and the way down",
         panels=(1, 2),
-        size=(8.8, 4),
+        size=(6.4, 3.4),
         keys=[("model", "steps"), ("second", "minimum")],
     )
     for name, inputs in cases.items():
@@ -215,7 +215,7 @@ def _turning(page: LessonPage) -> None:
         paint,
         "Flavanoids and phenols of the wines",
         panels=(1, 3),
-        size=(8.8, 3.1),
+        size=(6.4, 2.7),
         keys=[("second", "principal directions")],
     )
     covariance = np.cov(clouds["whitened"].T)

@@ -125,7 +125,7 @@ def _bowl(page: LessonPage) -> None:
             one.set(xlim=(-10, 2.5), ylim=(-3, 3), xticks=[], yticks=[])
             one.set_title(f"{name}, rate {rate:g}", fontsize=10.5)
 
-    page.figure(paint, "Forty steps on a bowl, thirty times as steep across", panels=(2, 2), size=(8.8, 4.6))
+    page.figure(paint, "Forty steps on a bowl, thirty times as steep across", panels=(2, 2), size=(6.4, 4.0))
     path = run(optimizers.gradient_descent, bowl, BOWL_START, 0.062, 40)
     page.number(
         "sign_changes",

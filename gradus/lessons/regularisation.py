@@ -1,4 +1,4 @@
-"""Eight ways to fit a wiggly curve through few noisy points, and what each does to the weights and to new points."""
+"""Remedies against over-fitting a wave through few noisy points: what each does to the weights and to new points."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _degrees(page: LessonPage) -> None:
         paint,
         "Three fits of the same points",
         panels=(1, 3),
-        size=(8.8, 2.8),
+        size=(6.4, 2.4),
         keys=[("ink", "points"), ("muted", "truth"), ("model", "fit")],
     )
     for degree, words in degrees.items():
@@ -111,7 +111,7 @@ def _strengths(page: LessonPage) -> None:
         paint,
         "Error and weights by λ, degree 15",
         panels=(1, 2),
-        size=(8.8, 3),
+        size=(6.4, 2.6),
         keys=[("model", "training"), ("second", "validation"), ("ink", "norm of the weights")],
     )
     page.number("best_lambda", chosen, "λ with the smallest validation error")
@@ -155,7 +155,7 @@ def _sparse(page: LessonPage) -> None:
         axes[1].set(xlabel="λ of L1", ylabel="weights not zero", xticks=[1e-4, 1e-2, 1])
 
     page.figure(
-        paint, "Weights under both", panels=(1, 2), size=(8.8, 3), keys=[("model", "L2, best λ"), ("second", "L1")]
+        paint, "Weights under both", panels=(1, 2), size=(6.4, 2.6), keys=[("model", "L2, best λ"), ("second", "L1")]
     )
     page.number("l1_kept", float((l1[0] != 0).sum()), f"weights of {DEGREE} that are not zero, L1 with λ = 0.03")
     page.number("l2_kept", float((l2[0] != 0).sum()), "the same for L2")
@@ -257,7 +257,7 @@ def _boundaries(page: LessonPage) -> None:
         for one, (name, three) in zip(axes, nets.items(), strict=True):
             draw_classes(one, points, labels, logit(three[0]), title=name)
 
-    page.figure(paint, "Boundaries of the first training", panels=(1, 3), size=(8.8, 3))
+    page.figure(paint, "Boundaries of the first training", panels=(1, 3), size=(6.4, 2.6))
     for key, (name, three) in zip(("free", "l2", "dropout"), nets.items(), strict=True):
         for part, at, wanted in (("train", points, labels), ("test", fresh, fresh_labels)):
             page.number(

@@ -96,7 +96,7 @@ def _points(page: LessonPage) -> None:
         paint,
         "25 trials each",
         panels=(1, 2),
-        size=(8.8, 3.6),
+        size=(6.4, 3.1),
         keys=[("ink", "trials"), ("model", "how good the important setting is"), ("second", "where it was tried")],
     )
     page.number(
@@ -144,7 +144,7 @@ def _scales(page: LessonPage) -> None:
         paint,
         "Where 20,000 draws land",
         panels=(1, 2),
-        size=(8.8, 3),
+        size=(6.4, 2.6),
         keys=[("second", "drawn evenly"), ("model", "logarithmic")],
     )
     page.number("even_above", (even > 0.1).mean(), "share of rates above 0.1, drawn evenly")

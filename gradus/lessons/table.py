@@ -62,7 +62,7 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "vanishing_gradients",
             "What is left of a gradient after twenty layers",
             "a product of many factors vanishes or explodes, and what keeps it near one",
-            ("Plain Talk §7.3, §9.1", "course notes §2.1.7, §4.2.5", "chapter on deep CNNs §4.5.2"),
+            ("Plain Talk §7.3, §9.1", "course notes §2.1.7, §4.2.5", "Deep Learning and Computer Vision §4.5.2"),
         ),
         "gradient-checking": Lesson(
             "gradient_checking",
@@ -86,7 +86,7 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "batch_normalisation",
             "Normalising inside the network",
             "sums brought to where the sigmoid is steep, batch by batch, and what use needs instead of a batch",
-            ("course notes §2.3.5 to §2.3.7", "chapter on deep CNNs §4.4.4, fig. 4-20", "Plain Talk §7.4"),
+            ("course notes §2.3.5 to §2.3.7", "Deep Learning and Computer Vision §4.4.4, fig. 4-20", "Plain Talk §7.4"),
         ),
         "batch-size": Lesson(
             "batch_size",
@@ -148,7 +148,7 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "ensembles_of_paths",
             "A residual network as many short ones",
             "two to the n paths, their gradients, and what removing a block does",
-            ("chapter on deep CNNs §4.5.4, fig. 4-22",),
+            ("Deep Learning and Computer Vision §4.5.4, fig. 4-22",),
         ),
     },
 }

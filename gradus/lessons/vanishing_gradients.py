@@ -128,7 +128,7 @@ def _layers(page: LessonPage) -> None:
         paint,
         "Size of the gradient by layer",
         panels=(1, 3),
-        size=(8.8, 3.1),
+        size=(6.4, 2.7),
         keys=[(role, f"weights × {scale}") for scale, (role, _) in zip(SCALES, COLOURS, strict=True)],
     )
     depths = (5, 10, 20, 40)
@@ -182,7 +182,7 @@ def _cures(page: LessonPage) -> None:
     page.number("multiplied", abs(chain(slopes)[-1]), "product of 50 random factors $w$ of size 0.1")
     page.number("added", abs(chain(1 + slopes)[-1]), "product of the fifty $1+w$")
     page.correction(
-        "Chapter on deep CNNs §4.5.2",
+        "Deep Learning and Computer Vision §4.5.2",
         "the gradient passes through a residual unit without any loss",
         "only where the shortcut is the identity and nothing follows the sum: each factor is $1+F'$, which is near "
         "one for small $F'$ but not one, and a ReLU after the sum, or a projection in the shortcut, multiplies the "
