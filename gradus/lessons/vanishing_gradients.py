@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradus.look.charts import FOURTH, INK, MODEL, SECOND, THIRD
+from gradus.look.charts import FIFTH, FOURTH, INK, MODEL, SECOND, THIRD
 from gradus.reference import activations
 from gradus.reference.activations import sigmoid_derivative
 
@@ -19,8 +19,9 @@ SCALES = {
     "1/√n": lambda n: 1 / np.sqrt(n),
     "√(2/n)": lambda n: np.sqrt(2 / n),
     "1": lambda n: 1.0,
+    "10": lambda n: 10.0,
 }
-COLOURS = (("second", SECOND), ("model", MODEL), ("third", THIRD), ("fourth", FOURTH))
+COLOURS = (("second", SECOND), ("model", MODEL), ("third", THIRD), ("fourth", FOURTH), ("fifth", FIFTH))
 
 
 def standardise(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -56,6 +57,13 @@ def gradient_sizes(
         gradient = through @ weight.T + (gradient if residual else 0)
         sizes.append(float(np.sqrt((gradient**2).mean())))
     return np.array(sizes[::-1])
+
+
+def flat_share() -> float:
+    """Share of the sums of a second sigmoid layer, weights standard normal, that lie beyond ±4."""
+    generator = np.random.default_rng(0)
+    outputs = activations.sigmoid(generator.normal(size=(ROWS, WIDTH)) @ generator.normal(size=(WIDTH, WIDTH)))
+    return float((np.abs(outputs @ generator.normal(size=(WIDTH, WIDTH))) > 4).mean())
 
 
 def chain(factors: np.ndarray) -> np.ndarray:
@@ -147,10 +155,13 @@ def _layers(page: LessonPage) -> None:
     page.number("tanh_first", gradient_sizes("tanh", "1/√n")[0], "tanh, first of 20 layers")
     page.number("relu_half", gradient_sizes("relu", "1/√n")[0], r"ReLU with weights $1/\sqrt n$; $2^{-10}$ is 0.001")
     page.number("relu_he", gradient_sizes("relu", "√(2/n)")[0], r"ReLU with weights $\sqrt{2/n}$")
+    page.number("sigmoid_large", gradient_sizes("sigmoid", "1")[0], "sigmoid with weights of size 1")
+    page.number("sigmoid_huge", gradient_sizes("sigmoid", "10")[0], "sigmoid with weights of size 10")
+    page.number("sigmoid_flat", flat_share(), "share of its sums beyond ±4 in the second layer, weights of size 1")
     page.text(
-        "Larger weights are no cure for the sigmoid: at scale 1 most of its sums are far out, where the slope is "
-        "nothing, and the few that are not have large factors. The cure is a slope near one over a wide range, and "
-        "weights that fit it."
+        "Larger weights do lift the sigmoid's gradient, but the step from vanishing to exploding is short, and "
+        "much of it passes through few units: the sums of the others are far out, where the slope is nothing. The cure is "
+        "a slope near one over a wide range, and weights that fit it."
     )
 
 

@@ -98,6 +98,10 @@ def test_vanishing_gradients():
     assert found["sigmoid_first"] < 1e-10 < found["tanh_first"]
     assert found["relu_half"] == pytest.approx(2**-10, rel=0.6) and 0.3 < found["relu_he"] < 3
     assert found["plain_first"] < 1e-15 and found["normalised_first"] > 0.1 and 0.3 < found["residual_first"] < 3
+    assert (
+        found["sigmoid_first"] < found["sigmoid_large"] < 1 < found["sigmoid_huge"]
+        and 0.3 < found["sigmoid_flat"] < 0.6
+    )
     assert found["multiplied"] < 1e-40 and 0.1 < found["added"] < 10
     share = stats.norm.sf(3) * 128
     assert found["dead_at_zero"] == 0 and found["dead_at_minus_three"] == pytest.approx(math.exp(-share), abs=0.08)
