@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pages import numbers
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
@@ -19,16 +18,8 @@ from gradus.lessons import (
     feature_relevance,
     hidden_layer_representations,
 )
-from gradus.lessons.run import make_page
 
 quick = settings(max_examples=25, deadline=None)
-
-
-@cache
-def numbers(name: str) -> dict[str, float]:
-    page = make_page(name)
-    assert "<svg" in page.html()
-    return page.numbers
 
 
 # ---- relevance

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pages import numbers
 from scipy.optimize import least_squares
 
 from gradus.lessons import (
@@ -21,17 +20,9 @@ from gradus.lessons import (
     universal_approximation,
     why_depth,
 )
-from gradus.lessons.run import make_page
 
 quick = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 999)
-
-
-@cache
-def numbers(name: str) -> dict[str, float]:
-    page = make_page(name)
-    assert "<svg" in page.html()
-    return page.numbers
 
 
 # ---- forward and backward

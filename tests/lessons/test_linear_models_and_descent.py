@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pages import numbers
 from scipy.optimize import brentq, rosen, rosen_der, rosen_hess
 
 from gradus.lessons import descent_1d, descent_2d, linear_regression, neuron, newton, plateaus_and_saddles
-from gradus.lessons.run import make_page
 from gradus.reference.calculus import newton_minimizer, nudge
 
 quick = settings(max_examples=25, deadline=None)
-
-
-@cache
-def numbers(name: str) -> dict[str, float]:
-    page = make_page(name)
-    assert "<svg" in page.html()
-    return page.numbers
 
 
 # ---- neuron
