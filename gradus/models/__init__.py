@@ -3,7 +3,7 @@
 `MODELS` is a literal table, and a network's file is imported when it is first asked for. All networks are plain
 `torch.nn.Module`s and share a few argument names: `num_classes` (outputs: classes, or numbers to predict), and `in_channels` and
 `image_size` (side in pixels) for pictures or `in_features` for vectors. A class that takes certain sizes only lists them in
-`image_sizes`, the usual one first.
+`image_sizes`, the usual one first; one that needs room for its layers says `smallest_image_size`.
 """
 
 from __future__ import annotations
@@ -61,6 +61,11 @@ def image_sizes(model: str | nn.Module, options: dict[str, Any]) -> tuple[int, .
     if isinstance(options.get("image_size"), int):
         return (options["image_size"],)
     return getattr(model_class(model), "image_sizes", None)
+
+
+def smallest_image_size(model: str | nn.Module) -> int:
+    """The smallest picture side that a network can take: its `smallest_image_size`, else 1."""
+    return getattr(model_class(model) if isinstance(model, str) else model, "smallest_image_size", 1)
 
 
 def create_model(name: str, **options: Any) -> nn.Module:

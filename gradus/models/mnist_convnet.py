@@ -17,6 +17,8 @@ class MnistConvnet(nn.Module):
     initialization: a scheme of `gradus.nn.initialize`, such as "pytorch", "glorot", "he"
     """
 
+    smallest_image_size = 18
+
     def __init__(
         self, num_classes: int, in_channels: int = 1, image_size: int = 28, initialization: str = "pytorch"
     ) -> None:

@@ -17,7 +17,14 @@ from gradus.data.dataset import Dataset
 from gradus.data.load import DataSettings, load_data
 from gradus.data.splits import complete_splits, one_fold
 from gradus.errors import UserError
-from gradus.models import ModelSettings, accepted_options, create_model, image_sizes, model_class
+from gradus.models import (
+    ModelSettings,
+    accepted_options,
+    create_model,
+    image_sizes,
+    model_class,
+    smallest_image_size,
+)
 from gradus.recipes.recipe import Recipe
 from gradus.tasks.rows import EncodedRows
 from gradus.tasks.table import TASKS, create_task, infer_task
@@ -67,14 +74,16 @@ def prepare(
     dataset, recipe, inferred = _resolve(recipe, dataset, model)
     before = len(dataset.notes)
     sizes = image_sizes(model if model is not None else recipe.model.name, recipe.model.options)
+    smallest = smallest_image_size(model if model is not None else recipe.model.name)
     whole = dataset
 
     def encode() -> tuple[Dataset, Task, dict[str, dict[str, Any]]]:
         split = _split(whole, recipe.data)
-        task = create_task(recipe.task, split, sizes, resident_limit(recipe.data.stream, plan.device))
+        limit = resident_limit(recipe.data.stream, plan.device)
+        task = create_task(recipe.task, split, sizes, limit, smallest)
         return split, task, {name: task.encode(rows) for name, rows in split.splits.items()}
 
-    dataset, task, tensors = _once(cache, (recipe.data, repr(recipe.task), sizes), encode)
+    dataset, task, tensors = _once(cache, (recipe.data, repr(recipe.task), sizes, smallest), encode)
     if model is None:
         recipe, model = _make_model(recipe, task)
     per_row = _try_model(model, task, tensors["train"], recipe.model.name)

@@ -87,6 +87,7 @@ class ImageInputs(Inputs):
             None  # bytes that decoded pictures may have; if they have more they are decoded when asked for
         )
         self.all_rows: int | None = None  # of all splits together, which the limit is for; None: of the training split
+        self.smallest = 1  # side in pixels that the model needs; smaller pictures are brought to it
         self.notes = []
 
     def fit(self, train: Split, exclude: tuple[str, ...]) -> None:
@@ -162,6 +163,8 @@ class ImageInputs(Inputs):
             size = own
         else:
             size = min(LARGEST_NATURAL_SIZE, max(map(min, found)))
+        if not asked:
+            size = max(size, self.smallest)
         if size == own:
             return size, ""
         range_of = f"{min(widths)}x{min(heights)}" + (f" to {max(widths)}x{max(heights)}" if len(found) > 1 else "")

@@ -61,10 +61,12 @@ def create_task(
     dataset: Dataset,
     model_sizes: tuple[int, ...] | None = None,
     limit: int | None = None,
+    smallest: int = 1,
 ) -> Task:
     """Makes a task and fits it to the training split of `dataset`.
 
     model_sizes: the only picture sides that the chosen model takes, where they are fixed, the usual one first
+    smallest:    the smallest picture side that the model takes; smaller pictures are brought to it
     limit:       bytes that decoded pictures may have in memory, beyond which they are decoded when asked for; None: any
 
     Raises `UserError` for an unknown task or option, or a target that does not suit the task.
@@ -74,6 +76,7 @@ def create_task(
     task = _make(task_settings, labels, model_sizes)
     if isinstance(task, InputTargetTask) and isinstance(task.inputs, ImageInputs):
         task.inputs.limit, task.inputs.all_rows = limit, sum(map(len, dataset.splits.values()))
+        task.inputs.smallest = smallest
     task.fit(dataset)
     return task
 

@@ -15,9 +15,11 @@ from sklearn.datasets import load_digits
 
 import gradus
 from gradus.data.catalogue import CATALOGUE
+from gradus.data.load import DataSettings
 from gradus.errors import UserError
 from gradus.recipes.recipe import Recipe, read_recipe, write_recipe
 from gradus.recipes.table import RECIPES, get_recipe
+from gradus.train.settings import TrainSettings
 
 
 @pytest.fixture
@@ -85,3 +87,9 @@ def test_mistakes_in_a_recipe_name_the_file(tmp_path: Path, text: str, told: str
 def test_an_empty_recipe_file_is_the_default(tmp_path: Path):
     (tmp_path / "empty.toml").write_text("")
     assert read_recipe(tmp_path / "empty.toml") == Recipe()
+
+
+def test_the_inferred_network_takes_the_embedded_pictures(tmp_path):
+    recipe = Recipe(data=DataSettings(source="digits"), train=TrainSettings(epochs=1, threads=1))
+    run = gradus.train_recipe(recipe, tmp_path / "run")
+    assert run.recipe.model.name == "mnist_convnet" and run.recipe.model.options["image_size"] == 18

@@ -442,6 +442,20 @@ def test_the_side_of_the_pictures(options, sizes, side):
     assert any("brought to" in note for note in task.notes) == (side != 8)
 
 
+def test_small_pictures_are_brought_to_what_the_model_needs():
+    dataset, name = digits(10, 10), "image-classification"
+    task = create_task(TaskSettings(name=name), dataset, smallest=18)
+    assert task.encode(dataset["train"])["inputs"].shape == (10, 18, 18, 1)
+    assert task.notes[0] == "pictures: 8x8, brought to 18x18 (stretch)"
+    asked = create_task(TaskSettings(name=name, options={"image_size": 12}), dataset, smallest=18)
+    assert asked.encode(dataset["train"])["inputs"].shape == (
+        10,
+        12,
+        12,
+        1,
+    )  # what is asked for stays; the model refuses
+
+
 def test_large_pictures_are_brought_to_64():
     columns: Columns = {"p": (Image(channels=1), np.zeros((2, 90, 80, 1), np.uint8)), "y": (labels("a", "b"), [0, 1])}
     task = task_for(data("y", train=columns))
