@@ -28,7 +28,7 @@ KERNELS = {
     "blur": np.ones((3, 3)) / 9,
     "sharpen": np.array([[0.0, -1, 0], [-1, 5, -1], [0, -1, 0]]),
 }
-RATE, STEPS = 2.0, 3000
+RATE, STEPS = 1.0, 3000
 
 
 def slide(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:

@@ -61,13 +61,13 @@ def beside(pictures: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return np.stack([one[7 + dy : 15 + dy, 7 + dx : 15 + dx] for one, (dy, dx) in zip(padded, far, strict=True)])
 
 
-def train(pictures: np.ndarray, labels: np.ndarray, epochs: int = 16) -> Network:
+def train(pictures: np.ndarray, labels: np.ndarray, epochs: int = 12) -> Network:
     """Adam on digits, parts of digits and emptiness."""
     import torch
     from torch.nn import Conv2d, Flatten, Linear, ReLU, Sequential, functional
 
     generator = np.random.default_rng(0)
-    parts = np.concatenate([*(beside(pictures, generator) for _ in range(3)), np.zeros((200, SIDE, SIDE))])
+    parts = np.concatenate([*(beside(pictures, generator) for _ in range(2)), np.zeros((200, SIDE, SIDE))])
     every = np.concatenate([pictures, parts])[:, None]
     inputs = torch.tensor(every, dtype=torch.float32)
     targets = torch.tensor(np.concatenate([labels, np.full(len(parts), NOTHING)]))
@@ -76,7 +76,7 @@ def train(pictures: np.ndarray, labels: np.ndarray, epochs: int = 16) -> Network
         network = Sequential(Conv2d(1, 8, 3), ReLU(), Flatten(), Linear(288, 32), ReLU(), Linear(32, 11))
         optimizer = torch.optim.Adam(network.parameters(), lr=4e-3)
         for _ in range(epochs):
-            for rows in torch.randperm(len(inputs)).split(64):
+            for rows in torch.randperm(len(inputs)).split(100):
                 optimizer.zero_grad()
                 functional.cross_entropy(network(inputs[rows]), targets[rows]).backward()
                 optimizer.step()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradus.look.charts import INK, MODEL, SECOND, TEXT_SIZE, THIRD
+from gradus.look.charts import FOURTH, INK, MODEL, SECOND, TEXT_SIZE, THIRD
 from gradus.reference.gru import gru_backward
 from gradus.reference.lstm import initial_bias, lstm_backward
 from gradus.reference.recurrent import rnn, rnn_backward, rnn_backward_truncated
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from gradus.lessons.page import LessonPage
 
 CUT = 4  # steps that truncated back-propagation goes back
-SYMBOLS, DELAYS = 4, (5, 15, 30)
+SYMBOLS, DELAYS = 4, (5, 15)
 CELLS = ("RNN", "LSTM", "GRU")
-COLOURS = {"RNN": SECOND, "LSTM": MODEL, "GRU": THIRD}
-KEYS = [("second", "RNN"), ("model", "LSTM"), ("third", "GRU")]
+COLOURS = {"RNN": SECOND, "LSTM": MODEL, "GRU": THIRD, "LSTM, open": FOURTH}  # open: its forget gate near 1 at the start
+KEYS = [("second", "RNN"), ("model", "LSTM"), ("third", "GRU"), ("fourth", "LSTM, gate open")]
+OPEN = 3.0  # forget bias; sigmoid(3) = 0.95
 
 
 def toy(steps: int) -> tuple[np.ndarray, ...]:
@@ -83,31 +84,33 @@ def listing_states(scaled: bool) -> np.ndarray:
     return rnn(inputs, np.zeros((1, 64)), first, second, bias)
 
 
-def remember(cell: str, delay: int, steps: int = 250, batch: int = 64) -> list[float]:
-    """Trains a cell of 24 units to name the first symbol after `delay` steps of noise. Accuracy of every tenth batch, before it is learned."""
+def remember(cell: str, delay: int, steps: int = 150, batch: int = 32, units: int = 16) -> list[float]:
+    """Trains a cell to name the first symbol after `delay` steps of noise. Share right in every ten batches, each before it is learned."""
     import torch
     from torch.nn import GRU, LSTM, RNN, Linear, functional
 
     generator = torch.Generator().manual_seed(delay)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        layer = {"RNN": RNN, "LSTM": LSTM, "GRU": GRU}[cell](SYMBOLS + 1, 24, batch_first=True)
-        head = Linear(24, SYMBOLS)
+        layer = {"RNN": RNN, "LSTM": LSTM, "GRU": GRU, "LSTM, open": LSTM}[cell](SYMBOLS + 1, units, batch_first=True)
+        head = Linear(units, SYMBOLS)
+    if cell == "LSTM, open":
+        with torch.no_grad():
+            layer.bias_ih_l0[units : 2 * units] = OPEN
     parameters = [*layer.parameters(), *head.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=0.01)
     found = []
-    for step in range(steps):
+    for _ in range(steps):
         symbols = torch.randint(0, SYMBOLS, (batch,), generator=generator)
         inputs = 0.3 * torch.randn(batch, delay + 1, SYMBOLS + 1, generator=generator)
         inputs[:, 0] = functional.one_hot(symbols, SYMBOLS + 1).float()
         scores = head(layer(inputs)[0][:, -1])
-        if step % 10 == 9:
-            found.append(float((scores.argmax(dim=1) == symbols).float().mean()))
+        found.append(float((scores.argmax(dim=1) == symbols).float().mean()))
         optimizer.zero_grad()
         functional.cross_entropy(scores, symbols).backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-    return found
+    return np.array(found).reshape(-1, 10).mean(axis=1).tolist()
 
 
 def show(page: LessonPage) -> None:
@@ -207,25 +210,32 @@ def _memory(page: LessonPage) -> None:
     page.heading("A task of memory")
     page.text(
         f"One of {SYMBOLS} symbols is shown, then noise; at the end the network must say which it was. Guessing gives "
-        f"{1 / SYMBOLS:.2f}. Each cell has 24 units and learns from 250 batches of 64."
+        f"{1 / SYMBOLS:.2f}. Each cell has 16 units and learns from 150 batches of 32; one LSTM starts with a forget bias of {OPEN:g}."
     )
-    curves = {(cell, delay): remember(cell, delay) for cell in CELLS for delay in DELAYS}
-    seen = 10 * (np.arange(25) + 1)
+    curves = {(cell, delay): remember(cell, delay) for cell in COLOURS for delay in DELAYS}
+    seen = 10 * (np.arange(15) + 1)
 
     def paint(every):
         for axes, delay in zip(every, DELAYS, strict=True):
-            for cell in CELLS:
-                axes.plot(seen, curves[cell, delay], color=COLOURS[cell])
+            for cell, colour in COLOURS.items():
+                axes.plot(seen, curves[cell, delay], color=colour)
             axes.set_title(f"{delay} steps", fontsize=TEXT_SIZE, color=INK)
-            axes.set(ylim=(0, 1.05), xticks=[0, 125, 250], yticks=[0, 0.5, 1])
+            axes.set(ylim=(0, 1.05), xticks=[0, 75, 150], yticks=[0, 0.5, 1], xlabel="batches")
         every[0].set_ylabel("share right")
-        every[1].set_xlabel("batches")
 
-    page.figure(paint, "Learning to remember", keys=KEYS, panels=(1, 3), size=(7.0, 2.8))
+    page.figure(paint, "Learning to remember", keys=KEYS, panels=(1, 2), size=(6.2, 2.9))
+    last = {pair: float(np.mean(curve[-3:])) for pair, curve in curves.items()}
     page.table(
-        ("last 50 batches", *(f"{delay} steps" for delay in DELAYS)),
-        [(cell, *(f"{np.mean(curves[cell, delay][-5:]):.2f}" for delay in DELAYS)) for cell in CELLS],
+        ("share right, last 30 batches", *(f"{delay} steps" for delay in DELAYS)),
+        [(cell, *(f"{last[cell, delay]:.2f}" for delay in DELAYS)) for cell in COLOURS],
     )
-    for cell in CELLS:
-        page.number(f"memory_{cell}", float(np.mean(curves[cell, DELAYS[0]][-5:])), f"share right at a delay of {DELAYS[0]}, {cell}", digits=3)
-    page.text("One seed each, so small differences mean nothing. Longer training, and for the LSTM a higher forget bias, move the limit.")
+    for cell in COLOURS:
+        key = cell.replace(", ", "_")
+        page.number(f"memory_{key}", last[cell, DELAYS[0]], f"share right at a delay of {DELAYS[0]}, {cell}", digits=3)
+        page.number(f"memory_long_{key}", last[cell, DELAYS[1]], f"at a delay of {DELAYS[1]}", digits=3)
+    page.text(
+        "One seed each and a short training, so take no ranking from this. But it shows that LSTM and GRU do not remember "
+        "**because** they have gates: with gates half open at the start, the symbol fades by half each step, and at the longer "
+        "delay nothing tells them what to learn. Started open, the same LSTM learns it. The plain RNN does the task because "
+        "noise is all it must ignore; where a state must also be changed in between, its one path is not enough."
+    )
