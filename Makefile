@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test chaos lint bench format clean
+.PHONY: demo test chaos docs lint bench format clean
 
 # The stamp is newer than what defines the installation, so nothing is installed twice.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -25,6 +25,10 @@ test: $(VENV)/.installed-dev
 # Everything in docs/reliability.md as often as it says there. Takes about half an hour; the counts go to chaos.json.
 chaos: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 GRADUS_CHAOS=1 GRADUS_CHAOS_COUNTS=chaos.json $(BIN)/python -m pytest tests/chaos
+
+# The pages that are made from code: docs/catalogue.md, docs/lessons.md, and the catalogue and all lessons as HTML in site/.
+docs: $(VENV)/.installed
+	$(BIN)/python -m gradus.lessons.site
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check gradus tests benchmarks

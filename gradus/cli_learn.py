@@ -16,6 +16,8 @@ def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None
     lesson.add_argument("names", metavar="NAME", nargs="*", help="which; `all` for all of them")
     lesson.add_argument("--list", action="store_true", help="name them all")
     lesson.add_argument("--out", metavar="DIR", default="lessons", help="where the pages go (default lessons)")
+    catalogue = command("catalogue", "All primitives with formula, plot, derivative, range and source, as one page.")
+    catalogue.add_argument("--out", metavar="DIR", default="lessons", help="where the page goes (default lessons)")
 
 
 def run_lessons(arguments: argparse.Namespace) -> None:
@@ -38,4 +40,11 @@ def run_lessons(arguments: argparse.Namespace) -> None:
         _say(f"{name}: {result.path} ({result.seconds:.1f} s)")
 
 
-COMMANDS = {"lesson": run_lessons}
+def run_catalogue(arguments: argparse.Namespace) -> None:
+    from gradus.cli import _say
+    from gradus.lessons.catalogue import write_catalogue
+
+    _say(str(write_catalogue(arguments.out)))
+
+
+COMMANDS = {"lesson": run_lessons, "catalogue": run_catalogue}

@@ -57,10 +57,18 @@ def show(page: LessonPage) -> None:
     def fit(axes):
         axes.plot(TIME, SPEED, "o", color=INK, markersize=4)
         axes.plot(TIME, slope * TIME + intercept, color=MODEL)
-        axes.vlines(TIME, np.minimum(SPEED, slope * TIME + intercept), np.maximum(SPEED, slope * TIME + intercept), color=SECOND, lw=1)
+        axes.vlines(
+            TIME,
+            np.minimum(SPEED, slope * TIME + intercept),
+            np.maximum(SPEED, slope * TIME + intercept),
+            color=SECOND,
+            lw=1,
+        )
         axes.set(xlabel="time, s", ylabel="speed, m/s")
 
-    page.figure(fit, "The readings and the line", keys=[("ink", "readings"), ("model", "line"), ("second", "residuals")])
+    page.figure(
+        fit, "The readings and the line", keys=[("ink", "readings"), ("model", "line"), ("second", "residuals")]
+    )
 
     page.heading("The same line, step by step")
     page.text(
@@ -69,7 +77,9 @@ def show(page: LessonPage) -> None:
     )
     page.number("descent_slope", path[-1, 0], "slope after the last step")
     page.number("descent_intercept", path[-1, 1], "intercept after the last step")
-    page.number("descent_distance", float(np.abs(path[-1] - (slope, intercept)).max()), "largest difference from least squares")
+    page.number(
+        "descent_distance", float(np.abs(path[-1] - (slope, intercept)).max()), "largest difference from least squares"
+    )
 
     def bowl(axes):
         slopes, intercepts = np.meshgrid(np.linspace(-0.2, 4.2, 120), np.linspace(-3, 2, 120))

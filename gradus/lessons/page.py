@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,7 +72,9 @@ class LessonPage:
 
     # ---- numbers
 
-    def number(self, name: str, value: float, says: str, *, printed: float | str | None = None, digits: int = 5) -> None:
+    def number(
+        self, name: str, value: float, says: str, *, printed: float | str | None = None, digits: int = 5
+    ) -> None:
         """A number that the lesson found. Numbers one after the other are set as one list.
 
         name: key in `numbers`; says: what it is; printed: what the text has for it, shown beside it
@@ -84,12 +87,13 @@ class LessonPage:
             shown += f" (in the text: {printed if isinstance(printed, str) else number(printed, digits)})"
         self._said.append((says, shown))
 
-    def table(self, header: Sequence[object], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
+    def table(self, header: Sequence[object], rows: Sequence[Sequence[Any]], *, title: str = "") -> None:
         """Rows of texts and numbers; columns of numbers are set flush right. Numbers get five digits."""
         columns = range(len(header))
         numeric = [c for c in columns if rows and all(isinstance(row[c], int | float | np.number) for row in rows)]
         written = [
-            [number(float(cell), 5) if c in numeric else markup(str(cell)) for c, cell in enumerate(row)] for row in rows
+            [number(float(cell), 5) if c in numeric else markup(str(cell)) for c, cell in enumerate(row)]
+            for row in rows
         ]
         if title:
             self._put(element("h3", markup(title)))
@@ -152,7 +156,12 @@ class LessonPage:
         if self.shows:
             opening.append(element("p", markup(self.shows[:1].upper() + self.shows[1:] + "."), class_="lead"))
         sections = [
-            element("section", element("h2", markup(title)) if title else "", *pieces, class_=None if title else "first")
+            element(
+                "section",
+                element("h2", markup(title)) if title else "",
+                *_side_by_side(pieces),
+                class_=None if title else "first",
+            )
             for title, pieces in self._sections
             if pieces
         ]
@@ -176,6 +185,15 @@ class LessonPage:
         if self._said:
             said, self._said = self._said, []
             self._sections[-1][1].append(pairs([(markup(says), shown) for says, shown in said]))
+
+
+def _side_by_side(pieces: Sequence[Html]) -> list[Html]:
+    """The pieces, with small figures that follow each other put into one row where the screen is wide enough."""
+    rows: list[Html] = []
+    for is_figure, group in groupby(pieces, lambda piece: piece.startswith("<figure")):
+        together = list(group)
+        rows += [element("div", *together, class_="figures")] if is_figure and len(together) > 1 else together
+    return rows
 
 
 def math(latex: str, *, display: bool = False) -> Html:

@@ -47,7 +47,9 @@ ROLES = {
     "sixth": ("#01020c", "#b3261e"),
 }
 INK, MUTED, LINE, MODEL, SECOND, PAGE, THIRD, FOURTH, FIFTH, SIXTH = (drawn for drawn, _ in ROLES.values())
-SERIES = {role: ROLES[role][0] for role in ("model", "second", "third", "fourth", "fifth", "sixth")}  # lines side by side
+SERIES = {
+    role: ROLES[role][0] for role in ("model", "second", "third", "fourth", "fifth", "sixth")
+}  # lines side by side
 
 SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -106,11 +108,24 @@ def draw_panels(
         figure = Figure(size, layout="constrained")
         every = figure.subplots(rows, columns, squeeze=False, subplot_kw={"projection": projection})
         paint(list(every.flat))
+        for axes in every.flat:
+            _plain_ticks(axes)
         written = StringIO()
         figure.savefig(
             written, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
         )
     return Html(_inline(written.getvalue(), name, description))
+
+
+def _plain_ticks(axes: Axes) -> None:
+    """Labels of logarithmic axes as texts: matplotlib's own are formulas, which a page's text cannot hold."""
+    from matplotlib.ticker import FuncFormatter, LogFormatter, LogLocator, NullFormatter
+
+    for axis in (axes.xaxis, axes.yaxis):
+        if isinstance(axis.get_major_formatter(), LogFormatter):
+            axis.set_major_locator(LogLocator(numticks=6))
+            axis.set_major_formatter(FuncFormatter(short_number))
+            axis.set_minor_formatter(NullFormatter())
 
 
 def _inline(svg: str, name: str, description: str) -> str:

@@ -14,7 +14,7 @@ from gradus.look.charts import ROLES, SETTINGS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INK, MUTED, LINE, MODEL, SECOND, PAGE = (shown for _, shown in ROLES.values())
+INK, MUTED, LINE, MODEL, SECOND, PAGE = (ROLES[role][1] for role in ("ink", "muted", "line", "model", "second", "page"))
 DOTS_PER_INCH = 144
 
 

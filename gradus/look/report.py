@@ -17,6 +17,7 @@ from gradus.look.page import Html, document, element, join
 
 __all__ = ["ReportContent", "page", "write_report"]
 
+
 def write_report(content: ReportContent, path: Path) -> None:
     """Writes the report. Atomic: a reader of `path` sees the old file or the new one, never half."""
     write_atomic(Path(path), page(content).encode("utf-8"))

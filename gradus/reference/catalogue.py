@@ -45,7 +45,9 @@ class Entry:
 def entries(family: str) -> list[Entry]:
     """The entries of one family of `FAMILIES`."""
     return [
-        entry for module in FAMILIES[family][1] for entry in importlib.import_module(f"gradus.reference.{module}").CATALOGUE
+        entry
+        for module in FAMILIES[family][1]
+        for entry in importlib.import_module(f"gradus.reference.{module}").CATALOGUE
     ]
 
 

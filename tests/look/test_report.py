@@ -18,7 +18,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, mean_absolute_erro
 from gradus.data.columns import Column, Image
 from gradus.data.dataset import Split
 from gradus.data.images import EncodedImages
-from gradus.look import report
+from gradus.look.page import POLICY
 from gradus.look.report import page, write_report
 from gradus.look.text import percent
 
