@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradus.lessons.drawing import bare
-from gradus.look.charts import INK, MODEL, SECOND, TEXT_SIZE, THIRD
+from gradus.lessons.drawing import log_ticks, paint_cells
+from gradus.look.charts import MODEL, SECOND, THIRD
 from gradus.reference.attention import additive_attention, dot_attention, masked_softmax, scaled_dot_attention
 
 if TYPE_CHECKING:
@@ -76,14 +76,8 @@ def show(page: LessonPage) -> None:
     page.number("gap", max(np.abs(contexts[0, 2] - mixed).max(), np.abs(every[0, 2] - weights).max()), "written out against matrices: largest difference")
 
     def heat(axes):
-        axes.imshow(every[0], cmap="Blues", vmin=0, vmax=1.2)
-        for (row, column), value in np.ndenumerate(every[0]):
-            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=INK, fontsize=TEXT_SIZE)
-        bare(axes)
-        axes.set_xticks(range(4), WORDS)
-        axes.set_yticks(range(4), WORDS)
+        paint_cells(axes, every[0], shade=True, decimals=2, labels=(WORDS, WORDS))
         axes.set(xlabel="looks at", ylabel="word that asks")
-        axes.tick_params(labelcolor=INK)
 
     page.figure(heat, "Who looks at whom", size=(4.0, 3.7))
     _masked(page)
@@ -145,6 +139,8 @@ def _root(page: LessonPage) -> None:
     scaled = [scaled_slope(width) for width in WIDTHS]
 
     def paint(every):
+        from matplotlib.ticker import NullLocator
+
         every[0].loglog(WIDTHS, [variance for variance, _ in spreads], "o-", color=SECOND)
         every[0].loglog(WIDTHS, [variance / width for (variance, _), width in zip(spreads, WIDTHS, strict=True)], "o-", color=MODEL)
         every[0].set(xlabel="width d", ylabel="variance of the scores")
@@ -152,9 +148,10 @@ def _root(page: LessonPage) -> None:
         every[1].semilogx(WIDTHS, scaled, "o-", color=MODEL)
         every[1].axhline(0, color=THIRD, lw=0.6)
         every[1].set(xlabel="width d", ylabel="slope of softmax", ylim=(-0.01, 0.26))
+        log_ticks(every[0].yaxis)
         for axes in every:
             axes.set_xticks([4, 16, 64, 256], ["4", "16", "64", "256"])
-            axes.minorticks_off()
+            axes.xaxis.set_minor_locator(NullLocator())
 
     page.figure(paint, "Measured on random vectors", keys=[("second", "not divided"), ("model", "divided by √d")], panels=(1, 2), size=(6.2, 2.9))
     page.number("variance_64", spreads[2][0], "variance of dot products at d = 64", digits=3)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradus.lessons.drawing import grey, paint_cells, paint_field, paint_picture, photograph
+from gradus.lessons.drawing import grey, log_ticks, paint_cells, paint_field, paint_picture, photograph
 from gradus.look.charts import MODEL, SECOND
 from gradus.reference.convolution import convolution2d
 
@@ -76,7 +76,7 @@ def show(page: LessonPage) -> None:
 
     page.figure(windows, "Nine ones slide over a 5 × 5 picture", panels=(2, 3), size=(7.2, 5.0))
     page.number("first", found[0, 0], "first window", printed=6)
-    page.number("sum", found.sum(), "sum of the nine values 6 7 6, 4 7 7, 4 6 6", printed=53)
+    page.number("sum", found.sum(), "sum of the nine values 6 7 6, 4 7 7, 4 6 6")
     page.correction(
         "Plain Talk §6.3", "the first sum has eight products", "there are nine; the one that was dropped is 1 × 0, so 6 stands"
     )
@@ -184,6 +184,7 @@ def _learned(page: LessonPage) -> None:
     def curve(axes):
         axes.loglog(np.arange(1, STEPS + 1), losses, color=MODEL)
         axes.set(xlabel="step", ylabel="mean squared error")
+        log_ticks(axes.xaxis, axes.yaxis)
 
     page.figure(curve, f"Learning from a photograph, {STEPS:,} steps")
     page.figure(weights, "What was learned", keys=[("model", "larger weights")])

@@ -91,7 +91,7 @@ def show(page: LessonPage) -> None:
         every[5].plot(x, [area_exact(value) for value in x], color=THIRD)
         every[5].plot(FRAMES, [area(value) for value in FRAMES], "o", color=THIRD, markersize=4)
         every[5].set_title("the areas, by x", fontsize=TEXT_SIZE, color=INK)
-        every[5].set(ylim=(0, 1), xticks=[-2, 0, 1, 2, 3])
+        every[5].set(ylim=(0, 1.2), xticks=[-2, 0, 1, 2, 3])
 
     page.figure(
         frames,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradus.lessons.drawing import log_ticks
 from gradus.look.charts import INK, MODEL, SECOND
 from gradus.reference.geometry import convolution_parameters, dense_parameters
 
@@ -103,7 +104,8 @@ def _three_steps(page: LessonPage) -> None:
 
     def bars(axes):
         axes.barh(list(counts), list(counts.values()), color=MODEL, height=0.55)
-        axes.set(xscale="log", xlim=(1e3, 4e9), xlabel="weights", xticks=[1e3, 1e5, 1e7, 1e9])
+        axes.set(xscale="log", xlim=(1e3, 4e9), xlabel="weights")
+        log_ticks(axes.xaxis)
         axes.invert_yaxis()
         axes.tick_params(axis="y", labelcolor=INK)
         axes.grid(visible=False, axis="y")
@@ -148,6 +150,7 @@ def _lenets(page: LessonPage) -> None:
         axes.plot(places, [row.values for row in rows], "o-", color=MODEL)
         axes.plot(places, [max(row.parameters, 1) if row.parameters else np.nan for row in rows], "s", color=SECOND, markersize=5)
         axes.set(yscale="log", xticks=places, ylabel="count")
+        log_ticks(axes.yaxis)
         axes.set_xticklabels(["in", "conv", "pool", "conv", "pool", "120", "84", "10"])
 
     page.figure(paint, "Values shrink, weights sit in the dense layers", keys=[("model", "values"), ("second", "parameters")])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradus.lessons.drawing import bare
+from gradus.lessons.drawing import bare, paint_cells
 from gradus.look.charts import INK, MODEL, MUTED, SECOND, TEXT_SIZE
 from gradus.reference.ctc import (
     backward_variables,
@@ -90,6 +90,7 @@ def _table(page: LessonPage) -> None:
     total = label_log_probability(chances, label)
     share = np.exp(alpha + beta - total)
     places = [LETTERS[symbol] for symbol in extended(label)]
+    steps = [str(frame + 1) for frame in range(FRAMES)]
     page.text(
         "Write the word with a blank before, between and after its letters, one row each. A path walks through this table, a "
         "column a frame: it stays in its row, goes one down, or skips a blank between two different letters. The **forward** "
@@ -98,17 +99,10 @@ def _table(page: LessonPage) -> None:
     )
 
     def heat(axes):
-        axes.imshow(share.T, cmap="Blues", vmin=0, vmax=1.25)
-        for (frame, place), value in np.ndenumerate(share):
-            if value > 0.005:
-                axes.text(frame, place, f"{100 * value:.0f}", ha="center", va="center", fontsize=TEXT_SIZE - 2, color=INK)
         best = share.argmax(axis=1)
-        axes.plot(np.arange(FRAMES), best, color=SECOND, lw=1.2, alpha=0.8)
-        bare(axes)
-        axes.set_yticks(range(len(places)), places)
-        axes.set_xticks(range(FRAMES), [str(frame + 1) for frame in range(FRAMES)])
+        axes.plot(np.arange(FRAMES) + 0.5, best + 0.5, color=SECOND, lw=1.2, alpha=0.7, zorder=0)
+        paint_cells(axes, 100 * share.T, shade=True, least=0.5, labels=(places, steps), text_size=TEXT_SIZE - 1)
         axes.set_xlabel("frame")
-        axes.tick_params(axis="y", labelcolor=INK)
 
     page.figure(heat, "Where the paths of cat pass, percent", keys=[("second", "likeliest place of each frame")], size=(4.4, 3.9))
     brute = label_log_probability_by_paths(chances, label)
@@ -127,7 +121,7 @@ def _table(page: LessonPage) -> None:
         axes.imshow(pull.T, cmap="RdBu", vmin=-limit, vmax=limit)
         bare(axes)
         axes.set_yticks(range(len(LETTERS)), list(LETTERS))
-        axes.set_xticks(range(FRAMES), [str(frame + 1) for frame in range(FRAMES)])
+        axes.set_xticks(range(FRAMES), steps)
         axes.set_xlabel("frame")
         axes.tick_params(axis="y", labelcolor=INK)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradus.lessons.drawing import bare, paint_cells
-from gradus.look.charts import INK, MODEL, SECOND, THIRD
+from gradus.lessons.drawing import log_ticks, paint_cells
+from gradus.look.charts import MODEL, SECOND, THIRD
 from gradus.reference.convolution import convolution2d, convolution2d_loops, im2col
 from gradus.reference.convolution_matrix import convolution2d_matrix
 
@@ -88,11 +88,7 @@ def _sparse(page: LessonPage) -> None:
     )
 
     def paint(axes):
-        axes.imshow(matrix, cmap="Blues", vmin=0, vmax=5.5)
-        for (row, column), value in np.ndenumerate(matrix):
-            if value:
-                axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=INK, fontsize=9)
-        bare(axes)
+        paint_cells(axes, matrix, shade=True, least=0.5, text_size=9)
         axes.set(xlabel="16 pixels", ylabel="9 outputs")
 
     page.figure(paint, "A 2 × 2 kernel over 4 × 4 pixels", size=(4.4, 2.9))
@@ -137,8 +133,9 @@ def _timed(page: LessonPage) -> None:
         axes.loglog(TIMED, slow, "o-", color=SECOND)
         axes.loglog(TIMED, fast, "o-", color=MODEL)
         axes.set(xlabel="side of the picture", ylabel="seconds")
-        axes.set_xticks(TIMED, [str(side) for side in TIMED])
+        log_ticks(axes.yaxis)
         axes.minorticks_off()
+        axes.set_xticks(TIMED, [str(side) for side in TIMED])
 
     page.figure(paint, "Loops and a product", keys=[("second", "loops"), ("model", "im2col")])
     page.number("loops_seconds", slow[-1], f"loops, {TIMED[-1]} × {TIMED[-1]}, seconds", digits=2)

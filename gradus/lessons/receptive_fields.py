@@ -28,16 +28,16 @@ def vgg16() -> tuple[list[str], list[Window]]:
     return [*names, "fc6"], [*layers, Window(7)]
 
 
-def influence(layers: int, trials: int = 400) -> np.ndarray:
-    """How strongly each input of a row moves the middle output of `layers` random kernels of 3. (2 layers + 1,), largest 1."""
-    generator = np.random.default_rng(0)
-    total = np.zeros(2 * layers + 1)
-    for _ in range(trials):
-        weights = np.ones(1)
-        for _ in range(layers):
-            weights = np.convolve(weights, generator.normal(size=3))
-        total += weights**2
-    return np.sqrt(total / total.max())
+def influence(layers: int) -> np.ndarray:
+    """How strongly, as a root mean square, each input of a row moves the middle output of `layers` random kernels of 3.
+
+    (2 layers + 1,), largest 1. Weights that are independent and of one size add their squares, way by way; so it is the
+    number of ways from an input to the output, and its root.
+    """
+    ways = np.ones(1)
+    for _ in range(layers):
+        ways = np.convolve(ways, np.ones(3))
+    return np.sqrt(ways / ways.max())
 
 
 def show(page: LessonPage) -> None:
@@ -120,8 +120,8 @@ def _vgg(page: LessonPage) -> None:
     keys = list(zip(("ink", "model", "second", "fourth", "fifth"), pools, strict=True))
     page.figure(paint, "What a unit behind each pool sees", keys=keys, size=(4.4, 3.1), note="The photograph is 450 × 300 pixels.")
     page.table(("behind", "sees", "pixels between neighbours"), [(name, sights[name].field, sights[name].jump) for name in (*pools, "fc6")])
-    page.number("pool5", sights["pool5"].field, "behind the last pool", printed=212)
-    page.number("fc6", sights["fc6"].field, "behind the first dense layer", printed=404)
+    page.number("pool5", sights["pool5"].field, "behind the last pool")
+    page.number("fc6", sights["fc6"].field, "behind the first dense layer")
     page.text("The first dense layer's field is larger than the picture of 224 × 224 it is given: at the rim it sees padding.")
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradus.lessons.drawing import log_ticks
 from gradus.look.charts import FOURTH, INK, MODEL, SECOND, TEXT_SIZE, THIRD
 from gradus.reference.gru import gru_backward
 from gradus.reference.lstm import initial_bias, lstm_backward
@@ -170,7 +171,7 @@ def _fading(page: LessonPage) -> None:
         axes.semilogy(distance, reach("LSTM", forget=0.0), color=MODEL, linestyle=(0, (3, 3)))
         axes.semilogy(distance, reach("LSTM", forget=3.0), color=MODEL, linestyle=(0, (1, 2)))
         axes.set(xlabel="steps back", ylabel="gradient, as a share", ylim=(1e-12, 5))
-        axes.set_yticks([1, 1e-4, 1e-8, 1e-12])
+        log_ticks(axes.yaxis)
 
     page.text(
         "With fresh random weights, how much does an input some steps ago matter for the last state? Each step of a plain RNN "
@@ -195,6 +196,7 @@ def _saturated(page: LessonPage) -> None:
         axes.hist(scaled.ravel(), bins=bins, color=MODEL, alpha=0.7)
         axes.hist(printed.ravel(), bins=bins, color=SECOND, alpha=0.7)
         axes.set(yscale="log", xlabel="state", ylabel="count", xticks=[-1, 0, 1])
+        log_ticks(axes.yaxis)
 
     page.text(
         "The book's first RNN in NumPy has weights and inputs uniform between 0 and 1. All are positive, so each sum is about 8 "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradus.lessons.drawing import bare
+from gradus.lessons.drawing import paint_cells
 from gradus.look.charts import FOURTH, INK, MODEL, MUTED, SECOND, TEXT_SIZE, THIRD
 from gradus.reference.optimizers import adam
 from gradus.reference.word_losses import glove, glove_backward, negative_sampling, negative_sampling_backward, unigram_noise
@@ -170,13 +170,8 @@ def _counted(page: LessonPage, words: list[str], counts: np.ndarray) -> None:
     table = counts[np.ix_(people, [words.index(word) for word in beside])]
 
     def paint(axes):
-        axes.imshow(np.sqrt(table), cmap="Blues", vmin=0, vmax=1.3 * np.sqrt(table.max()))
-        for (row, column), value in np.ndenumerate(table):
-            axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=TEXT_SIZE - 2, color=INK)
-        bare(axes)
-        axes.set_xticks(range(len(beside)), beside, rotation=45, ha="right")
-        axes.set_yticks(range(8), list(PEOPLE.values()))
-        axes.tick_params(labelcolor=INK)
+        paint_cells(axes, table, shade=True, labels=(list(PEOPLE.values()), beside), square=False)
+        axes.tick_params(axis="x", labelrotation=45)
 
     page.figure(paint, "Counted: people and some of their neighbours", size=(4.4, 4.0), note=f"Pairs up to {WINDOW} words apart; each counts 1/distance.")
 

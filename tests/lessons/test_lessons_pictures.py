@@ -176,11 +176,12 @@ def test_receptive_field_numbers():
 
 
 def test_influence_is_that_of_random_kernels():
-    """For independent weights the mean square is the convolution of [1, 1, 1] with itself."""
-    wanted = np.ones(1)
-    for _ in range(4):
-        wanted = np.convolve(wanted, np.ones(3))
-    np.testing.assert_allclose(receptive_fields.influence(4, 20000), np.sqrt(wanted / wanted.max()), atol=0.06)
+    generator = np.random.default_rng(0)
+    squares = np.zeros(9)
+    for _ in range(20000):
+        signs = [generator.choice([-1.0, 1.0], 3) for _ in range(4)]
+        squares += functools.reduce(np.convolve, signs) ** 2
+    np.testing.assert_allclose(receptive_fields.influence(4), np.sqrt(squares / squares[4]), atol=0.03)
 
 
 # ---- counting-parameters
