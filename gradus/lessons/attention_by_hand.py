@@ -98,7 +98,7 @@ def _masked(page: LessonPage) -> None:
     earlier = np.tril(np.ones((4, 4), bool))[None]
     weights = scaled_dot_attention(QUERIES[None], KEYS[None], VALUES[None], earlier)[1][0]
     page.table(
-        ("only what stands before", *WORDS), [(word, *(f"{value:.2f}" for value in row)) for word, row in zip(WORDS, weights, strict=True)]
+        ("only itself and what stands before", *WORDS), [(word, *(f"{value:.2f}" for value in row)) for word, row in zip(WORDS, weights, strict=True)]
     )
     page.number("masked_weight", weights[2, 3], "weight of mice for chase, masked")
     page.number("row_sum", weights.sum(axis=1).max(), "each row still adds to")

@@ -86,12 +86,15 @@ def show(page: LessonPage) -> None:
     def bowls(axes):
         grid = np.linspace(0.01, 1, 100)
         field = harmonic_mean(grid[None, :], grid[:, None])
-        levels = axes.contour(grid, grid, field, levels=[0.2, 0.4, 0.6, 0.8, 0.9], colors=[MODEL], linewidths=1.2)
-        axes.clabel(levels, fmt="%.1f", fontsize=TEXT_SIZE - 1)
+        axes.contour(grid, grid, field, levels=[0.2, 0.4, 0.6, 0.8, 0.9], colors=[MODEL], linewidths=1.2)
+        for level in (0.2, 0.4, 0.6, 0.8):
+            axes.text(level - 0.01, level - 0.01, f"{level}", ha="right", va="top", fontsize=TEXT_SIZE - 1, color=MODEL)
         axes.contour(grid, grid, (grid[None, :] + grid[:, None]) / 2, levels=[0.6], colors=[SECOND], linestyles="dashed")
+        aside = {"cat": (-6, -4, "right"), "dog": (-6, -3, "right"), "rabbit": (-1, -14, "center")}
         for place, animal in enumerate(ANIMALS):
             axes.plot(precision[place], recall[place], "o", color=INK, markersize=4)
-            axes.annotate(animal, (precision[place], recall[place]), (-4, -11), textcoords="offset points", ha="right", color=INK)
+            *offset, side = aside[animal]
+            axes.annotate(animal, (precision[place], recall[place]), offset, textcoords="offset points", ha=side, color=INK)
         axes.set(xlabel="precision", ylabel="recall", aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], xlim=(0, 1.03), ylim=(0, 1.03))
 
     page.figure(bowls, "Lines of equal F1", keys=[("model", "F1"), ("second", "plain mean 0.6")], size=(4.4, 3.8))

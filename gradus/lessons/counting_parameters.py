@@ -133,7 +133,7 @@ def _lenets(page: LessonPage) -> None:
     page.correction(
         "Course notes §4.1.13",
         "1216, 48001, 10081 and 841; 6 kernels in the text, 8 in the table",
-        "3216 = (5·5·8 + 1)·16, 48120 = 401·120, 10164 = 121·84, 850 = 85·10. The first lost the kernels' depth; the others "
+        "3216 = (5·5·8 + 1)·16, 48120 = 401·120, 10164 = 121·84, 850 = 85·10. The first took depth 3, not 8; the others "
         "have one bias for the whole layer",
     )
     for key, kernels, colours, says in (

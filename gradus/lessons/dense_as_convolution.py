@@ -153,9 +153,9 @@ def _canvas(page: LessonPage, canvas: np.ndarray, chances: np.ndarray) -> None:
         heat[4 : 4 + chances.shape[1], 4 : 4 + chances.shape[2]] = 1 - chances[NOTHING]
         every[1].imshow(heat, cmap="Oranges", vmin=0, vmax=1)
         bare(every[1], "chance that a digit is centred here")
-        every[1].set_ylim(23.5, -3)
+        every[1].set(xlim=(-0.5, 39.5), ylim=(23.5, -0.5))
 
-    page.figure(paint, "One pass over the canvas", panels=(2, 1), size=(4.4, 5.8))
+    page.figure(paint, "One pass over the canvas", panels=(2, 1), size=(4.4, 5.5))
 
 
 def _price(page: LessonPage) -> None:

@@ -115,6 +115,22 @@ def stages(network: Any, pictures: np.ndarray) -> list[np.ndarray]:
     return found
 
 
+def fooled(network: Any, pictures: np.ndarray, labels: np.ndarray, size: float) -> np.ndarray:
+    """Every pixel moved by `size`, up or down, whichever raises the loss (Goodfellow et al. 2015): an adversarial change."""
+    import torch
+    from torch.nn import functional
+
+    values = torch.tensor(pictures[:, None], dtype=torch.float32, requires_grad=True)
+    functional.nll_loss(torch.log(network(values) + 1e-12), torch.tensor(labels)).backward()
+    return pictures + size * np.sign(values.grad[:, 0].numpy())  # type: ignore[index]
+
+
+def distance_apart(layers: list[np.ndarray], labels: np.ndarray) -> np.ndarray:
+    """The same measure between pictures of different digits, for every layer: each against the next one of another digit."""
+    partner = np.array([next(k % len(labels) for k in range(row + 1, 2 * len(labels)) if labels[k % len(labels)] != label) for row, label in enumerate(labels)])
+    return relative_changes(layers, [layer[partner] for layer in layers])
+
+
 def relative_changes(before: list[np.ndarray], after: list[np.ndarray]) -> np.ndarray:
     """|after - before| / |before| of every layer, lengths over a whole picture's values, averaged over pictures."""
     rows = []
@@ -167,7 +183,8 @@ def show(page: LessonPage) -> None:
         ],
     )
     _verdict(page, curves)
-    _untrained(page, unseen, edited, curves)
+    _fooled(page, network, unseen, truth, before)
+    _untrained(page, unseen, truth, edited, before, curves)
     _maps(page, before, after["a line"])
 
 
@@ -181,26 +198,64 @@ def _verdict(page: LessonPage, curves: dict[str, np.ndarray]) -> None:
         page.number(key, curves[name][5] / curves[name][0], f"last pool against picture, {name}", digits=3)
     page.text(
         "Partly. The change is smaller in the last pool than in the picture for the changes counted above, but it does not "
-        "shrink layer by layer: a convolution may enlarge it, pooling and training for the answer make it smaller. Nothing in a "
-        "convolution as such makes it blind to change; edits made to fool a network (**adversarial** examples) grow with depth."
+        "shrink layer by layer: the second convolution enlarges it, the pools make it smaller. And small changes of the maps can "
+        "matter: moved by one pixel, many digits are misread."
     )
     page.correction(
         "Plain Talk §6.7", "the feature map changes little, and the deeper, the less", "a tendency, not a law: see the numbers above"
     )
 
 
-def _untrained(page: LessonPage, unseen: np.ndarray, edited: dict[str, np.ndarray], curves: dict[str, np.ndarray]) -> None:
+def _fooled(page: LessonPage, network: Any, unseen: np.ndarray, truth: np.ndarray, before: list[np.ndarray]) -> None:
+    page.heading("A change made to fool")
+    size = 0.15
+    signs = np.random.default_rng(1).choice([-1.0, 1.0], unseen.shape)
+    changes = {"at random": unseen + size * signs, "to fool": fooled(network, unseen, truth, size)}
+    page.text(
+        f"Every pixel is moved by {size}, up or down: once by the toss of a coin, once in the direction that raises the loss. The "
+        "pictures differ from the original by the same length. This second kind is called **adversarial**."
+    )
+    rows = []
+    for key, (name, changed) in zip(("random", "fooled"), changes.items(), strict=True):
+        after = stages(network, changed)
+        curve, right = relative_changes(before, after), float((after[-1].argmax(axis=1) == truth).mean())
+        rows.append((name, *(f"{curve[k]:.2f}" for k in (0, 1, 5, 7)), f"{right:.1%}"))
+        page.number(f"{key}_right", right, f"share read rightly, moved {name}", digits=3)
+        page.number(f"{key}_pool", curve[5] / curve[0], "change at the last pool against the picture", digits=3)
+    page.table(("moved", "input", "conv 1", "last pool", "shares", "still read rightly"), rows)
+    page.text("So it is not depth that makes the change die out. Most directions of change are ones the network does not look at.")
+
+
+def _untrained(
+    page: LessonPage,
+    unseen: np.ndarray,
+    truth: np.ndarray,
+    edited: dict[str, np.ndarray],
+    before: list[np.ndarray],
+    curves: dict[str, np.ndarray],
+) -> None:
     page.heading("Is it learned?")
     fresh = make_network(0)
     start = stages(fresh, unseen)
     raw = {name: relative_changes(start, stages(fresh, changed)) for name, changed in edited.items()}
-    page.text("The same network with its first, random weights, beside the trained one, at the last pool.")
-    page.table(
-        ("change", "random weights", "trained"),
-        [(name, f"{raw[name][5]:.2f}", f"{curve[5]:.2f}") for name, curve in curves.items()],
+    apart = distance_apart(start, truth)[5], distance_apart(before, truth)[5]
+    page.text(
+        "The same network with its first, random weights, beside the trained one, at the last pool. Its maps move **less**. But "
+        "they also tell digits apart less: the maps of two different digits lie nearer to each other. Measured against that "
+        "distance, training helps or does not, as the last two columns say."
     )
-    page.number("random_mean", float(np.mean([curve[5] for curve in raw.values()])), "mean change at the last pool, random weights", digits=3)
-    page.number("trained_mean", float(np.mean([curve[5] for curve in curves.values()])), "trained", digits=3)
+    page.table(
+        ("change", "random", "trained", "random, of the distance", "trained, of the distance"),
+        [
+            (name, *(f"{value:.2f}" for value in (raw[name][5], curve[5], raw[name][5] / apart[0], curve[5] / apart[1])))
+            for name, curve in curves.items()
+        ],
+    )
+    means = np.mean([curve[5] for curve in raw.values()]), np.mean([curve[5] for curve in curves.values()])
+    for key, mean, far in zip(("random", "trained"), means, apart, strict=True):
+        page.number(f"{key}_mean", float(mean), f"mean change at the last pool, {key} weights", digits=3)
+        page.number(f"{key}_apart", float(far), "distance between two different digits there", digits=3)
+        page.number(f"{key}_share", float(mean / far), "change as a share of it", digits=3)
 
 
 def _maps(page: LessonPage, before: list[np.ndarray], after: list[np.ndarray]) -> None:

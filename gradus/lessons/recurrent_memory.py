@@ -231,10 +231,10 @@ def _memory(page: LessonPage) -> None:
         ("share right, last 30 batches", *(f"{delay} steps" for delay in DELAYS)),
         [(cell, *(f"{last[cell, delay]:.2f}" for delay in DELAYS)) for cell in COLOURS],
     )
-    for cell in COLOURS:
-        key = cell.replace(", ", "_")
-        page.number(f"memory_{key}", last[cell, DELAYS[0]], f"share right at a delay of {DELAYS[0]}, {cell}", digits=3)
-        page.number(f"memory_long_{key}", last[cell, DELAYS[1]], f"at a delay of {DELAYS[1]}", digits=3)
+    short = {cell: last[cell, DELAYS[0]] for cell in COLOURS}
+    page.number("memory_short", min(short.values()), f"the worst of the four at {DELAYS[0]} steps", digits=3)
+    for key, cell in (("memory_half_open", "LSTM"), ("memory_open", "LSTM, open")):
+        page.number(key, last[cell, DELAYS[1]], f"{cell}, at {DELAYS[1]} steps", digits=3)
     page.text(
         "One seed each and a short training, so take no ranking from this. But it shows that LSTM and GRU do not remember "
         "**because** they have gates: with gates half open at the start, the symbol fades by half each step, and at the longer "

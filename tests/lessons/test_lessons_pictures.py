@@ -289,7 +289,11 @@ def test_perturbation_numbers():
     found = numbers("perturbation")
     assert found["accuracy"] > 0.9
     assert 0 <= found["steady"] <= found["falls"] <= len(perturbation.CHANGES)
-    assert found["trained_mean"] > 0
+    assert found["fooled_right"] < found["random_right"]
+    assert found["fooled_pool"] > found["random_pool"]
+    for key in ("random", "trained"):
+        assert found[f"{key}_share"] == pytest.approx(found[f"{key}_mean"] / found[f"{key}_apart"])
+    assert found["trained_apart"] > found["random_apart"]
 
 
 def test_relative_change_by_hand():
