@@ -11,7 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 # family -> (title, modules whose `CATALOGUE` belongs to it), in the order of the page
-FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {}
+FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "dense": ("Dense layers, dropout and shortcuts", ("dense", "dropout", "residual")),
+    "convolution": ("Convolution", ("convolution", "convolution_kinds", "convolution_matrix", "geometry")),
+    "pooling": ("Pooling", ("pooling", "other_pooling")),
+    "normalization": ("Normalisation", ("normalization",)),
+    "recurrent": (
+        "Recurrent cells and sequences",
+        ("recurrent", "sequences", "lstm", "lstm_peephole", "gru", "recurrent_dropout", "clipping"),
+    ),
+    "attention": ("Attention", ("attention",)),
+    "words": ("Words: embeddings and losses over vocabularies", ("embedding", "word_losses", "hierarchical_softmax")),
+    "ctc": ("Connectionist temporal classification", ("ctc",)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,20 +13,3 @@ def scaled_tanh(inputs: np.ndarray) -> np.ndarray:
 def scaled_tanh_backward(inputs: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     """d/dx A tanh(S x) = A S (1 - tanh^2(S x))."""
     return gradient * 1.7159 * 2 / 3 * (1 - np.tanh(2 / 3 * inputs) ** 2)
-
-
-def subsampling(inputs: np.ndarray, coefficient: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """LeNet-5's S layers: coefficient * (sum over a 2x2 field) + bias. (B, C, H, W) -> (B, C, H/2, W/2), H and W even."""
-    batch, channels, height, width = inputs.shape
-    sums = inputs.reshape(batch, channels, height // 2, 2, width // 2, 2).sum(axis=(3, 5))
-    return sums * coefficient[:, None, None] + bias[:, None, None]
-
-
-def subsampling_backward(
-    inputs: np.ndarray, coefficient: np.ndarray, gradient: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients by (inputs, coefficient, bias)."""
-    batch, channels, height, width = inputs.shape
-    sums = inputs.reshape(batch, channels, height // 2, 2, width // 2, 2).sum(axis=(3, 5))
-    spread = (gradient * coefficient[:, None, None]).repeat(2, axis=2).repeat(2, axis=3)
-    return spread, (gradient * sums).sum(axis=(0, 2, 3)), gradient.sum(axis=(0, 2, 3))

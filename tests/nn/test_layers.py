@@ -15,6 +15,7 @@ from torch.nn import functional
 from gradus.models.lenet5 import C3_CONNECTIONS
 from gradus.nn import ScaledTanh, SparselyConnectedConv2d, Subsampling
 from gradus.reference import layers as reference
+from gradus.reference import pooling
 
 FLOAT64 = {"rtol": 1e-12, "atol": 1e-12}
 quick = settings(max_examples=25, deadline=None)
@@ -69,8 +70,8 @@ def test_subsampling_is_the_reference(batch, channels, rows, columns, seed):
     coefficient, bias = layer.coefficient.detach().numpy(), layer.bias.detach().numpy()
     outputs = layer(tensor)
     outputs.backward(torch.tensor(gradient))
-    np.testing.assert_allclose(outputs.detach(), reference.subsampling(inputs, coefficient, bias), **FLOAT64)
-    wanted = reference.subsampling_backward(inputs, coefficient, gradient)
+    np.testing.assert_allclose(outputs.detach(), pooling.subsampling(inputs, coefficient, bias), **FLOAT64)
+    wanted = pooling.subsampling_backward(inputs, coefficient, gradient)
     for found, expected in zip((tensor.grad, layer.coefficient.grad, layer.bias.grad), wanted, strict=True):
         np.testing.assert_allclose(found, expected, **FLOAT64)
 

@@ -29,7 +29,9 @@ def test_an_entry_is_whole(entry: Entry):
     assert entry.formula and entry.source
     for latex in (entry.formula, entry.derivative):
         assert "<merror" not in math(latex or "x", display=True)
-        assert "\\" not in re.sub(r"<annotation.*?</annotation>|\\\\", "", math(latex or "x")), "a macro was not understood"
+        assert "\\" not in re.sub(r"<annotation.*?</annotation>|\\\\", "", math(latex or "x")), (
+            "a macro was not understood"
+        )
 
 
 @each

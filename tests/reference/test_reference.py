@@ -46,29 +46,6 @@ def test_scaled_tanh_backward(shape, seed):
 
 
 @quick
-@given(st.integers(1, 2), st.integers(1, 3), st.integers(1, 2), st.integers(1, 3), seeds)
-def test_subsampling_backward(batch, channels, rows, columns, seed):
-    inputs, weights = (
-        normal(seed, batch, channels, 2 * rows, 2 * columns),
-        normal(seed + 1, batch, channels, rows, columns),
-    )
-    coefficient, bias = normal(seed + 2, channels), normal(seed + 3, channels)
-    found = layers.subsampling_backward(inputs, coefficient, weights)
-    by_inputs = differences(lambda x: (weights * layers.subsampling(x, coefficient, bias)).sum(), inputs)
-    by_coefficient = differences(lambda c: (weights * layers.subsampling(inputs, c, bias)).sum(), coefficient)
-    by_bias = differences(lambda b: (weights * layers.subsampling(inputs, coefficient, b)).sum(), bias)
-    for one, other in zip(found, (by_inputs, by_coefficient, by_bias), strict=True):
-        np.testing.assert_allclose(one, other, **NEAR)
-
-
-def test_subsampling_sums_its_field():
-    picture = np.arange(16.0).reshape(1, 1, 4, 4)
-    found = layers.subsampling(picture, np.array([2.0]), np.array([0.5]))
-    # the four fields hold 0+1+4+5, 2+3+6+7, 8+9+12+13, 10+11+14+15
-    np.testing.assert_array_equal(found[0, 0], [[20.5, 36.5], [84.5, 100.5]])
-
-
-@quick
 @given(st.integers(1, 5), st.integers(1, 6), seeds)
 def test_softmax_is_a_distribution_and_ignores_a_shift(rows, classes, seed):
     logits = 5 * normal(seed, rows, classes)
