@@ -242,7 +242,7 @@ def _untrained(
     page.text(
         "The same network with its first, random weights, beside the trained one, at the last pool. Its maps move **less**. But "
         "they also tell digits apart less: the maps of two different digits lie nearer to each other. Measured against that "
-        "distance, training helps or does not, as the last two columns say."
+        "distance the trained maps move less. That is what is learned: not stillness, but what to be still about."
     )
     page.table(
         ("change", "random", "trained", "random, of the distance", "trained, of the distance"),

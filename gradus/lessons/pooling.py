@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FOUR = np.array([[1.0, 3, 2, 1], [2, 9, 1, 1], [1, 3, 2, 3], [5, 6, 1, 2]])
 FIVE = np.array([[1.0, 3, 2, 1, 3], [2, 9, 1, 1, 5], [1, 3, 2, 3, 2], [8, 3, 5, 1, 0], [5, 6, 1, 2, 9]])
-RANDOM = np.array([[1.0, 1, 2, 3], [2, 1, 0, 3], [4, 0, 4, 1], [3, 3, 2, 3]])  # NumPy's RandomState(8), integers below 5
+RANDOM = np.array([[1.0, 1, 2, 3], [2, 1, 0, 3], [4, 0, 4, 1], [3, 3, 2, 3]])  # as Principles and Practice prints it
 
 
 def largest(table: np.ndarray, kernel: int, stride: int | None = None, ceil: bool = False) -> np.ndarray:
