@@ -28,7 +28,7 @@ class MultilayerPerceptron(nn.Module):
     hidden:     widths of the hidden layers, from the input on; () is logistic regression
     activation: after every hidden layer
     dropout:    share of each hidden layer's outputs set to zero in training
-    initialization: "pytorch" or "glorot" (`gradus.nn.initialize`)
+    initialization: a scheme of `gradus.nn.initialize`, such as "pytorch", "glorot", "he"
     """
 
     def __init__(

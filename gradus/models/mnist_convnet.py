@@ -14,7 +14,7 @@ from gradus.nn import initialize
 class MnistConvnet(nn.Module):
     """(B, in_channels, image_size, image_size) -> logits (B, num_classes); image_size at least 18.
 
-    initialization: "pytorch" or "glorot" (`gradus.nn.initialize`)
+    initialization: a scheme of `gradus.nn.initialize`, such as "pytorch", "glorot", "he"
     """
 
     def __init__(

@@ -16,6 +16,13 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "convolution": ("Convolution", ("convolution", "convolution_kinds", "convolution_matrix", "geometry")),
     "pooling": ("Pooling", ("pooling", "other_pooling")),
     "normalization": ("Normalisation", ("normalization",)),
+    "initializers": ("Initial weights", ("initializers",)),
+    "optimizers": ("Optimisers", ("optimizers", "gradients")),
+    "schedules": ("Learning rates over time, and averages", ("schedules", "averages")),
+    "metrics": ("Metrics", ("metrics", "overlap", "edit_distance")),
+    "information": ("Information theory", ("information",)),
+    "calculus": ("Calculus and search", ("calculus",)),
+    "tensors": ("Operations on tensors", ("tensors",)),
     "recurrent": (
         "Recurrent cells and sequences",
         ("recurrent", "sequences", "lstm", "lstm_peephole", "gru", "recurrent_dropout", "clipping"),

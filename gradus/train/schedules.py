@@ -19,14 +19,19 @@ def factor_at(schedule: ScheduleSettings, step: int, steps: int, steps_per_epoch
     if step < warm:
         return (step + 1) / warm
     progress = (step - warm) / max(steps - warm, 1)  # 0 at the first update after the warm-up, just below 1 at the last
-    periods = (step - warm) / (schedule.every * steps_per_epoch)
+    periods = max(step - warm - schedule.hold * steps_per_epoch, 0) / (schedule.every * steps_per_epoch)
     match schedule.name:
         case "step":
             return schedule.factor ** math.floor(periods + 1e-9)
+        case "milestones":
+            epochs = (step - warm) / steps_per_epoch
+            return schedule.factor ** sum(epochs + 1e-9 >= milestone for milestone in schedule.milestones)
         case "exponential":
             return schedule.factor ** (math.floor(periods + 1e-9) if schedule.staircase else periods)
         case "inverse_time":
             return 1 / (1 + schedule.rate * periods)
+        case "root":
+            return 1 / math.sqrt(1 + periods)
         case "polynomial":
             return schedule.final + (1 - schedule.final) * (1 - progress) ** schedule.power
         case "cosine":

@@ -70,12 +70,23 @@ class OptimizerSettings:
 class ScheduleSettings:
     """How the learning rate changes. Formulas in `train/schedules.py`; steps and totals are counted in updates."""
 
-    name: Literal["constant", "step", "exponential", "inverse_time", "polynomial", "cosine", "one_cycle", "plateau"] = (
-        "constant"
-    )
+    name: Literal[
+        "constant",
+        "step",
+        "milestones",
+        "exponential",
+        "inverse_time",
+        "root",
+        "polynomial",
+        "cosine",
+        "one_cycle",
+        "plateau",
+    ] = "constant"
     warmup: float = 0.0  # rise linearly from 0 over this share of all steps first
-    factor: float = 0.1  # step and plateau: multiply by this; exponential: multiply by this every `every`
-    every: float = 1.0  # step, exponential, inverse_time: the period, in epochs
+    factor: float = 0.1  # step, milestones and plateau: multiply by this; exponential: multiply by this every `every`
+    every: float = 1.0  # step, exponential, inverse_time, root: the period, in epochs
+    hold: float = 0.0  # step, exponential, inverse_time, root: epochs at the full rate before the first period begins
+    milestones: tuple[float, ...] = ()  # milestones: the epochs at which the rate is multiplied by `factor`
     staircase: bool = False  # exponential: in jumps, once a period
     rate: float = 1.0  # inverse_time: 1 / (1 + rate * periods)
     power: float = 1.0  # polynomial: (1 - progress)^power
@@ -88,6 +99,13 @@ class ScheduleSettings:
         _need(0 <= self.warmup < 1, "schedule.warmup", "a share of all steps, 0 to below 1", self.warmup)
         _need(0 < self.factor <= 1, "schedule.factor", "above 0, at most 1", self.factor)
         _need(self.every > 0, "schedule.every", "a number of epochs above 0", self.every)
+        _need(0 <= self.hold < math.inf, "schedule.hold", "a number of epochs from 0", self.hold)
+        rising = list(self.milestones) == sorted(set(self.milestones)) and all(
+            0 < m < math.inf for m in self.milestones
+        )
+        _need(rising, "schedule.milestones", "rising numbers of epochs above 0", list(self.milestones))
+        if self.name == "milestones" and not self.milestones:
+            raise UserError("schedule.milestones: name = 'milestones' needs at least one epoch, such as [10, 20]")
         _need(self.rate >= 0, "schedule.rate", "0 or more", self.rate)
         _need(self.power > 0, "schedule.power", "a number above 0", self.power)
         _need(0 <= self.final <= 1, "schedule.final", "0 to 1", self.final)

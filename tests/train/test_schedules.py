@@ -152,13 +152,27 @@ def test_plateau_has_no_factor_of_the_step():
 def schedules(draw):
     share = st.floats(0.01, 1)
     name = draw(
-        st.sampled_from(["constant", "step", "exponential", "inverse_time", "polynomial", "cosine", "one_cycle"])
+        st.sampled_from(
+            [
+                "constant",
+                "step",
+                "milestones",
+                "exponential",
+                "inverse_time",
+                "root",
+                "polynomial",
+                "cosine",
+                "one_cycle",
+            ]
+        )
     )
     return ScheduleSettings(
         name=name,
         warmup=0 if name == "one_cycle" else draw(st.floats(0, 0.99)),
         factor=draw(share),
         every=draw(st.floats(0.01, 20)),
+        hold=draw(st.floats(0, 5)),
+        milestones=tuple(sorted(draw(st.sets(st.floats(0.01, 50), min_size=1, max_size=3)))),
         staircase=draw(st.booleans()),
         rate=draw(st.floats(0, 10)),
         power=draw(st.floats(0.01, 5)),
@@ -240,6 +254,8 @@ def test_plateau_goes_on_from_its_state(losses, cut, patience):
         ("factor", 0.0, "above 0, at most 1"),
         ("factor", 1.5, "above 0, at most 1"),
         ("every", 0.0, "a number of epochs above 0"),
+        ("hold", -1.0, "a number of epochs from 0"),
+        ("hold", math.nan, "a number of epochs from 0"),
         ("rate", -1.0, "0 or more"),
         ("power", 0.0, "a number above 0"),
         ("final", 1.1, "0 to 1"),
@@ -254,3 +270,48 @@ def test_impossible_settings_are_told(setting, value, expected):
     with pytest.raises(UserError) as told:
         ScheduleSettings(**{setting: value})
     assert str(told.value) == f"schedule.{setting}: expected {expected}, received {value}"
+
+
+@pytest.mark.parametrize("milestones", [(3.0,), (2.0, 5.0, 7.0), (0.4, 10.5)])
+def test_milestones_are_those_of_torch(milestones):
+    found = factors(ScheduleSettings(name="milestones", milestones=milestones, factor=0.5))
+    updates = [math.ceil(milestone * PER_EPOCH) for milestone in milestones]
+    same(found, torch_factors(lambda o: lr_scheduler.MultiStepLR(o, updates, 0.5)))
+    assert found[-1] == 0.5 ** len(milestones)
+
+
+def test_milestones_count_from_the_end_of_the_warm_up():
+    found = factors(ScheduleSettings(name="milestones", milestones=(2.0,), warmup=0.25))
+    warm = STEPS // 4
+    same(found[warm:], [1.0] * 10 + [0.1] * (STEPS - warm - 10))
+
+
+def test_root_by_epochs_and_by_updates():
+    # epochs and updates counted from 1, so that the first has the whole rate: k / sqrt(epoch), k / sqrt(t)
+    found = factors(ScheduleSettings(name="root"))
+    same(found[::PER_EPOCH], [1 / math.sqrt(epoch) for epoch in range(1, EPOCHS + 1)])
+    same(factors(ScheduleSettings(name="root", every=1 / PER_EPOCH)), [1 / math.sqrt(t) for t in range(1, STEPS + 1)])
+
+
+@pytest.mark.parametrize("name", ["step", "exponential", "inverse_time", "root"])
+def test_hold_begins_the_periods_later(name):
+    held = factors(ScheduleSettings(name=name, hold=3.0, factor=0.5))
+    assert held[: 3 * PER_EPOCH] == [1.0] * 3 * PER_EPOCH
+    same(held[3 * PER_EPOCH :], factors(ScheduleSettings(name=name, factor=0.5), steps=STEPS - 3 * PER_EPOCH))
+
+
+def test_the_language_model_keeps_its_rate_and_then_decays_by_epochs():
+    """*Plain-talk* §8.5: rate * decay^max(epoch + 1 - M, 0), epochs from 0; the medium network has M = 6 and 0.8."""
+    found = factors(ScheduleSettings(name="step", factor=0.8, hold=5.0))
+    same(found[::PER_EPOCH], [0.8 ** max(epoch + 1 - 6, 0) for epoch in range(EPOCHS)])
+
+
+@pytest.mark.parametrize("milestones", [(3.0, 2.0), (2.0, 2.0), (0.0, 2.0), (math.nan,), (math.inf,)])
+def test_impossible_milestones_are_told(milestones):
+    with pytest.raises(UserError, match=r"schedule\.milestones: expected rising numbers of epochs above 0, received"):
+        ScheduleSettings(name="milestones", milestones=milestones)
+
+
+def test_milestones_need_one():
+    with pytest.raises(UserError, match="needs at least one epoch"):
+        ScheduleSettings(name="milestones")
