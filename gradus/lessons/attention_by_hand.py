@@ -73,7 +73,11 @@ def show(page: LessonPage) -> None:
     page.number("weight_cats", every[0, 2, 1], "weight that chase gives to cats", digits=4)
     page.number("weight_mice", every[0, 2, 3], "to mice", digits=4)
     page.number("context_first", contexts[0, 2, 0], "first number of the mixed value", digits=4)
-    page.number("gap", max(np.abs(contexts[0, 2] - mixed).max(), np.abs(every[0, 2] - weights).max()), "written out against matrices: largest difference")
+    page.number(
+        "gap",
+        max(np.abs(contexts[0, 2] - mixed).max(), np.abs(every[0, 2] - weights).max()),
+        "written out against matrices: largest difference",
+    )
 
     def heat(axes):
         paint_cells(axes, every[0], shade=True, decimals=2, labels=(WORDS, WORDS))
@@ -98,7 +102,8 @@ def _masked(page: LessonPage) -> None:
     earlier = np.tril(np.ones((4, 4), bool))[None]
     weights = scaled_dot_attention(QUERIES[None], KEYS[None], VALUES[None], earlier)[1][0]
     page.table(
-        ("only itself and what stands before", *WORDS), [(word, *(f"{value:.2f}" for value in row)) for word, row in zip(WORDS, weights, strict=True)]
+        ("only itself and what stands before", *WORDS),
+        [(word, *(f"{value:.2f}" for value in row)) for word, row in zip(WORDS, weights, strict=True)],
     )
     page.number("masked_weight", weights[2, 3], "weight of mice for chase, masked")
     page.number("row_sum", weights.sum(axis=1).max(), "each row still adds to")
@@ -132,7 +137,8 @@ def _root(page: LessonPage) -> None:
     page.heading("Why divide by √d?")
     page.text(
         "A dot product is a sum of $d$ products. If the numbers are independent with variance 1, the variance of the sum is "
-        "$d$. Large scores make softmax choose one place and be sure of it; its slope is then nearly zero, and nothing is learned. "
+        "$d$. Large scores make softmax choose one place and be sure of it; its slope is then nearly zero, and "
+        "nothing is learned. "
         "Divided by $\\sqrt{d}$ the variance is 1 again, for every width."
     )
     spreads = [score_spread(width) for width in WIDTHS]
@@ -142,7 +148,9 @@ def _root(page: LessonPage) -> None:
         from matplotlib.ticker import NullLocator
 
         every[0].loglog(WIDTHS, [variance for variance, _ in spreads], "o-", color=SECOND)
-        every[0].loglog(WIDTHS, [variance / width for (variance, _), width in zip(spreads, WIDTHS, strict=True)], "o-", color=MODEL)
+        every[0].loglog(
+            WIDTHS, [variance / width for (variance, _), width in zip(spreads, WIDTHS, strict=True)], "o-", color=MODEL
+        )
         every[0].set(xlabel="width d", ylabel="variance of the scores")
         every[1].semilogx(WIDTHS, [slope for _, slope in spreads], "o-", color=SECOND)
         every[1].semilogx(WIDTHS, scaled, "o-", color=MODEL)
@@ -153,7 +161,13 @@ def _root(page: LessonPage) -> None:
             axes.set_xticks([4, 16, 64, 256], ["4", "16", "64", "256"])
             axes.xaxis.set_minor_locator(NullLocator())
 
-    page.figure(paint, "Measured on random vectors", keys=[("second", "not divided"), ("model", "divided by √d")], panels=(1, 2), size=(6.2, 2.9))
+    page.figure(
+        paint,
+        "Measured on random vectors",
+        keys=[("second", "not divided"), ("model", "divided by √d")],
+        panels=(1, 2),
+        size=(6.2, 2.9),
+    )
     page.number("variance_64", spreads[2][0], "variance of dot products at d = 64", digits=3)
     page.number("slope_64", spreads[2][1], "slope of softmax there", digits=2)
     page.number("slope_64_scaled", scaled[2], "divided by √64", digits=2)

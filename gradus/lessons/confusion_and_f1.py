@@ -65,7 +65,7 @@ def show(page: LessonPage) -> None:
     f1 = np.asarray(harmonic_mean(precision, recall))
     page.text(
         "**Recall** reads along a row: of the cats, how many were found? **Precision** reads down a column: of the answers "
-        "\"cat\", how many were right? **F1** is their harmonic mean; it is near the smaller of the two, so neither can be "
+        '"cat", how many were right? **F1** is their harmonic mean; it is near the smaller of the two, so neither can be '
         "bought at the price of the other."
     )
     page.formula(r"F_1=\frac{2}{\frac{1}{P}+\frac{1}{R}}")
@@ -89,16 +89,30 @@ def show(page: LessonPage) -> None:
         axes.contour(grid, grid, field, levels=[0.2, 0.4, 0.6, 0.8, 0.9], colors=[MODEL], linewidths=1.2)
         for level in (0.2, 0.4, 0.6, 0.8):
             axes.text(level - 0.01, level - 0.01, f"{level}", ha="right", va="top", fontsize=TEXT_SIZE - 1, color=MODEL)
-        axes.contour(grid, grid, (grid[None, :] + grid[:, None]) / 2, levels=[0.6], colors=[SECOND], linestyles="dashed")
+        axes.contour(
+            grid, grid, (grid[None, :] + grid[:, None]) / 2, levels=[0.6], colors=[SECOND], linestyles="dashed"
+        )
         aside = {"cat": (-6, -4, "right"), "dog": (-6, -3, "right"), "rabbit": (-1, -14, "center")}
         for place, animal in enumerate(ANIMALS):
             axes.plot(precision[place], recall[place], "o", color=INK, markersize=4)
             *offset, side = aside[animal]
-            axes.annotate(animal, (precision[place], recall[place]), offset, textcoords="offset points", ha=side, color=INK)
-        axes.set(xlabel="precision", ylabel="recall", aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], xlim=(0, 1.03), ylim=(0, 1.03))
+            axes.annotate(
+                animal, (precision[place], recall[place]), offset, textcoords="offset points", ha=side, color=INK
+            )
+        axes.set(
+            xlabel="precision",
+            ylabel="recall",
+            aspect="equal",
+            xticks=[0, 0.5, 1],
+            yticks=[0, 0.5, 1],
+            xlim=(0, 1.03),
+            ylim=(0, 1.03),
+        )
 
     page.figure(bowls, "Lines of equal F1", keys=[("model", "F1"), ("second", "plain mean 0.6")], size=(4.4, 3.8))
-    page.text("A classifier that says \"cat\" to everything has recall 1 and precision 0.2. The plain mean would call that 0.6.")
+    page.text(
+        'A classifier that says "cat" to everything has recall 1 and precision 0.2. The plain mean would call that 0.6.'
+    )
     page.number("always_mean", (0.2 + 1) / 2, "plain mean of 0.2 and 1")
     page.number("always_f1", float(harmonic_mean(0.2, 1.0)), "their F1")
     _weights(page)
@@ -143,4 +157,6 @@ def _limit(page: LessonPage) -> None:
         axes.set_xticks([50, 100, 500, 2000], ["50", "100", "500", "2000"])
 
     page.figure(paint, "The best that is in time", keys=[("model", "chosen"), ("second", f"limit, {LIMIT:.0f} ms")])
-    page.number("chosen_f1", dict((name, f1) for name, f1, _ in NETWORKS)[chosen], f"F1 of the choice, the {chosen} network")
+    page.number(
+        "chosen_f1", dict((name, f1) for name, f1, _ in NETWORKS)[chosen], f"F1 of the choice, the {chosen} network"
+    )

@@ -78,7 +78,9 @@ def show(page: LessonPage) -> None:
     page.number("first", found[0, 0], "first window", printed=6)
     page.number("sum", found.sum(), "sum of the nine values 6 7 6, 4 7 7, 4 6 6")
     page.correction(
-        "Plain Talk §6.3", "the first sum has eight products", "there are nine; the one that was dropped is 1 × 0, so 6 stands"
+        "Plain Talk §6.3",
+        "the first sum has eight products",
+        "there are nine; the one that was dropped is 1 × 0, so 6 stands",
     )
     _edges(page)
     _photograph(page)
@@ -102,7 +104,9 @@ def _edges(page: LessonPage) -> None:
     page.figure(paint, "A band of 30 where the edge is", panels=(1, 2), size=(5.6, 2.9))
     page.number("edge", edge.max(), "response at the edge", printed=30)
     page.number("edge_reversed", slide(HALF_BRIGHT[:, ::-1], KERNELS["upright edges"]).min(), "from dark to bright")
-    page.number("level_kernel", np.abs(slide(HALF_BRIGHT, KERNELS["level edges"])).max(), "what the level kernel finds here")
+    page.number(
+        "level_kernel", np.abs(slide(HALF_BRIGHT, KERNELS["level edges"])).max(), "what the level kernel finds here"
+    )
 
 
 def _photograph(page: LessonPage) -> None:
@@ -124,7 +128,9 @@ def _photograph(page: LessonPage) -> None:
             else:
                 paint_field(axes, response, name)
 
-    page.figure(paint, "Seven kernels", panels=(4, 2), size=(6.4, 8.8), note="Red: positive, blue: negative, white: zero.")
+    page.figure(
+        paint, "Seven kernels", panels=(4, 2), size=(6.4, 8.8), note="Red: positive, blue: negative, white: zero."
+    )
 
 
 def _colours(page: LessonPage) -> None:
@@ -148,7 +154,11 @@ def _colours(page: LessonPage) -> None:
     against = colour_kernel((1.0, -1.0, 0.0))
     page.number("red_green", slide(patches, against).max(), "red against green, where red meets green")
     page.number("red_shadow", slide(shadow, against).max(), "where red meets the same red in shadow")
-    page.number("blue_blind", np.abs(slide(patches, colour_kernel((0.0, 0.0, 1.0)))).max(), "what the blue kernel sees of red and green")
+    page.number(
+        "blue_blind",
+        np.abs(slide(patches, colour_kernel((0.0, 0.0, 1.0)))).max(),
+        "what the blue kernel sees of red and green",
+    )
 
 
 def _same_weights(page: LessonPage) -> None:
@@ -188,4 +198,6 @@ def _learned(page: LessonPage) -> None:
 
     page.figure(curve, f"Learning from a photograph, {STEPS:,} steps")
     page.figure(weights, "What was learned", keys=[("model", "larger weights")])
-    page.number("kernel_error", float(np.abs(kernel - KERNELS["Sobel"]).max()), "largest difference from Sobel's nine weights")
+    page.number(
+        "kernel_error", float(np.abs(kernel - KERNELS["Sobel"]).max()), "largest difference from Sobel's nine weights"
+    )

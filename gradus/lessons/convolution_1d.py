@@ -108,7 +108,9 @@ def show(page: LessonPage) -> None:
     page.number("at_one", area(1), "$h(1)$; by hand, 2/3")
     page.number("at_two", area(2), "$h(2)$; by hand, 5/6")
     page.number("peak", float(x[areas.argmax()]), "where $h$ is largest", digits=3)
-    page.number("whole_area", float(areas.sum() * 0.001), "area under $h$: that of $f$ (1) times that of $g$ (1.5)", digits=4)
+    page.number(
+        "whole_area", float(areas.sum() * 0.001), "area under $h$: that of $f$ (1) times that of $g$ (1.5)", digits=4
+    )
 
     _discrete(page)
 
@@ -140,9 +142,15 @@ def _discrete(page: LessonPage) -> None:
         ],
         title="a = 1, 2, 4, 3, 0 and b = 1, 0, −1",
     )
-    page.number("convolution_swapped", np.abs(convolve(a, b) - convolve(b, a)).max(), "largest change of a convolution when swapped")
     page.number(
-        "correlation_swapped", np.abs(correlate(a, b) - correlate(b, a)).max(), "largest change of a cross-correlation when swapped"
+        "convolution_swapped",
+        np.abs(convolve(a, b) - convolve(b, a)).max(),
+        "largest change of a convolution when swapped",
+    )
+    page.number(
+        "correlation_swapped",
+        np.abs(correlate(a, b) - correlate(b, a)).max(),
+        "largest change of a cross-correlation when swapped",
     )
 
     def ends(axes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,7 +36,7 @@ def convolution(kernel: int, inputs: int, outputs: int) -> int:
 
 def weights_of_chain(*sizes: int) -> int:
     """Weights, without biases, of dense layers between these sizes."""
-    return sum(before * after for before, after in zip(sizes, sizes[1:], strict=False))
+    return sum(before * after for before, after in pairwise(sizes))
 
 
 def lenet(kernels: int, colours: int) -> list[Row]:
@@ -73,7 +74,8 @@ def total(rows: list[Row]) -> int:
 def show(page: LessonPage) -> None:
     page.text(
         "A layer's **parameters** are the numbers that training sets: weights and biases. A dense layer has a weight for every "
-        "pair of input and output. A convolution has a small kernel for every pair of channels, wherever in the picture it is used."
+        "pair of input and output. A convolution has a small kernel for every pair of channels, wherever in the "
+        "picture it is used."
     )
     _three_steps(page)
     page.heading("Multiply across a layer, add over layers")
@@ -87,9 +89,23 @@ def show(page: LessonPage) -> None:
         "1.6 × 10¹¹, the product 160000 · 100 · 100 · 100",
         "160000 · 100 + 100 · 100 + 100 · 100 = 16,020,000, about 1.6 × 10⁷",
     )
-    page.number("ten_nodes", weights_of_chain(1000, 10, 10, 10, 10, 1), "1000 inputs, four layers of 10, one output", printed=10310)
-    page.number("nudges", 2000 * weights_of_chain(1000, 10, 10, 10, 10, 1), "trial steps, if each weight is nudged 2000 times", digits=8)
-    page.correction("Plain Talk §7.1", "2062000 nudges in one place", "2000 · 10,310 = 20,620,000, as the same section says elsewhere")
+    page.number(
+        "ten_nodes",
+        weights_of_chain(1000, 10, 10, 10, 10, 1),
+        "1000 inputs, four layers of 10, one output",
+        printed=10310,
+    )
+    page.number(
+        "nudges",
+        2000 * weights_of_chain(1000, 10, 10, 10, 10, 1),
+        "trial steps, if each weight is nudged 2000 times",
+        digits=8,
+    )
+    page.correction(
+        "Plain Talk §7.1",
+        "2062000 nudges in one place",
+        "2000 · 10,310 = 20,620,000, as the same section says elsewhere",
+    )
     _lenets(page)
     _cifar(page)
 
@@ -114,7 +130,11 @@ def _three_steps(page: LessonPage) -> None:
     for key, count in zip(("full", "local", "shared"), counts.values(), strict=True):
         page.number(key, count, {"full": "dense", "local": "local", "shared": "shared"}[key], digits=10)
     page.number("local_share", counts["10 × 10 windows"] / counts["dense"], "local as a share of dense", printed=0.001)
-    page.correction("Principles and Practice §4.3.2", "local windows leave one thousandth", "one ten-thousandth: 100 pixels of 1,000,000")
+    page.correction(
+        "Principles and Practice §4.3.2",
+        "local windows leave one thousandth",
+        "one ten-thousandth: 100 pixels of 1,000,000",
+    )
 
 
 def _lenets(page: LessonPage) -> None:
@@ -148,19 +168,32 @@ def _lenets(page: LessonPage) -> None:
     def paint(axes):
         places = np.arange(len(rows))
         axes.plot(places, [row.values for row in rows], "o-", color=MODEL)
-        axes.plot(places, [max(row.parameters, 1) if row.parameters else np.nan for row in rows], "s", color=SECOND, markersize=5)
+        axes.plot(
+            places,
+            [max(row.parameters, 1) if row.parameters else np.nan for row in rows],
+            "s",
+            color=SECOND,
+            markersize=5,
+        )
         axes.set(yscale="log", xticks=places, ylabel="count")
         log_ticks(axes.yaxis)
         axes.set_xticklabels(["in", "conv", "pool", "conv", "pool", "120", "84", "10"])
 
-    page.figure(paint, "Values shrink, weights sit in the dense layers", keys=[("model", "values"), ("second", "parameters")])
+    page.figure(
+        paint, "Values shrink, weights sit in the dense layers", keys=[("model", "values"), ("second", "parameters")]
+    )
 
 
 def _cifar(page: LessonPage) -> None:
     page.heading("A larger one")
     rows = cifar_network()
-    page.text("The CIFAR-10 network of Plain Talk §6.9. Most of its weights lie between the last map and the first dense layer.")
-    page.table(("layer", "output", "values", "parameters"), [(row.name, _size(row), row.values, row.parameters) for row in rows])
+    page.text(
+        "The CIFAR-10 network of Plain Talk §6.9. Most of its weights lie between the last map and the first dense layer."
+    )
+    page.table(
+        ("layer", "output", "values", "parameters"),
+        [(row.name, _size(row), row.values, row.parameters) for row in rows],
+    )
     page.number("cifar", total(rows), "all parameters", digits=9)
     page.number("cifar_first_dense", rows[5].parameters / total(rows), "share of the first dense layer", digits=3)
 

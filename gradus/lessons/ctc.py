@@ -54,7 +54,8 @@ def show(page: LessonPage) -> None:
     page.text(
         "A second of speech is cut into a hundred **frames**; the network gives each frame a chance for every letter. But "
         "nobody knows at which frame a letter begins. **CTC** (connectionist temporal classification) lets the network say one "
-        "symbol a frame, adds a **blank** (here _), and reads the row of symbols by a rule: repeats become one, then the blanks go."
+        "symbol a frame, adds a **blank** (here _), and reads the row of symbols by a rule: repeats become one, "
+        "then the blanks go."
     )
     page.table(("path", "word"), [(path, spell(path)) for path in PATHS])
     page.number("double", len(spell("hel_lo")) - len(spell("hello")), "letters that a blank between two l saves")
@@ -76,7 +77,8 @@ def _paths(page: LessonPage) -> None:
         "read as this word. Their number grows fast:"
     )
     page.table(
-        ("frames", "all paths", "paths of cat"), [(frames, len(LETTERS) ** frames, count_paths("cat", frames)) for frames in (3, 4, 5, 6, 7)]
+        ("frames", "all paths", "paths of cat"),
+        [(frames, len(LETTERS) ** frames, count_paths("cat", frames)) for frames in (3, 4, 5, 6, 7)],
     )
     page.number("three_frames", count_paths("cat", 3), "paths of cat in three frames")
     page.number("four_frames", count_paths("cat", 4), "in four")
@@ -104,7 +106,12 @@ def _table(page: LessonPage) -> None:
         paint_cells(axes, 100 * share.T, shade=True, least=0.5, labels=(places, steps), text_size=TEXT_SIZE - 1)
         axes.set_xlabel("frame")
 
-    page.figure(heat, "Where the paths of cat pass, percent", keys=[("second", "likeliest place of each frame")], size=(4.4, 3.9))
+    page.figure(
+        heat,
+        "Where the paths of cat pass, percent",
+        keys=[("second", "likeliest place of each frame")],
+        size=(4.4, 3.9),
+    )
     brute = label_log_probability_by_paths(chances, label)
     page.number("cat", np.exp(total), "chance of cat, by the table", digits=6)
     page.number("cat_by_paths", np.exp(brute), f"by all {len(LETTERS) ** FRAMES:,} paths", digits=6)
@@ -134,7 +141,12 @@ def _decode(page: LessonPage) -> None:
         "Two frames, and only the blank and a: at each frame the blank has 0.6, a has 0.4. **Greedy** decoding takes the best "
         "symbol of each frame, two blanks: the empty word. But three paths read as a."
     )
-    rows = [(BLANK + BLANK, "(empty)", 0.6 * 0.6), ("a" + BLANK, "a", 0.4 * 0.6), (BLANK + "a", "a", 0.6 * 0.4), ("aa", "a", 0.4 * 0.4)]
+    rows = [
+        (BLANK + BLANK, "(empty)", 0.6 * 0.6),
+        ("a" + BLANK, "a", 0.4 * 0.6),
+        (BLANK + "a", "a", 0.6 * 0.4),
+        ("aa", "a", 0.4 * 0.4),
+    ]
     page.table(("path", "word", "chance"), rows)
 
     def bars(axes):
@@ -157,5 +169,7 @@ def _decode(page: LessonPage) -> None:
     page.number("beam_length", len(best), "letters of the best word by **beam search**, which adds up paths as it goes")
     page.number("beam_chance", np.exp(log_probability), "its chance")
     page.correction(
-        "Principles and Practice fig. 8-47", "the caption takes the most probable path", "eq. 8-28 and 8-29 first add up the paths of each label"
+        "Principles and Practice fig. 8-47",
+        "the caption takes the most probable path",
+        "eq. 8-28 and 8-29 first add up the paths of each label",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,7 +57,9 @@ def beside(pictures: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Windows that lie three to seven pixels off a digit, on one axis or both; they hold a part of it."""
     count = len(pictures)
     far = generator.integers(3, 8, (count, 2)) * generator.choice([-1, 1], (count, 2))
-    far[np.arange(count), generator.integers(0, 2, count)] *= generator.integers(0, 2, count)  # half of them on one axis only
+    far[np.arange(count), generator.integers(0, 2, count)] *= generator.integers(
+        0, 2, count
+    )  # half of them on one axis only
     padded = np.pad(pictures, ((0, 0), (7, 7), (7, 7)))
     return np.stack([one[7 + dy : 15 + dy, 7 + dx : 15 + dx] for one, (dy, dx) in zip(padded, far, strict=True)])
 
@@ -117,22 +120,30 @@ def show(page: LessonPage) -> None:
         "pictures, and then gives an answer for every place."
     )
     read = np.array([network.read_window(picture)[:NOTHING].argmax() for picture in pictures[1500:]])
-    page.number("accuracy", float((read == labels[1500:]).mean()), "share of 297 unseen digits that are read rightly", digits=4)
+    page.number(
+        "accuracy", float((read == labels[1500:]).mean()), "share of 297 unseen digits that are read rightly", digits=4
+    )
     page.text(
         f"The classifier below was trained on single digits of 8 × 8 pixels, and on windows that hold only part of one, which "
-        f"are class \"nothing\". Now it reads a canvas of {CANVAS[0]} × {CANVAS[1]} at once."
+        f'are class "nothing". Now it reads a canvas of {CANVAS[0]} × {CANVAS[1]} at once.'
     )
     _canvas(page, canvas, chances)
     found = spots(chances)
     wanted = {(row, column, int(labels[index])) for (row, column), index in zip(PLACES, chosen, strict=True)}
-    page.number("found", len(wanted & set(found)), f"of {len(wanted)} digits, those found at their pixel and read rightly")
+    page.number(
+        "found", len(wanted & set(found)), f"of {len(wanted)} digits, those found at their pixel and read rightly"
+    )
     page.number("extra", len(set(found) - wanted), "other spots")
 
     page.heading("Equal, number for number")
     windows = [(row, column) for row in range(scores.shape[1]) for column in range(scores.shape[2])]
     one_by_one = np.array([network.read_window(canvas[r : r + SIDE, c : c + SIDE]) for r, c in windows])
     page.number("windows", len(windows), "windows on the canvas")
-    page.number("gap", np.abs(one_by_one.T.reshape(scores.shape) - scores).max(), "largest difference, window by window against at once")
+    page.number(
+        "gap",
+        np.abs(one_by_one.T.reshape(scores.shape) - scores).max(),
+        "largest difference, window by window against at once",
+    )
     page.text(
         "Equality needs convolutions **without padding**: with padding, a window cut out alone sees zeros at its rim where on "
         "the canvas there are pixels."
@@ -182,7 +193,7 @@ def multiplications(
 ) -> tuple[int, int, int]:
     """Windows of `side` every `step` pixels; multiplications of one convolution and dense layers: one by one, and at once."""
     windows = ((height - side) // step + 1) * ((width - side) // step + 1)
-    dense_part = sum(before * after for before, after in zip(dense, dense[1:], strict=False))
+    dense_part = sum(before * after for before, after in pairwise(dense))
     each = kernel * kernel * colours * maps
     alone = (side - kernel + 1) ** 2 * each
     whole = (height - kernel + 1) * (width - kernel + 1) * each

@@ -96,7 +96,9 @@ def show(page: LessonPage) -> None:
         [(f"stripes {angle}°", *row) for angle, row in zip(ANGLES, strengths, strict=True)],
     )
     others = strengths[~np.eye(3, dtype=bool)]
-    page.number("selectivity", strengths.diagonal().min() / others.max(), "own direction over any other, at least", digits=3)
+    page.number(
+        "selectivity", strengths.diagonal().min() / others.max(), "own direction over any other, at least", digits=3
+    )
 
     picture = grey(photograph("china", 150))
 
@@ -137,9 +139,16 @@ def _jets(page: LessonPage) -> None:
     page.figure(paint, "Three activations", panels=(2, 2), size=(6.4, 3.9))
     half = len(template()) // 2
     found = {(row + half, column + half) for row, column in maxima(response, 5)}
-    page.number("jets_found", len(found & set(JETS)), "of the five largest responses, those at a jet's middle", printed=5)
+    page.number(
+        "jets_found", len(found & set(JETS)), "of the five largest responses, those at a jet's middle", printed=5
+    )
     for key, (name, field) in zip(("fog_abs", "fog_relu", "fog_bias"), views.items(), strict=True):
-        page.number(key, float((field > 0.05 * field.max()).mean()), f"share of places above a twentieth of the largest, {name}", digits=3)
+        page.number(
+            key,
+            float((field > 0.05 * field.max()).mean()),
+            f"share of places above a twentieth of the largest, {name}",
+            digits=3,
+        )
 
     def curves(axes):
         z = np.linspace(-1, 1, 201)
@@ -149,7 +158,9 @@ def _jets(page: LessonPage) -> None:
         axes.axvline(0, color=FOURTH, lw=0.6)
         axes.set(xlabel="response", ylabel="after the activation", xticks=[-1, 0, 0.5, 1], yticks=[0, 0.5, 1])
 
-    page.figure(curves, "What each lets through", keys=[("model", "|·|"), ("second", "ReLU"), ("third", "ReLU with bias −0.5")])
+    page.figure(
+        curves, "What each lets through", keys=[("model", "|·|"), ("second", "ReLU"), ("third", "ReLU with bias −0.5")]
+    )
 
 
 def _moved(page: LessonPage, picture: np.ndarray, kernel: np.ndarray) -> None:

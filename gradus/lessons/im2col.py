@@ -60,7 +60,11 @@ def show(page: LessonPage) -> None:
 
     page.figure(matrices, "Two kernels of 2 × 2 over 3 × 3 pixels", panels=(2, 2), size=(6.0, 5.2))
     for name, values in zip("ab", product, strict=True):
-        page.number(f"sum_{name}", values.sum(), f"sum of the map of kernel {name.upper()}: " + ", ".join(f"{v:.0f}" for v in values))
+        page.number(
+            f"sum_{name}",
+            values.sum(),
+            f"sum of the map of kernel {name.upper()}: " + ", ".join(f"{v:.0f}" for v in values),
+        )
     loops = convolution2d_loops(PICTURE[None, None], KERNELS[:, None])[0].reshape(2, -1)
     page.number("gap", np.abs(loops - product).max(), "largest difference from the sliding window")
     page.correction(

@@ -48,7 +48,11 @@ def show(page: LessonPage) -> None:
     page.number("weights", weight[0].size, "weights of one kernel", printed=32)
     page.number("positions", picture[..., 0].size, "positions at which it is used", printed=36)
     grey_level = generator.normal(size=(6, 6, 1))
-    page.number("one_channel", float((one_by_one(grey_level, np.array([[2.0]])) / grey_level).max()), "one channel, weight 2: every value times")
+    page.number(
+        "one_channel",
+        float((one_by_one(grey_level, np.array([[2.0]])) / grey_level).max()),
+        "one channel, weight 2: every value times",
+    )
 
     _colours(page)
     _bottleneck(page)
@@ -73,7 +77,9 @@ def _colours(page: LessonPage) -> None:
 
     page.figure(paint, "Nine weights, three new channels", panels=(2, 2), size=(6.4, 4.5))
     red = mixed[..., 1].argmax()
-    page.number("reddest_red", picture[..., 0].ravel()[red], "red at the pixel that answers most to red − others", digits=3)
+    page.number(
+        "reddest_red", picture[..., 0].ravel()[red], "red at the pixel that answers most to red − others", digits=3
+    )
     page.number("reddest_green", picture[..., 1].ravel()[red], "green there", digits=3)
 
 
@@ -81,7 +87,8 @@ def _bottleneck(page: LessonPage) -> None:
     page.heading("Fewer channels first")
     page.text(
         "Inception has a 5 × 5 convolution from 192 to 32 channels on 28 × 28 pixels. First cutting 192 channels to 16 by a "
-        "1 × 1 convolution makes it ten times cheaper. The thin layer is called a **bottleneck**; what it saves, it may lose in detail."
+        "1 × 1 convolution makes it ten times cheaper. The thin layer is called a **bottleneck**; what it saves, "
+        "it may lose in detail."
     )
     direct = multiplications(28, 192, 32, 5)
     reduced = multiplications(28, 192, 16, 1), multiplications(28, 16, 32, 5)
@@ -97,12 +104,16 @@ def _bottleneck(page: LessonPage) -> None:
         axes.grid(visible=False, axis="y")
 
     page.figure(bars, "The price of 28 × 28 × 32 values", size=(4.4, 1.9))
-    before = multiplications(28, 192, 64, 1) + multiplications(28, 192, 128, 3) + direct + multiplications(28, 192, 32, 1)
+    before = (
+        multiplications(28, 192, 64, 1) + multiplications(28, 192, 128, 3) + direct + multiplications(28, 192, 32, 1)
+    )
     after = (
         multiplications(28, 192, 64, 1) + multiplications(28, 192, 96, 1) + multiplications(28, 96, 128, 3)
         + sum(reduced) + multiplications(28, 192, 32, 1)
     )  # fmt: skip
-    page.number("module_direct", before, "the whole module without bottlenecks (64 + 128 + 32 + 32 channels)", digits=10)
+    page.number(
+        "module_direct", before, "the whole module without bottlenecks (64 + 128 + 32 + 32 channels)", digits=10
+    )
     page.number("module_reduced", after, "with 96 before the 3 × 3, 16 before the 5 × 5", digits=10)
 
 

@@ -46,7 +46,8 @@ def show(page: LessonPage) -> None:
     page.correction(
         "Principles and Practice eq. 4-1",
         "the division is written without rounding down, and listing 4-1 asserts that it has no remainder",
-        "a last window that does not fit is left out: 8 pixels, kernel 3, stride 2 give 3 values, and the last column is never read",
+        "a last window that does not fit is left out: 8 pixels, kernel 3, stride 2 give 3 values, and the last "
+        "column is never read",
     )
     _usage(page)
     _same(page)
@@ -82,19 +83,21 @@ def _same(page: LessonPage) -> None:
     for f in range(1, 8):
         p = (f - 1) / 2
         whole = p.is_integer()
-        rows.append(
-            (str(f), f"{p:g}", *(str(output_size(28, f, s, int(p))) if whole else "not whole" for s in (1, 2)))
-        )
+        rows.append((str(f), f"{p:g}", *(str(output_size(28, f, s, int(p))) if whole else "not whole" for s in (1, 2))))
     page.table(("f", "p = (f − 1)/2", "28 pixels, stride 1", "stride 2"), rows)
     page.number("same_stride_one", output_size(28, 5, 1, 2), "28 pixels, kernel 5, padding 2, stride 1")
     page.number("same_stride_two", output_size(28, 5, 2, 2), "the same with stride 2")
-    page.correction("Course notes §4.1.5", "same padding is p = (f − 1)/2", "for stride 1 and odd f; with stride 2 the size halves")
+    page.correction(
+        "Course notes §4.1.5", "same padding is p = (f − 1)/2", "for stride 1 and odd f; with stride 2 the size halves"
+    )
 
 
 def _chain(page: LessonPage) -> None:
     page.heading("A chain of three")
     sides = [39, *sizes(39, CHAIN)]
-    page.text("A picture of 39 × 39 through 10 kernels of side 3, 20 of side 5 at stride 2, and 40 of side 5 at stride 2.")
+    page.text(
+        "A picture of 39 × 39 through 10 kernels of side 3, 20 of side 5 at stride 2, and 40 of side 5 at stride 2."
+    )
     counts = (3, 10, 20, 40)
 
     def paint(axes):
@@ -112,7 +115,11 @@ def _chain(page: LessonPage) -> None:
     for layer, size in enumerate(sides[1:], 1):
         page.number(f"size_{layer}", size, f"side after layer {layer}", printed=(37, 17, 7)[layer - 1])
     page.number("flat", sides[-1] ** 2 * counts[-1], "values at the end", printed=1960)
-    page.correction("Course notes §4.1.10", "(39 + 2·0 − 1)/1 + 1", "the kernel's side is subtracted, not 1: (39 + 2·0 − 3)/1 + 1 = 37")
+    page.correction(
+        "Course notes §4.1.10",
+        "(39 + 2·0 − 1)/1 + 1",
+        "the kernel's side is subtracted, not 1: (39 + 2·0 − 3)/1 + 1 = 37",
+    )
 
 
 def _dilated(page: LessonPage) -> None:
@@ -126,7 +133,12 @@ def _dilated(page: LessonPage) -> None:
         for axes, rate in zip(every, (1, 2), strict=True):
             for place in range(8):
                 for weight in (-1, 0, 1):
-                    axes.plot([place + weight * rate, place], [0, 1], color=SECOND if place == 4 else MUTED, lw=2 if place == 4 else 0.7)
+                    axes.plot(
+                        [place + weight * rate, place],
+                        [0, 1],
+                        color=SECOND if place == 4 else MUTED,
+                        lw=2 if place == 4 else 0.7,
+                    )
             axes.plot(np.arange(8), np.ones(8), "o", color=MODEL, markersize=6)
             inside = np.arange(-rate, 8 + rate)
             axes.plot(inside, np.zeros(len(inside)), "o", color=MUTED, markersize=5)

@@ -51,7 +51,9 @@ def turned(pictures: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     from PIL import Image
 
     bilinear = Image.Resampling.BILINEAR
-    return np.stack([np.asarray(Image.fromarray(one.astype(np.float32)).rotate(10, bilinear)) for one in pictures]).astype(float)
+    return np.stack(
+        [np.asarray(Image.fromarray(one.astype(np.float32)).rotate(10, bilinear)) for one in pictures]
+    ).astype(float)
 
 
 def moved(pictures: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -127,7 +129,12 @@ def fooled(network: Any, pictures: np.ndarray, labels: np.ndarray, size: float) 
 
 def distance_apart(layers: list[np.ndarray], labels: np.ndarray) -> np.ndarray:
     """The same measure between pictures of different digits, for every layer: each against the next one of another digit."""
-    partner = np.array([next(k % len(labels) for k in range(row + 1, 2 * len(labels)) if labels[k % len(labels)] != label) for row, label in enumerate(labels)])
+    partner = np.array(
+        [
+            next(k % len(labels) for k in range(row + 1, 2 * len(labels)) if labels[k % len(labels)] != label)
+            for row, label in enumerate(labels)
+        ]
+    )
     return relative_changes(layers, [layer[partner] for layer in layers])
 
 
@@ -169,7 +176,7 @@ def show(page: LessonPage) -> None:
     page.figure(gallery, "Six changes", panels=(2, 4), size=(7.0, 4.0))
 
     def paint(axes):
-        for (name, curve), colour in zip(curves.items(), SERIES.values(), strict=True):
+        for curve, colour in zip(curves.values(), SERIES.values(), strict=True):
             axes.plot(np.arange(len(LAYERS)), curve, "o-", color=colour, markersize=3.5)
         axes.set_xticks(range(len(LAYERS)), LAYERS, rotation=45, ha="right")
         axes.set(ylabel="relative change", ylim=(0, None))
@@ -178,7 +185,11 @@ def show(page: LessonPage) -> None:
     page.table(
         ("change", "input", "conv 1", "last pool", "shares", "still read rightly"),
         [
-            (name, *(f"{curve[k]:.2f}" for k in (0, 1, 5, 7)), f"{(after[name][-1].argmax(axis=1) == truth).mean():.1%}")
+            (
+                name,
+                *(f"{curve[k]:.2f}" for k in (0, 1, 5, 7)),
+                f"{(after[name][-1].argmax(axis=1) == truth).mean():.1%}",
+            )
             for name, curve in curves.items()
         ],
     )
@@ -202,7 +213,9 @@ def _verdict(page: LessonPage, curves: dict[str, np.ndarray]) -> None:
         "matter: moved by one pixel, many digits are misread."
     )
     page.correction(
-        "Plain Talk §6.7", "the feature map changes little, and the deeper, the less", "a tendency, not a law: see the numbers above"
+        "Plain Talk §6.7",
+        "the feature map changes little, and the deeper, the less",
+        "a tendency, not a law: see the numbers above",
     )
 
 
@@ -212,7 +225,8 @@ def _fooled(page: LessonPage, network: Any, unseen: np.ndarray, truth: np.ndarra
     signs = np.random.default_rng(1).choice([-1.0, 1.0], unseen.shape)
     changes = {"at random": unseen + size * signs, "to fool": fooled(network, unseen, truth, size)}
     page.text(
-        f"Every pixel is moved by {size}, up or down: once by the toss of a coin, once in the direction that raises the loss. The "
+        f"Every pixel is moved by {size}, up or down: once by the toss of a coin, once in the direction that "
+        "raises the loss. The "
         "pictures differ from the original by the same length. This second kind is called **adversarial**."
     )
     rows = []
@@ -223,7 +237,9 @@ def _fooled(page: LessonPage, network: Any, unseen: np.ndarray, truth: np.ndarra
         page.number(f"{key}_right", right, f"share read rightly, moved {name}", digits=3)
         page.number(f"{key}_pool", curve[5] / curve[0], "change at the last pool against the picture", digits=3)
     page.table(("moved", "input", "conv 1", "last pool", "shares", "still read rightly"), rows)
-    page.text("So it is not depth that makes the change die out. Most directions of change are ones the network does not look at.")
+    page.text(
+        "So it is not depth that makes the change die out. Most directions of change are ones the network does not look at."
+    )
 
 
 def _untrained(
@@ -247,7 +263,10 @@ def _untrained(
     page.table(
         ("change", "random", "trained", "random, of the distance", "trained, of the distance"),
         [
-            (name, *(f"{value:.2f}" for value in (raw[name][5], curve[5], raw[name][5] / apart[0], curve[5] / apart[1])))
+            (
+                name,
+                *(f"{value:.2f}" for value in (raw[name][5], curve[5], raw[name][5] / apart[0], curve[5] / apart[1])),
+            )
             for name, curve in curves.items()
         ],
     )

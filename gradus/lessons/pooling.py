@@ -55,7 +55,9 @@ def show(page: LessonPage) -> None:
     )
 
     def tables(every):
-        paint_cells(every[0], FOUR, "a 4 × 4 map", marked=[(0, 0, 2, 2), (0, 2, 2, 2), (2, 0, 2, 2), (2, 2, 2, 2)], shade=True)
+        paint_cells(
+            every[0], FOUR, "a 4 × 4 map", marked=[(0, 0, 2, 2), (0, 2, 2, 2), (2, 0, 2, 2), (2, 2, 2, 2)], shade=True
+        )
         paint_cells(every[1], largest(FOUR, 2), "largest", colour=SECOND, shade=True)
         paint_cells(every[2], mean(FOUR, 2), "mean", colour=THIRD, shade=True, decimals=2)
 
@@ -63,7 +65,11 @@ def show(page: LessonPage) -> None:
     page.number("max_sum", largest(FOUR, 2).sum(), "sum of the four largest: 9, 2, 6, 3")
     page.number("mean_sum", mean(FOUR, 2).sum(), "sum of the means: 3.75, 1.25, 4, 2")
     page.number("random_sum", largest(RANDOM, 2).sum(), "Principles and Practice listing 4-2, sum of 2, 3, 4, 4")
-    page.correction("Principles and Practice listing 4-2", "uses `pool_height` and `pool_width`, which nothing defines", "the window's own sides")
+    page.correction(
+        "Principles and Practice listing 4-2",
+        "uses `pool_height` and `pool_width`, which nothing defines",
+        "the window's own sides",
+    )
     _letter(page)
     _overlap(page)
     _others(page)
@@ -83,7 +89,8 @@ def _letter(page: LessonPage) -> None:
     page.figure(paint, "A Z, pooled", panels=(1, 3), size=(6.4, 2.5))
     page.text(
         "The largest value makes the strokes thicker: one bright pixel brightens its window. The mean makes them paler. For "
-        "responses, where a large value says \"seen\", the maximum asks **was it seen anywhere here**, and the mean **how much, all over**."
+        'responses, where a large value says "seen", the maximum asks **was it seen anywhere here**, and the '
+        "mean **how much, all over**."
     )
     page.number("bright_before", float((letter > 127).mean()), "share of bright pixels", digits=3)
     page.number("bright_max", float((largest(letter, 2) > 127).mean()), "after max pooling", digits=3)
@@ -107,7 +114,10 @@ def _overlap(page: LessonPage) -> None:
     page.number("overlap_sum", largest(FIVE, 3, 1).sum(), "sum of 9 9 5, 9 9 5, 8 6 9")
     page.table(
         ("map, window 3, stride 2", "floor", "ceil"),
-        [(f"{side} × {side}", output_size(side, 3, 2), output_size(side, 3, 2, ceil=True)) for side in (112, 56, 28, 14, 55)],
+        [
+            (f"{side} × {side}", output_size(side, 3, 2), output_size(side, 3, 2, ceil=True))
+            for side in (112, 56, 28, 14, 55)
+        ],
     )
     page.number("ceil_112", output_size(112, 3, 2, ceil=True), "112 pixels with ceil, as GoogLeNet needs", printed=56)
     page.correction(
@@ -123,7 +133,8 @@ def _others(page: LessonPage) -> None:
     page.text(
         "**Stochastic** pooling draws one of the window's values, each with a chance in proportion to its size; what is used "
         "after training is the mean weighted by those chances. It works against overfitting, as dropout does. **Chunk-max** "
-        "pooling is for sequences of any length: cut into a fixed number of pieces, the largest of each; so some of the order is kept."
+        "pooling is for sequences of any length: cut into a fixed number of pieces, the largest of each; so some "
+        "of the order is kept."
     )
     picked = draws(window, 4000)
     values, counts = np.unique(picked, return_counts=True)
@@ -141,8 +152,16 @@ def _others(page: LessonPage) -> None:
     sequence = np.array([1.0, 5, 2, 0, 3, 1, 8, 2, 4])
     page.table(
         ("sequence of 9", "1 5 2 0 3 1 8 2 4"),
-        [("three chunks", " ".join(f"{v:.0f}" for v in chunk_max_pool(sequence[None, None], 3)[0, 0])), ("turned round", " ".join(f"{v:.0f}" for v in chunk_max_pool(sequence[None, None, ::-1], 3)[0, 0])), ("one maximum", f"{sequence.max():.0f}")],
-    )  # fmt: skip
+        [
+            ("three chunks", _chunks(sequence)),
+            ("turned round, three chunks", _chunks(sequence[::-1])),
+            ("one maximum", f"{sequence.max():.0f}"),
+        ],
+    )
+
+
+def _chunks(sequence: np.ndarray) -> str:
+    return " ".join(f"{value:.0f}" for value in chunk_max_pool(sequence[None, None], 3)[0, 0])
 
 
 def _forgives(page: LessonPage) -> None:
@@ -150,7 +169,8 @@ def _forgives(page: LessonPage) -> None:
     first, second = np.zeros((6, 6)), np.zeros((6, 6))
     first[0, 0], second[2, 1] = 11, 11
     page.text(
-        "The 11 stands in one corner of a 3 × 3 window, then at its lower rim. The pooled map is the same: small moves **within** "
+        "The 11 stands in one corner of a 3 × 3 window, then at its lower rim. The pooled map is the same: small "
+        "moves **within** "
         "a window do not matter. This is **invariance**, and it ends at the window's border."
     )
 
@@ -168,7 +188,8 @@ def _forgives(page: LessonPage) -> None:
     moved = np.roll(picture, 1, axis=1)
     sides = (1, 2, 3, 4, 6)
     curves = {
-        name: [_moved_by(pool(picture, side), pool(moved, side)) for side in sides] for name, pool in (("max", largest), ("mean", mean))
+        name: [_moved_by(pool(picture, side), pool(moved, side)) for side in sides]
+        for name, pool in (("max", largest), ("mean", mean))
     }
 
     def lines(axes):
@@ -176,10 +197,16 @@ def _forgives(page: LessonPage) -> None:
         axes.plot(sides, curves["mean"], "o-", color=THIRD)
         axes.set(xlabel="side of the window", ylabel="relative change", ylim=(0, None), xticks=sides)
 
-    page.figure(lines, "A smooth random map moved by one pixel", keys=[("second", "max"), ("third", "mean")], size=(4.4, 2.8))
-    page.text("Larger windows forgive more, but a move of one pixel always crosses some border: the change does not become zero.")
+    page.figure(
+        lines, "A smooth random map moved by one pixel", keys=[("second", "max"), ("third", "mean")], size=(4.4, 2.8)
+    )
+    page.text(
+        "Larger windows forgive more, but a move of one pixel always crosses some border: the change does not become zero."
+    )
     for side in (1, 4):
-        page.number(f"moved_{side}", curves["max"][sides.index(side)], f"change after max pooling, windows of {side}", digits=3)
+        page.number(
+            f"moved_{side}", curves["max"][sides.index(side)], f"change after max pooling, windows of {side}", digits=3
+        )
 
 
 def _moved_by(before: np.ndarray, after: np.ndarray) -> float:

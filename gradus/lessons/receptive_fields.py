@@ -49,8 +49,15 @@ def show(page: LessonPage) -> None:
     page.formula(r"r_l=r_{l-1}+(k_l-1)\,d_l\,j_{l-1},\qquad j_l=j_{l-1}\,s_l")
     stack = [sight.field for sight in receptive_field([Window(3)] * 5)]
     for layer, field in enumerate(stack[:3], 1):
-        page.number(f"stack_{layer}", field, f"{layer} convolution{'s' * (layer > 1)} of 3 × 3 see", printed=(3, 6, 9)[layer - 1])
-    page.correction("Principles and Practice §6.1.1", "stacked 3 × 3 convolutions see 3, 6, 9", "their windows overlap: 3, 5, 7")
+        page.number(
+            f"stack_{layer}",
+            field,
+            f"{layer} convolution{'s' * (layer > 1)} of 3 × 3 see",
+            printed=(3, 6, 9)[layer - 1],
+        )
+    page.correction(
+        "Principles and Practice §6.1.1", "stacked 3 × 3 convolutions see 3, 6, 9", "their windows overlap: 3, 5, 7"
+    )
     _cone(page)
     _growth(page)
     _vgg(page)
@@ -118,11 +125,22 @@ def _vgg(page: LessonPage) -> None:
         bare(axes)
 
     keys = list(zip(("ink", "model", "second", "fourth", "fifth"), pools, strict=True))
-    page.figure(paint, "What a unit behind each pool sees", keys=keys, size=(4.4, 3.1), note="The photograph is 450 × 300 pixels.")
-    page.table(("behind", "sees", "pixels between neighbours"), [(name, sights[name].field, sights[name].jump) for name in (*pools, "fc6")])
+    page.figure(
+        paint,
+        "What a unit behind each pool sees",
+        keys=keys,
+        size=(4.4, 3.1),
+        note="The photograph is 450 × 300 pixels.",
+    )
+    page.table(
+        ("behind", "sees", "pixels between neighbours"),
+        [(name, sights[name].field, sights[name].jump) for name in (*pools, "fc6")],
+    )
     page.number("pool5", sights["pool5"].field, "behind the last pool")
     page.number("fc6", sights["fc6"].field, "behind the first dense layer")
-    page.text("The first dense layer's field is larger than the picture of 224 × 224 it is given: at the rim it sees padding.")
+    page.text(
+        "The first dense layer's field is larger than the picture of 224 × 224 it is given: at the rim it sees padding."
+    )
 
 
 def _influence(page: LessonPage) -> None:

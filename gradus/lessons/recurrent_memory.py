@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 CUT = 4  # steps that truncated back-propagation goes back
 SYMBOLS, DELAYS = 4, (5, 15)
 CELLS = ("RNN", "LSTM", "GRU")
-COLOURS = {"RNN": SECOND, "LSTM": MODEL, "GRU": THIRD, "LSTM, open": FOURTH}  # open: its forget gate near 1 at the start
+COLOURS = {
+    "RNN": SECOND,
+    "LSTM": MODEL,
+    "GRU": THIRD,
+    "LSTM, open": FOURTH,
+}  # open: its forget gate near 1 at the start
 KEYS = [("second", "RNN"), ("model", "LSTM"), ("third", "GRU"), ("fourth", "LSTM, gate open")]
 OPEN = 3.0  # forget bias; sigmoid(3) = 0.95
 
@@ -27,7 +32,13 @@ def toy(steps: int) -> tuple[np.ndarray, ...]:
     """One sequence of 3 numbers a step, and the weights of 4 units."""
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(1, 20, 3))[:, :steps]
-    return inputs, np.zeros((1, 4)), 0.6 * generator.normal(size=(3, 4)), 0.6 * generator.normal(size=(4, 4)), np.zeros(4)
+    return (
+        inputs,
+        np.zeros((1, 4)),
+        0.6 * generator.normal(size=(3, 4)),
+        0.6 * generator.normal(size=(4, 4)),
+        np.zeros(4),
+    )
 
 
 def toy_loss(*parts: np.ndarray) -> float:
@@ -63,7 +74,10 @@ def reach(cell: str, steps: int = 40, units: int = 32, seeds: int = 5, forget: f
         generator = np.random.default_rng(seed)
         gates = {"RNN": 1, "LSTM": 4, "GRU": 3}[cell]
         inputs, zeros = generator.normal(size=(8, steps, 8)), np.zeros((8, units))
-        weights = generator.normal(0, 8**-0.5, (8, gates * units)), generator.normal(0, units**-0.5, (units, gates * units))
+        weights = (
+            generator.normal(0, 8**-0.5, (8, gates * units)),
+            generator.normal(0, units**-0.5, (units, gates * units)),
+        )
         gradient = np.zeros((8, steps, units))
         gradient[:, -1] = generator.normal(size=(8, units))
         if cell == "LSTM":
@@ -81,12 +95,19 @@ def listing_states(scaled: bool) -> np.ndarray:
     inputs = generator.random((1, 100, 32))
     first, second, bias = generator.random((32, 64)), generator.random((64, 64)), generator.random(64)
     if scaled:
-        first, second, bias = generator.normal(0, 32**-0.5, first.shape), generator.normal(0, 64**-0.5, second.shape), np.zeros(64)
+        first, second, bias = (
+            generator.normal(0, 32**-0.5, first.shape),
+            generator.normal(0, 64**-0.5, second.shape),
+            np.zeros(64),
+        )
     return rnn(inputs, np.zeros((1, 64)), first, second, bias)
 
 
 def remember(cell: str, delay: int, steps: int = 150, batch: int = 32, units: int = 16) -> list[float]:
-    """Trains a cell to name the first symbol after `delay` steps of noise. Share right in every ten batches, each before it is learned."""
+    """Trains a cell to name the first symbol after `delay` steps of noise.
+
+    Share right, averaged over ten batches at a time; each batch is answered before it is learned from.
+    """
     import torch
     from torch.nn import GRU, LSTM, RNN, Linear, functional
 
@@ -153,11 +174,19 @@ def _truncated(page: LessonPage) -> None:
         axes.plot(steps, errors[:, 1], "o-", color=SECOND, markersize=4)
         axes.set(xlabel="steps of the sequence", ylabel="error of the gradient", xticks=[2, 5, 6, 10, 14])
 
-    page.figure(paint, "What truncation leaves out", keys=[("model", "input weights"), ("second", "recurrent weights")], size=(4.4, 2.7))
+    page.figure(
+        paint,
+        "What truncation leaves out",
+        keys=[("model", "input weights"), ("second", "recurrent weights")],
+        size=(4.4, 2.7),
+    )
     page.number("cut_five", errors[steps == 5].max(), "error at five steps")
     page.number("cut_six_inputs", errors[steps == 6][0, 0], "at six steps, input weights", digits=3)
     page.number("cut_six_recurrent", errors[steps == 6][0, 1], "at six steps, recurrent weights")
-    page.text("At six steps the recurrent weights are still exact: all that is cut there would be multiplied with the zero state at the start.")
+    page.text(
+        "At six steps the recurrent weights are still exact: all that is cut there would be multiplied with the "
+        "zero state at the start."
+    )
 
 
 def _fading(page: LessonPage) -> None:
@@ -179,12 +208,17 @@ def _fading(page: LessonPage) -> None:
         "value on by a gate: where the gate is near 1 it passes almost unchanged."
     )
     page.figure(
-        paint, "Influence by distance", keys=KEYS, note="Dashed: LSTM with forget bias 0; dotted: with 3. Unbroken: with 1. Untrained networks."
+        paint,
+        "Influence by distance",
+        keys=KEYS,
+        note="Dashed: LSTM with forget bias 0; dotted: with 3. Unbroken: with 1. Untrained networks.",
     )
     for cell in CELLS:
         page.number(f"reach_{cell}", curves[cell][20], f"share left after 20 steps, {cell}", digits=2)
     page.number("reach_open", reach("LSTM", forget=3.0)[20], "LSTM with forget bias 3", digits=2)
-    page.text("So a gate is no gift by itself. It has to be open: that is why its bias is often set to 1 or more at the start.")
+    page.text(
+        "So a gate is no gift by itself. It has to be open: that is why its bias is often set to 1 or more at the start."
+    )
 
 
 def _saturated(page: LessonPage) -> None:
@@ -202,17 +236,27 @@ def _saturated(page: LessonPage) -> None:
         "The book's first RNN in NumPy has weights and inputs uniform between 0 and 1. All are positive, so each sum is about 8 "
         "from the inputs and 32 from the states, and tanh of that is 1. Every output is 1, whatever is read."
     )
-    page.figure(paint, "All 6,400 states", keys=[("second", "as printed"), ("model", "weights around 0, scaled")], size=(4.4, 2.7))
+    page.figure(
+        paint,
+        "All 6,400 states",
+        keys=[("second", "as printed"), ("model", "weights around 0, scaled")],
+        size=(4.4, 2.7),
+    )
     page.number("saturated", float((printed[1:] > 0.999).mean()), "share of states above 0.999, as printed")
     page.number("saturated_scaled", float((np.abs(scaled[1:]) > 0.999).mean()), "with scaled weights")
-    page.correction("Deep Learning with Python listing 6-21", "weights uniform in 0..1", "it runs, but shows nothing: weights around 0, of size 1/√n")
+    page.correction(
+        "Deep Learning with Python listing 6-21",
+        "weights uniform in 0..1",
+        "it runs, but shows nothing: weights around 0, of size 1/√n",
+    )
 
 
 def _memory(page: LessonPage) -> None:
     page.heading("A task of memory")
     page.text(
         f"One of {SYMBOLS} symbols is shown, then noise; at the end the network must say which it was. Guessing gives "
-        f"{1 / SYMBOLS:.2f}. Each cell has 16 units and learns from 150 batches of 32; one LSTM starts with a forget bias of {OPEN:g}."
+        f"{1 / SYMBOLS:.2f}. Each cell has 16 units and learns from 150 batches of 32; one LSTM starts with a "
+        f"forget bias of {OPEN:g}."
     )
     curves = {(cell, delay): remember(cell, delay) for cell in COLOURS for delay in DELAYS}
     seen = 10 * (np.arange(15) + 1)

@@ -72,9 +72,17 @@ def show(page: LessonPage) -> None:
 
     page.figure(bars, "Four scores", keys=[("model", "softmax"), ("second", "hardmax")], size=(4.4, 2.6))
     page.number("largest_share", shares[0], "share of the score 5", digits=4)
-    page.number("shift_change", np.abs(softmax(scores + 100) - shares).max(), "change of the shares if 100 is added to every score")
+    page.number(
+        "shift_change",
+        np.abs(softmax(scores + 100) - shares).max(),
+        "change of the shares if 100 is added to every score",
+    )
     two = softmax(np.array([1.3, 0.0]))[0]
-    page.number("sigmoid_gap", abs(two - 1 / (1 + np.exp(-1.3))), "two classes: difference from the sigmoid of the scores' difference")
+    page.number(
+        "sigmoid_gap",
+        abs(two - 1 / (1 + np.exp(-1.3))),
+        "two classes: difference from the sigmoid of the scores' difference",
+    )
     _regions(page)
     _loss(page)
     _gradient(page)
@@ -100,7 +108,14 @@ def _regions(page: LessonPage) -> None:
         for axes, classes in zip(every, CLASSES, strict=True):
             points, labels, weight, bias = fitted[classes]
             chosen = (field @ weight + bias).argmax(axis=-1)
-            axes.contourf(grid, grid, chosen, levels=np.arange(classes + 1) - 0.5, cmap=ListedColormap(colours[:classes]), alpha=0.25)
+            axes.contourf(
+                grid,
+                grid,
+                chosen,
+                levels=np.arange(classes + 1) - 0.5,
+                cmap=ListedColormap(colours[:classes]),
+                alpha=0.25,
+            )
             for label in range(classes):
                 axes.plot(*points[labels == label].T, "o", color=colours[label], markersize=2.5, markeredgewidth=0)
             axes.set(xticks=[], yticks=[], aspect="equal")
@@ -109,7 +124,9 @@ def _regions(page: LessonPage) -> None:
     page.figure(regions, "Regions of a linear softmax", panels=(2, 2), size=(5.6, 5.8))
     for classes, (points, labels, weight, bias) in fitted.items():
         accuracy = float(((points @ weight + bias).argmax(axis=1) == labels).mean())
-        page.number(f"accuracy_{classes}", accuracy, f"share of the points in the right region, {classes} classes", digits=4)
+        page.number(
+            f"accuracy_{classes}", accuracy, f"share of the points in the right region, {classes} classes", digits=4
+        )
 
 
 def _loss(page: LessonPage) -> None:
@@ -119,7 +136,9 @@ def _loss(page: LessonPage) -> None:
         "goes to 0. The example has four classes, and the true one is the second, which got 0.2."
     )
     page.number("loss", -np.log(ANSWER[1]), "loss for a share of 0.2", digits=4)
-    page.number("loss_even", cross_entropy(np.zeros((1, 4)), np.array([1])), "loss if all four classes get 1/4", digits=4)
+    page.number(
+        "loss_even", cross_entropy(np.zeros((1, 4)), np.array([1])), "loss if all four classes get 1/4", digits=4
+    )
     page.correction(
         "Course notes §2.3.9",
         "the first share is called the largest, but the printed vector has its largest elsewhere",
@@ -144,7 +163,11 @@ def _gradient(page: LessonPage) -> None:
     )
     scores, label = np.array([0.2, -1.0, 0.7, 2.0]), 1
     exact = softmax(scores) - np.eye(4)[label]
-    page.number("gradient_gap", np.abs(exact - numeric_gradient(scores, label)).max(), "p − y against differences, largest deviation")
+    page.number(
+        "gradient_gap",
+        np.abs(exact - numeric_gradient(scores, label)).max(),
+        "p − y against differences, largest deviation",
+    )
     z = np.linspace(-8, 8, 321)  # score of the true class, against a rival of score 0
     p = 1 / (1 + np.exp(-z))
 

@@ -40,7 +40,12 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "convolution",
             "A kernel slides over a picture",
             "what edge kernels, blur and colour kernels see, and how nine weights are learned",
-            ("Plain Talk §6.3", "Principles and Practice §4.2", "Course notes §4.1.2 to §4.1.8", "Deep convolutional networks §4.1.3"),
+            (
+                "Plain Talk §6.3",
+                "Principles and Practice §4.2",
+                "Course notes §4.1.2 to §4.1.8",
+                "Deep convolutional networks §4.1.3",
+            ),
         ),
         "padding-and-stride": Lesson(
             "padding_and_stride",
@@ -58,7 +63,12 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "pooling",
             "One number for a window",
             "max, mean, stochastic and chunk pooling, overlapping windows, and what pooling forgives",
-            ("Plain Talk §6.5", "Principles and Practice §4.3.4", "Course notes §4.1.11, §4.1.12", "Deep convolutional networks §4.1.7"),
+            (
+                "Plain Talk §6.5",
+                "Principles and Practice §4.3.4",
+                "Course notes §4.1.11, §4.1.12",
+                "Deep convolutional networks §4.1.7",
+            ),
         ),
         "receptive-fields": Lesson(
             "receptive_fields",

@@ -10,7 +10,13 @@ import numpy as np
 from gradus.lessons.drawing import paint_cells
 from gradus.look.charts import FOURTH, INK, MODEL, MUTED, SECOND, TEXT_SIZE, THIRD
 from gradus.reference.optimizers import adam
-from gradus.reference.word_losses import glove, glove_backward, negative_sampling, negative_sampling_backward, unigram_noise
+from gradus.reference.word_losses import (
+    glove,
+    glove_backward,
+    negative_sampling,
+    negative_sampling_backward,
+    unigram_noise,
+)
 
 if TYPE_CHECKING:
     from gradus.lessons.page import LessonPage
@@ -69,17 +75,27 @@ def train_glove(counts: np.ndarray, steps: int = 600) -> tuple[np.ndarray, list[
     """Vectors (V, WIDTH), the sum of a word's two, and the loss of every step."""
     generator = np.random.default_rng(0)
     size = len(counts)
-    parts = [generator.normal(0, 0.3, (size, WIDTH)), generator.normal(0, 0.3, (size, WIDTH)), np.zeros(size), np.zeros(size)]
+    parts = [
+        generator.normal(0, 0.3, (size, WIDTH)),
+        generator.normal(0, 0.3, (size, WIDTH)),
+        np.zeros(size),
+        np.zeros(size),
+    ]
     states: list[dict] = [{} for _ in parts]
     losses = []
     for _ in range(steps):
         losses.append(glove(parts[0], parts[1], parts[2], parts[3], counts, LARGEST))
         gradients = glove_backward(parts[0], parts[1], parts[2], parts[3], counts, LARGEST)
-        parts = [adam(part, slope, state, learning_rate=0.02) for part, slope, state in zip(parts, gradients, states, strict=True)]
+        parts = [
+            adam(part, slope, state, learning_rate=0.02)
+            for part, slope, state in zip(parts, gradients, states, strict=True)
+        ]
     return parts[0] + parts[1], losses
 
 
-def train_skip_gram(counts: np.ndarray, negatives: int = 5, steps: int = 300) -> tuple[np.ndarray, np.ndarray, list[float]]:
+def train_skip_gram(
+    counts: np.ndarray, negatives: int = 5, steps: int = 300
+) -> tuple[np.ndarray, np.ndarray, list[float]]:
     """Centre vectors, context vectors (V, WIDTH each) by negative sampling on pairs drawn from the counts, and the losses."""
     generator = np.random.default_rng(0)
     size = len(counts)
@@ -152,8 +168,10 @@ def show(page: LessonPage) -> None:
         "is learned from nothing but text, by the words that stand around."
     )
     page.text(
-        f"The text here is made up by a rule: {len(sentences):,} sentences such as \"{' '.join(sentences[0])}\" and \"{' '.join(sentences[-1])}\", "
-        f"with {len(words)} different words. Age, place and dress fit the person four times in five. It says nothing about English; it "
+        f'The text here is made up by a rule: {len(sentences):,} sentences such as "{" ".join(sentences[0])}" and '
+        f'"{" ".join(sentences[-1])}", '
+        f"with {len(words)} different words. Age, place and dress fit the person four times in five. It says "
+        "nothing about English; it "
         "shows how the method works."
     )
     page.number("one_hot", likeness(np.eye(len(words)))[0, 1], "likeness (cosine) of any two one-hot vectors")
@@ -173,24 +191,44 @@ def _counted(page: LessonPage, words: list[str], counts: np.ndarray) -> None:
         paint_cells(axes, table, shade=True, labels=(list(PEOPLE.values()), beside), square=False)
         axes.tick_params(axis="x", labelrotation=45)
 
-    page.figure(paint, "Counted: people and some of their neighbours", size=(4.4, 4.0), note=f"Pairs up to {WINDOW} words apart; each counts 1/distance.")
+    page.figure(
+        paint,
+        "Counted: people and some of their neighbours",
+        size=(4.4, 4.0),
+        note=f"Pairs up to {WINDOW} words apart; each counts 1/distance.",
+    )
 
 
 def _learned(page: LessonPage, words: list[str], counts: np.ndarray, vectors: np.ndarray, losses: list[float]) -> None:
     page.heading("GloVe: vectors whose products are the counts")
     page.text(
-        f"Each word gets a vector of {WIDTH} numbers as a word and another as a neighbour, and two biases. They are moved until the "
-        "product of word and neighbour is the logarithm of the count. Pairs that were seen often weigh more, pairs never seen weigh nothing."
+        f"Each word gets a vector of {WIDTH} numbers as a word and another as a neighbour, and two biases. They "
+        "are moved until the "
+        "product of word and neighbour is the logarithm of the count. Pairs that were seen often weigh more, "
+        "pairs never seen weigh nothing."
     )
     page.formula(r"J=\sum_{ij}f(X_{ij})\left(w_i^{\top}c_j+b_i+b'_j-\log X_{ij}\right)^2")
     page.number("loss_first", losses[0], "loss at the start", digits=3)
     page.number("loss_last", losses[-1], f"after {len(losses):,} steps", digits=3)
     people = [words.index(word) for word in PEOPLE.values()]
     cosines = likeness(vectors)
-    same = [cosines[words.index(a), words.index(b)] for a, b in (("king", "queen"), ("cat", "dog"), ("palace", "castle"), ("fish", "meat"))]
-    far = [cosines[words.index(a), words.index(b)] for a, b in (("king", "fish"), ("queen", "night"), ("palace", "meat"), ("boy", "noon"))]
-    page.number("alike", float(np.mean(same)), "mean likeness of king and queen, cat and dog, palace and castle, fish and meat", digits=3)
-    page.number("unlike", float(np.mean(far)), "of king and fish, queen and night, palace and meat, boy and noon", digits=3)
+    same = [
+        cosines[words.index(a), words.index(b)]
+        for a, b in (("king", "queen"), ("cat", "dog"), ("palace", "castle"), ("fish", "meat"))
+    ]
+    far = [
+        cosines[words.index(a), words.index(b)]
+        for a, b in (("king", "fish"), ("queen", "night"), ("palace", "meat"), ("boy", "noon"))
+    ]
+    page.number(
+        "alike",
+        float(np.mean(same)),
+        "mean likeness of king and queen, cat and dog, palace and castle, fish and meat",
+        digits=3,
+    )
+    page.number(
+        "unlike", float(np.mean(far)), "of king and fish, queen and night, palace and meat, boy and noon", digits=3
+    )
 
     def cube(axes):
         centred = vectors[people] - vectors[people].mean(axis=0)
@@ -198,7 +236,11 @@ def _learned(page: LessonPage, words: list[str], counts: np.ndarray, vectors: np
         keys = list(PEOPLE)
         for axis, colour in enumerate((THIRD, FOURTH, SECOND)):
             for first, second in product(range(8), repeat=2):
-                if first < second and sum(a != b for a, b in zip(keys[first], keys[second], strict=True)) == 1 and keys[first][axis] != keys[second][axis]:
+                if (
+                    first < second
+                    and sum(a != b for a, b in zip(keys[first], keys[second], strict=True)) == 1
+                    and keys[first][axis] != keys[second][axis]
+                ):
                     axes.plot(*flat[[first, second]].T, color=colour, lw=1.4, alpha=0.7)
         axes.plot(*flat.T, "o", color=MODEL, markersize=5)
         for name, (x, y) in zip(PEOPLE.values(), flat, strict=True):
@@ -225,15 +267,23 @@ def _analogies(page: LessonPage, words: list[str], vectors: np.ndarray) -> None:
         "king − man + woman. The three words of the question are left out; else the answer is often one of them."
     )
     asked = [("man", "king", "woman"), ("man", "boy", "queen"), ("king", "queen", "prince"), ("girl", "woman", "boy")]
-    page.table(("question", "answer"), [(f"{a} : {b} = {c} : ?", analogy(words, vectors, a, b, c)) for a, b, c in asked])
+    page.table(
+        ("question", "answer"), [(f"{a} : {b} = {c} : ?", analogy(words, vectors, a, b, c)) for a, b, c in asked]
+    )
     page.number("questions", len(analogy_questions()), "such questions about the eight people")
     page.number("right", share_right(words, vectors), "share answered rightly")
     page.table(
         ("sentences about people", "share answered rightly"),
         [(size, share_right(*_from_text(size))) for size in SIZES[:-1]] + [(SIZES[-1], share_right(words, vectors))],
     )
-    page.text("The directions are as good as the counts they are made of: with less text, chance decides which word is nearest.")
-    page.number("king_queen", float(analogy(words, vectors, "man", "king", "woman") == "queen"), "king − man + woman is queen (1: yes)")
+    page.text(
+        "The directions are as good as the counts they are made of: with less text, chance decides which word is nearest."
+    )
+    page.number(
+        "king_queen",
+        float(analogy(words, vectors, "man", "king", "woman") == "queen"),
+        "king − man + woman is queen (1: yes)",
+    )
 
 
 def _sampled(page: LessonPage, words: list[str], counts: np.ndarray) -> None:
@@ -251,15 +301,29 @@ def _sampled(page: LessonPage, words: list[str], counts: np.ndarray) -> None:
         axes.axhline(6 * np.log(2), color=MUTED, lw=1, linestyle=(0, (3, 3)))
         axes.set(xlabel="step", ylabel="loss")
 
-    page.figure(curve, "Loss by step", keys=[("model", "512 pairs, 5 words beside each"), ("muted", "knowing nothing: 6 log 2")], size=(4.4, 2.7))
+    page.figure(
+        curve,
+        "Loss by step",
+        keys=[("model", "512 pairs, 5 words beside each"), ("muted", "knowing nothing: 6 log 2")],
+        size=(4.4, 2.7),
+    )
     seen = counts > 0
     shares = counts / counts.sum()
     own, noise = shares.sum(axis=1), unigram_noise(counts.sum(axis=1))
-    wanted = np.log(shares[seen] / (own[:, None] * noise)[seen])  # the information of a pair, against the noise that was drawn
+    wanted = np.log(
+        shares[seen] / (own[:, None] * noise)[seen]
+    )  # the information of a pair, against the noise that was drawn
     scores = (centres @ contexts.T)[seen]
     page.number("loss_sampled", float(np.mean(losses[-100:])), "mean loss of the last 100 steps", digits=3)
-    page.number("information", float(np.corrcoef(scores, wanted)[0, 1]), "correlation of the products with the pairs' mutual information", digits=3)
-    page.number("right_sampled", share_right(words, centres), "share of the analogies answered rightly by these vectors")
+    page.number(
+        "information",
+        float(np.corrcoef(scores, wanted)[0, 1]),
+        "correlation of the products with the pairs' mutual information",
+        digits=3,
+    )
+    page.number(
+        "right_sampled", share_right(words, centres), "share of the analogies answered rightly by these vectors"
+    )
     page.text(
         "What the products learn is how much more often a pair occurs than by chance (its pointwise mutual information), less "
         "the logarithm of the number of made-up words. So both ways fit about the same table."

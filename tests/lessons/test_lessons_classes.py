@@ -20,14 +20,22 @@ def test_confusion_numbers():
     assert found["accuracy"] == pytest.approx(0.93)
     assert found["always_f1"] == pytest.approx(1 / 3)
     assert (found["plain_A"], found["plain_B"]) == (pytest.approx(0.03), pytest.approx(0.05))
-    assert found["weighted_A"] == pytest.approx(120 / 1180)  # 10 offensive at 10, 20 others; 20 offensive weigh 200 of 1180
+    assert found["weighted_A"] == pytest.approx(
+        120 / 1180
+    )  # 10 offensive at 10, 20 others; 20 offensive weigh 200 of 1180
     assert found["weighted_B"] == pytest.approx(50 / 1180)
     assert found["chosen_f1"] == 0.92
 
 
 def test_measures_are_scikit_learns():
     truth, answers = (
-        np.concatenate([np.full(count, k) for (row, column), count in np.ndenumerate(confusion.CONFUSION) for k in [(row, column)[side]]])
+        np.concatenate(
+            [
+                np.full(count, k)
+                for (row, column), count in np.ndenumerate(confusion.CONFUSION)
+                for k in [(row, column)[side]]
+            ]
+        )
         for side in (0, 1)
     )
     np.testing.assert_array_equal(metrics.confusion_matrix(truth, answers), confusion.CONFUSION)
@@ -74,7 +82,9 @@ def test_borders_of_a_linear_softmax_are_straight():
     generator = np.random.default_rng(0)
     ends = generator.uniform(-4, 4, (500, 2, 2))
     chosen = (ends @ weight + bias).argmax(axis=-1)
-    between = ((ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * np.linspace(0, 1, 9)[:, None]) @ weight + bias).argmax(axis=-1)
+    between = ((ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * np.linspace(0, 1, 9)[:, None]) @ weight + bias).argmax(
+        axis=-1
+    )
     same = chosen[:, 0] == chosen[:, 1]
     assert same.sum() > 50
     assert (between[same] == chosen[same, :1]).all()

@@ -10,11 +10,18 @@ import torch
 from scipy import integrate, signal
 
 from gradus.lessons import convolution as kernels
-from gradus.lessons import convolution_1d, counting_parameters, im2col, padding_and_stride, pooling, receptive_fields
+from gradus.lessons import (
+    convolution_1d,
+    counting_parameters,
+    im2col,
+    padding_and_stride,
+    perturbation,
+    pooling,
+    receptive_fields,
+)
 from gradus.lessons import dense_as_convolution as canvas
 from gradus.lessons import gabor_and_activations as gabor
 from gradus.lessons import one_by_one_convolution as pointwise
-from gradus.lessons import perturbation
 from gradus.lessons.run import make_page
 
 
@@ -33,7 +40,9 @@ def test_areas_are_the_integral(x):
         -1, 1, points=sorted({0.0, *np.clip([x - 2, x - 1], -1, 1)}),
     )  # fmt: skip
     assert convolution_1d.area_exact(x) == pytest.approx(wanted, abs=1e-9)
-    assert convolution_1d.area(x) == pytest.approx(wanted, abs=2e-3)  # the sum's cells are 1/2000 wide, and the ramp jumps
+    assert convolution_1d.area(x) == pytest.approx(
+        wanted, abs=2e-3
+    )  # the sum's cells are 1/2000 wide, and the ramp jumps
 
 
 def test_convolution_1d_numbers():
@@ -116,7 +125,10 @@ def test_padding_and_stride_numbers():
 def test_sizes_of_the_table_are_pytorchs():
     for _, size, kernel, stride, padding, dilation in padding_and_stride.SIZES:
         layer = torch.nn.Conv1d(1, 1, kernel, stride, padding, dilation)
-        assert padding_and_stride.output_size(size, kernel, stride, padding, dilation) == layer(torch.zeros(1, 1, size)).shape[-1]
+        assert (
+            padding_and_stride.output_size(size, kernel, stride, padding, dilation)
+            == layer(torch.zeros(1, 1, size)).shape[-1]
+        )
 
 
 # ---- im2col

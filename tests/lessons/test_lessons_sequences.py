@@ -73,7 +73,9 @@ def test_ctc_numbers():
 
 def test_ctc_is_torchs():
     chances = torch.tensor(ctc.frames_of_cat())[:, None]
-    loss = torch.nn.functional.ctc_loss(chances, torch.tensor([[1, 2, 3]]), torch.tensor([8]), torch.tensor([3]), reduction="sum")
+    loss = torch.nn.functional.ctc_loss(
+        chances, torch.tensor([[1, 2, 3]]), torch.tensor([8]), torch.tensor([3]), reduction="sum"
+    )
     assert numbers("ctc")["cat"] == pytest.approx(np.exp(-loss.item()), rel=1e-9)
 
 
@@ -113,7 +115,9 @@ def test_attention_is_torchs():
     query, key, value = (torch.tensor(part)[None] for part in (attention.QUERIES, attention.KEYS, attention.VALUES))
     wanted = torch.nn.functional.scaled_dot_product_attention(query, key, value)
     for row in range(4):
-        np.testing.assert_allclose(attention.by_hand(attention.QUERIES[row], attention.KEYS, attention.VALUES)[2], wanted[0, row])
+        np.testing.assert_allclose(
+            attention.by_hand(attention.QUERIES[row], attention.KEYS, attention.VALUES)[2], wanted[0, row]
+        )
 
 
 # ---- word-vectors
