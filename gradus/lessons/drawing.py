@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,17 @@ LUMINANCE = np.array([0.299, 0.587, 0.114])  # how bright red, green and blue lo
 
 def photograph(name: str, height: int) -> np.ndarray:
     """One of the two photographs that scikit-learn ships, "china" or "flower". (height, width, 3), values 0..1."""
-    from sklearn.datasets import load_sample_image
-
     from gradus.data.images import resize
 
-    whole = np.ascontiguousarray(load_sample_image(f"{name}.jpg"))
+    whole = _whole_photograph(name)
     return resize(whole, (height, round(height * whole.shape[1] / whole.shape[0]))) / 255.0
+
+
+@functools.cache
+def _whole_photograph(name: str) -> np.ndarray:
+    from sklearn.datasets import load_sample_image
+
+    return np.ascontiguousarray(load_sample_image(f"{name}.jpg"))
 
 
 def grey(picture: np.ndarray) -> np.ndarray:
