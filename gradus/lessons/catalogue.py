@@ -24,6 +24,21 @@ if TYPE_CHECKING:
 
 POINTS = 601  # of a plot
 SMALL = (3.2, 2.1)  # inches
+# Losses of one number are drawn against it: function -> (target, smallest and largest output, what the axis is)
+LOSSES: dict[str, tuple[float, tuple[float, float], str]] = {
+    "squared_residuals": (0.0, (-3, 3), "residual"),
+    "absolute_residuals": (0.0, (-3, 3), "residual"),
+    "mean_squared_error": (0.0, (-3, 3), "residual"),
+    "mean_absolute_error": (0.0, (-3, 3), "residual"),
+    "mean_squared_logarithmic_error": (3.0, (0.01, 10), "output, target 3"),
+    "mean_absolute_percentage_error": (3.0, (0, 10), "output, target 3"),
+    "huber": (0.0, (-3, 3), "residual"),
+    "smooth_l1": (0.0, (-3, 3), "residual"),
+    "binary_cross_entropy": (1.0, (0.02, 0.999), "probability, target 1"),
+    "binary_cross_entropy_with_logits": (1.0, (-4, 4), "logit, target 1"),
+    "hinge": (1.0, (-3, 3), "output, label +1"),
+    "exponential_loss": (1.0, (-2, 3), "output, label +1"),
+}
 
 
 def write_catalogue(folder: str | Path = "lessons") -> Path:
@@ -71,7 +86,7 @@ def _card(entry: Entry) -> Html:
     pieces = [
         element("h3", markup(entry.name)),
         element("div", math(entry.formula, display=True), class_="formula"),
-        plot(entry) if entry.span else Html(""),
+        plot(entry),
         pairs(rows),
     ]
     if entry.note:
@@ -85,24 +100,40 @@ def identity(entry: Entry) -> str:
 
 
 def plot(entry: Entry) -> Html:
-    """Value and derivative of a function of one number over the entry's span."""
-    places = np.linspace(*(entry.span or (-1.0, 1.0)), POINTS)
-    curves = [(elementwise(find(entry.function), places), MODEL)]
-    if entry.backward:
-        curves.append((elementwise(find(entry.backward), places), SECOND))
+    """Value and derivative of a function of one number, or of a loss of one output; nothing for other primitives."""
+    value, slope = find(entry.function), find(entry.backward) if entry.backward else None
+    label = ""
+    if entry.span:
+        places = np.linspace(*entry.span, POINTS)
+    elif (name := entry.function.partition(".")[2]) in LOSSES:
+        target, span, label = LOSSES[name]
+        places = np.linspace(*span, POINTS)
+        value, slope = _of_one_output(value, target), _of_one_output(slope, target) if slope else None
+    else:
+        return Html("")
 
     def paint(axes: Axes) -> None:
         axes.axhline(0, color=MUTED, linewidth=0.8)
-        for values, colour in curves:
-            axes.plot(places, _broken_at_jumps(values), color=colour)
+        for function, colour in ((value, MODEL), (slope, SECOND)):
+            if function is not None:
+                axes.plot(places, _broken_at_jumps(elementwise(function, places)), color=colour)
         axes.locator_params(nbins=5)
+        axes.set_xlabel(label)
 
     return figure(draw(identity(entry), paint, f"{entry.name}: value and derivative", size=SMALL), "")
 
 
+def _of_one_output(function: Callable[..., Any], target: float) -> Callable[[float], float]:
+    """A loss, or its gradient, of one row of one output."""
+    return lambda output: float(np.sum(function(np.array([float(output)]), np.array([target]))))
+
+
 def elementwise(function: Callable[..., Any], places: np.ndarray) -> np.ndarray:
     """A function of an array of numbers, or of one number at a time, at all places."""
-    values = np.asarray(function(places), dtype=np.float64)
+    try:
+        values = np.asarray(function(places), dtype=np.float64)
+    except (TypeError, ValueError):  # takes one number at a time
+        values = np.zeros(0)
     return values if values.shape == places.shape else np.array([float(function(place)) for place in places])
 
 

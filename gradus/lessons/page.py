@@ -1,7 +1,7 @@
 """The page that a lesson writes, from top to bottom, and its markup.
 
-In texts `$...$` is LaTeX, `**...**` strong, and backquotes enclose code. Formulas become MathML, which browsers set
-themselves, so the page stays one file that loads nothing.
+In texts `$...$` is LaTeX, `**...**` strong, `*...*` a title, and backquotes enclose code. Formulas become MathML, which
+browsers set themselves, so the page stays one file that loads nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gradus.look.text import number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MARKUP = re.compile(r"\$([^$]+)\$|\*\*([^*]+)\*\*|`([^`]+)`")
+_MARKUP = re.compile(r"\$([^$]+)\$|\*\*([^*]+)\*\*|\*([^*\s][^*]*)\*|`([^`]+)`")
 
 
 class LessonPage:
@@ -204,13 +204,14 @@ def math(latex: str, *, display: bool = False) -> Html:
 
 
 def markup(words: str) -> Html:
-    """Text with `$latex$`, `**strong**` and backquoted code as HTML; all else is escaped."""
+    """Text with `$latex$`, `**strong**`, `*title*` and backquoted code as HTML; all else is escaped."""
     pieces: list[Any] = []
     end = 0
     for found in _MARKUP.finditer(words):
         pieces.append(words[end : found.start()])
-        latex, strong, code = found.groups()
-        pieces.append(math(latex) if latex else element("strong", strong) if strong else element("code", code))
+        latex, strong, title, code = found.groups()
+        tag, inside = ("strong", strong) if strong else ("em", title) if title else ("code", code)
+        pieces.append(math(latex) if latex else element(tag, inside))
         end = found.end()
     pieces.append(words[end:])
     return join(pieces)

@@ -9,24 +9,16 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from gradus.errors import UserError, unknown_name
+from gradus.errors import UserError
+from gradus.nn import activation as make_activation
 from gradus.nn import initialize
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-    "gelu": nn.GELU,
-    "elu": nn.ELU,
-    "selu": nn.SELU,
-}
 
 
 class MultilayerPerceptron(nn.Module):
     """(B, ...) flattened to (B, in_features) -> (B, num_classes).
 
     hidden:     widths of the hidden layers, from the input on; () is logistic regression
-    activation: after every hidden layer
+    activation: after every hidden layer, a name of `gradus.nn.ACTIVATIONS`; learned ones have parameters for each unit
     dropout:    share of each hidden layer's outputs set to zero in training
     initialization: a scheme of `gradus.nn.initialize`, such as "pytorch", "glorot", "he"
     """
@@ -43,16 +35,15 @@ class MultilayerPerceptron(nn.Module):
         super().__init__()
         if isinstance(hidden, int):
             hidden = (hidden,)
-        if activation not in ACTIVATIONS:
-            raise unknown_name("activation", activation, ACTIVATIONS)
         if not all(isinstance(width, int) and width > 0 for width in hidden):
             raise UserError(f"mlp: hidden widths must be whole numbers above 0, received {list(hidden)}")
         if not 0 <= dropout < 1:
             raise UserError(f"mlp: dropout must be in 0..1 (1 excluded), received {dropout}")
+        make_activation(activation)  # a wrong name is told even where there is no hidden layer
         layers: list[nn.Module] = []
         width = in_features
         for next_width in hidden:
-            layers += [nn.Linear(width, next_width), ACTIVATIONS[activation]()]
+            layers += [nn.Linear(width, next_width), make_activation(activation, next_width)]
             if dropout:
                 layers.append(nn.Dropout(dropout))
             width = next_width

@@ -1,12 +1,46 @@
 """Functions and modules that PyTorch lacks. What PyTorch has is used as it is."""
 
+from gradus.nn.activations import (
+    ACTIVATIONS,
+    APL,
+    Absolute,
+    ArcTan,
+    BentIdentity,
+    BinaryStep,
+    Gaussian,
+    HardSigmoid,
+    Maxout,
+    ScaledTanh,
+    Sinc,
+    Sinusoid,
+    SoftExponential,
+    SReLU,
+    activation,
+)
 from gradus.nn.attention import AdditiveAttention, DotAttention, masked_softmax
 from gradus.nn.convolution import SamePad2d, SeparableConv2d, dense_to_convolution, same_pad2d
 from gradus.nn.ctc import convolved_lengths, ctc_greedy, ctc_prefix_beam
 from gradus.nn.dropout import ClassicDropout
 from gradus.nn.highway import Highway
 from gradus.nn.initializers import initialize
-from gradus.nn.layers import ScaledTanh, SparselyConnectedConv2d, Subsampling
+from gradus.nn.layers import SparselyConnectedConv2d, Subsampling
+from gradus.nn.losses import (
+    PairVerification,
+    batch_triplet_loss,
+    content_loss,
+    contrastive_loss,
+    exponential_loss,
+    gram_matrix,
+    hinge,
+    masked_binary_cross_entropy,
+    mean_absolute_percentage_error,
+    mean_squared_logarithmic_error,
+    multi_task_loss,
+    pair_features,
+    style_loss,
+    total_variation,
+    triplet_loss,
+)
 from gradus.nn.normalization import LocalResponseNorm
 from gradus.nn.pooling import ChunkMaxPool1d, SpatialPyramidPool2d, StochasticPool2d, stochastic_pool2d
 from gradus.nn.recurrent import PeepholeLSTM, RecurrentDropout, ResetBeforeGRU, SameMaskDropout
@@ -20,36 +54,65 @@ from gradus.nn.word_losses import (
 )
 
 __all__ = [
+    "ACTIVATIONS",
+    "APL",
+    "Absolute",
     "AdditiveAttention",
+    "ArcTan",
+    "BentIdentity",
+    "BinaryStep",
     "ChunkMaxPool1d",
     "ClassicDropout",
     "DotAttention",
+    "Gaussian",
+    "HardSigmoid",
     "Highway",
     "LocalResponseNorm",
     "LogUniformSampler",
+    "Maxout",
+    "PairVerification",
     "PeepholeLSTM",
     "RecurrentDropout",
     "ResetBeforeGRU",
+    "SReLU",
     "SameMaskDropout",
     "SamePad2d",
     "ScaledTanh",
     "SeparableConv2d",
+    "Sinc",
+    "Sinusoid",
+    "SoftExponential",
     "SparselyConnectedConv2d",
     "SpatialPyramidPool2d",
     "StochasticPool2d",
     "Subsampling",
     "UnigramSampler",
+    "activation",
+    "batch_triplet_loss",
+    "content_loss",
+    "contrastive_loss",
     "convolved_lengths",
     "ctc_greedy",
     "ctc_prefix_beam",
     "dense_to_convolution",
+    "exponential_loss",
     "glove_loss",
+    "gram_matrix",
+    "hinge",
     "initialize",
+    "masked_binary_cross_entropy",
     "masked_softmax",
+    "mean_absolute_percentage_error",
+    "mean_squared_logarithmic_error",
+    "multi_task_loss",
     "negative_sampling_loss",
+    "pair_features",
     "roi_align",
     "roi_pool",
     "same_pad2d",
     "sampled_softmax_loss",
     "stochastic_pool2d",
+    "style_loss",
+    "total_variation",
+    "triplet_loss",
 ]

@@ -12,16 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class ScaledTanh(nn.Module):
-    """1.7159 tanh(2x/3): a tanh that maps 1 to 1 and -1 to -1, with its largest curvature there (1998, appendix A)."""
-
-    amplitude = 1.7159
-    slope = 2 / 3
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.amplitude * torch.tanh(self.slope * inputs)
-
-
 class Subsampling(nn.Module):
     """The trainable pooling of LeNet-5: the sum of each 2x2 field, times one coefficient a channel, plus one bias a channel.
 

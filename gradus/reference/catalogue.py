@@ -12,17 +12,15 @@ from typing import Any
 
 # family -> (title, modules whose `CATALOGUE` belongs to it), in the order of the page
 FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "activations": ("Activations", ("sigmoids", "rectifiers", "activations", "vector_activations")),
+    "losses": (
+        "Losses and penalties",
+        ("regression_losses", "losses", "compound_losses", "metric_losses", "image_losses", "penalties"),
+    ),
     "dense": ("Dense layers, dropout and shortcuts", ("dense", "dropout", "residual")),
     "convolution": ("Convolution", ("convolution", "convolution_kinds", "convolution_matrix", "geometry")),
     "pooling": ("Pooling", ("pooling", "other_pooling")),
     "normalization": ("Normalisation", ("normalization",)),
-    "initializers": ("Initial weights", ("initializers",)),
-    "optimizers": ("Optimisers", ("optimizers", "gradients")),
-    "schedules": ("Learning rates over time, and averages", ("schedules", "averages")),
-    "metrics": ("Metrics", ("metrics", "overlap", "edit_distance")),
-    "information": ("Information theory", ("information",)),
-    "calculus": ("Calculus and search", ("calculus",)),
-    "tensors": ("Operations on tensors", ("tensors",)),
     "recurrent": (
         "Recurrent cells and sequences",
         ("recurrent", "sequences", "lstm", "lstm_peephole", "gru", "recurrent_dropout", "clipping"),
@@ -30,6 +28,13 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "attention": ("Attention", ("attention",)),
     "words": ("Words: embeddings and losses over vocabularies", ("embedding", "word_losses", "hierarchical_softmax")),
     "ctc": ("Connectionist temporal classification", ("ctc",)),
+    "initializers": ("Initial weights", ("initializers",)),
+    "optimizers": ("Optimisers", ("optimizers", "gradients")),
+    "schedules": ("Learning rates over time, and averages", ("schedules", "averages")),
+    "metrics": ("Metrics", ("metrics", "overlap", "edit_distance")),
+    "information": ("Information theory", ("information",)),
+    "calculus": ("Calculus and search", ("calculus",)),
+    "tensors": ("Operations on tensors", ("tensors",)),
 }
 
 

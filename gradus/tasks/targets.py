@@ -14,6 +14,7 @@ from torch.nn import functional
 from gradus.data.columns import Column, Label, Labels, Number
 from gradus.data.dataset import Dataset, Split
 from gradus.errors import UserError
+from gradus.nn import mean_absolute_percentage_error
 from gradus.tasks import metrics
 from gradus.tasks.assessment import Assessment, ClassAssessment, LabelsAssessment, NumberAssessment
 from gradus.tasks.encode import class_indices, contents
@@ -255,9 +256,15 @@ class LabelsTarget(_OverClasses):
 
 @dataclass(frozen=True, kw_only=True)
 class NumberOptions:
-    """How numbers are learnt."""
+    """How numbers are learnt.
 
-    loss: Literal["mse", "mae", "huber"] = "mse"  # of the standardised target; huber: quadratic below one deviation
+    There is no "msle": with a linear output its clip gives negative predictions no gradient, and rows stay stuck there. A column
+    of log(y + 1), learnt with "mse", is the same loss without that.
+    """
+
+    # mse, mae and huber (quadratic below one deviation) are of the standardised target; mape, the mean of |error| / |y| in per
+    # cent, is of y in its own units and needs targets that are not 0
+    loss: Literal["mse", "mae", "huber", "mape"] = "mse"
     standardize_target: bool = (
         True  # the network learns (y - mean) / deviation; answers and metrics are in y's own units
     )
@@ -267,7 +274,7 @@ class NumberTarget(Target):
     """K numbers. Outputs (B, K) in the units that are learnt; targets float32 (B, K) likewise; metrics in the target's own."""
 
     directions: ClassVar[dict[str, str]] = {"mae": "min", "rmse": "min"}
-    tensor_names = ("scale",)
+    tensor_names = ("scale", "shift")
 
     def __init__(self, options: NumberOptions) -> None:
         self.options, self.notes = options, []
@@ -290,6 +297,7 @@ class NumberTarget(Target):
 
     def to_device(self, device: torch.device) -> None:
         self.scale = torch.tensor(self.deviation, dtype=torch.float64, device=device)
+        self.shift = torch.tensor(self.mean, dtype=torch.float64, device=device)
 
     def _values(self, split: Split) -> np.ndarray:
         values = np.stack([self._numbers(split[name], name) for name in self.source_columns], axis=1)
@@ -297,6 +305,11 @@ class NumberTarget(Target):
         if len(bad):
             row, place = map(int, bad[0])
             raise UserError(f"target '{self.source_columns[place]}' is missing or infinite in {split.origins[row]}")
+        zero = np.argwhere(values == 0)
+        if self.options.loss == "mape" and len(zero):
+            row, place = map(int, zero[0])
+            name = self.source_columns[place]
+            raise UserError(f"target '{name}' is 0 in {split.origins[row]}: mape divides by it; use mse, mae or huber")
         return values
 
     @staticmethod
@@ -318,9 +331,15 @@ class NumberTarget(Target):
     def loss(self, outputs: Tensor, targets: Tensor, *, training: bool) -> Tensor:
         if self.options.loss == "mae":
             return functional.l1_loss(outputs, targets)
+        if self.options.loss == "mape":
+            return self._percentage(outputs, targets)
         if self.options.loss == "huber":
             return functional.huber_loss(outputs, targets)
         return functional.mse_loss(outputs, targets)
+
+    def _percentage(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        scale, shift = self.scale.to(outputs), self.shift.to(outputs)
+        return mean_absolute_percentage_error(outputs * scale + shift, targets * scale + shift)
 
     def counts(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         errors = (outputs - targets).double() * self.scale

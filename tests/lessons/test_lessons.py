@@ -94,6 +94,7 @@ def test_names_are_unique_and_books_are_named():
 
 def test_markup():
     assert markup("a < b, **c**, `d`") == "a &lt; b, <strong>c</strong>, <code>d</code>"
+    assert markup("*Plain Talk* §1 and 2 * 3 * 4") == "<em>Plain Talk</em> §1 and 2 * 3 * 4"
     assert markup("$x^2$").startswith("<math")
 
 

@@ -13,8 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from gradus.models.lenet5 import C3_CONNECTIONS
-from gradus.nn import ScaledTanh, SparselyConnectedConv2d, Subsampling
-from gradus.reference import layers as reference
+from gradus.nn import SparselyConnectedConv2d, Subsampling
 from gradus.reference import pooling
 
 FLOAT64 = {"rtol": 1e-12, "atol": 1e-12}
@@ -37,23 +36,6 @@ def arrays(seed: int, *shape: int) -> np.ndarray:
 
 def leaf(array: np.ndarray) -> torch.Tensor:
     return torch.tensor(array, dtype=torch.float64, requires_grad=True)
-
-
-def test_scaled_tanh_maps_one_to_one():
-    outputs = ScaledTanh()(torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64))
-    assert torch.allclose(outputs, torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64), atol=1e-4)
-    assert ScaledTanh()(torch.tensor(1e3)) == pytest.approx(1.7159)
-
-
-@quick
-@given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(0, 99))
-def test_scaled_tanh_is_the_reference(shape, seed):
-    inputs, gradient = 3 * arrays(seed, *shape), arrays(seed + 1, *shape)
-    tensor = leaf(inputs)
-    outputs = ScaledTanh()(tensor)
-    outputs.backward(torch.tensor(gradient))
-    np.testing.assert_allclose(outputs.detach(), reference.scaled_tanh(inputs), **FLOAT64)
-    np.testing.assert_allclose(tensor.grad, reference.scaled_tanh_backward(inputs, gradient), **FLOAT64)
 
 
 @quick
@@ -92,7 +74,6 @@ def test_subsampling_takes_channels_last_pictures():
 @pytest.mark.parametrize(
     ("layer", "shape"),
     [
-        (ScaledTanh(), (2, 3, 4)),
         (Subsampling(3), (2, 3, 4, 6)),
         (SparselyConnectedConv2d(3, [(0, 2), (1,), (0, 1, 2)], 2), (2, 3, 4, 5)),
     ],

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import gradus.reference
-from gradus.lessons.catalogue import elementwise, html, identity
+from gradus.lessons.catalogue import LOSSES, elementwise, html, identity, plot
 from gradus.lessons.page import math
 from gradus.reference.catalogue import FAMILIES, Entry, entries, find
 
@@ -84,6 +84,12 @@ def test_names_and_anchors_are_unique():
         assert len(set(names)) == len(names), family
     anchors = [identity(entry) for _, entry in ALL]
     assert len(set(anchors)) == len(anchors)
+
+
+def test_every_loss_that_is_drawn_is_one():
+    functions = {entry.function.partition(".")[2]: entry for entry in entries("losses")}
+    for name in LOSSES:
+        assert "<svg" in plot(functions[name])
 
 
 def test_the_page_shows_every_entry():

@@ -559,6 +559,39 @@ def test_the_losses_of_numbers(name, loss):
     assert task.loss(outputs, targets, training=True).item() == pytest.approx(loss)
 
 
+@pytest.mark.parametrize("standardize", [True, False])
+def test_percentages_are_of_the_targets_own_units(standardize):
+    dataset = two_numbers()
+    task = task_for(dataset, loss="mape", standardize_target=standardize)
+    truth = np.stack([dataset["train"][name].values for name in ("s5", "s6")], axis=1)
+    predicted = truth * np.random.default_rng(0).uniform(0.5, 1.5, truth.shape)
+    targets, outputs = task.encode(dataset["train"])["targets"], task.target.outputs_of(predicted).float()
+    wanted = 100 * oracle.mean_absolute_percentage_error(truth, predicted)
+    assert task.loss(outputs, targets, training=True).item() == pytest.approx(wanted, rel=1e-4)
+    assert task.assess(outputs, targets).metrics["loss"] == pytest.approx(wanted, rel=1e-4)
+
+
+def test_percentages_of_members_with_their_own_means():
+    """A fleet gives each member its own mean and deviation: so the loss has to read them from the task's tensors."""
+    tasks = [task_for(two_numbers(), loss="mape", standardize_target=flag) for flag in (True, False)]
+    outputs, targets = torch.randn(2, 5, 2), torch.rand(2, 5, 2) + 1
+    tensors = {name: torch.stack([task.tensors()[name] for task in tasks]) for name in tasks[0].tensors()}
+
+    def one(outputs, targets, tensors):
+        return tasks[0].with_tensors(tensors).loss(outputs, targets, training=True)
+
+    found = torch.vmap(one)(outputs, targets, tensors)
+    wanted = [task.loss(a, y, training=True) for task, a, y in zip(tasks, outputs, targets, strict=True)]
+    assert torch.allclose(found, torch.stack(wanted))
+
+
+def test_percentages_need_targets_other_than_zero():
+    columns: Columns = {"x": (number, [1.0, 2.0, 3.0]), "y": (number, [4.0, 0.0, 5.0])}
+    task_for(data("y", train=columns))
+    with pytest.raises(UserError, match=r"target 'y' is 0 in row 2 of made.csv: mape divides by it; use mse"):
+        task_for(data("y", train=columns), loss="mape")
+
+
 def test_whole_number_classes_are_numbers_for_regression():
     columns: Columns = {"x": (number, [1.0, 2.0, 3.0]), "y": (labels("10", "20", "60"), [2, 0, 1])}
     task = task_for(data("y", train=columns), "tabular-regression", standardize_target=False)
@@ -713,7 +746,7 @@ def test_columns_that_suggest_none(columns, target, message):
             "tabular-regression",
             X | NUMBER,
             {"loss": "mse2"},
-            "task.options.loss: expected one of mse, mae, huber, received 'mse2'; did you mean 'mse'?",
+            "task.options.loss: expected one of mse, mae, huber, mape, received 'mse2'; did you mean 'mse'?",
         ),
         (
             "image-classification",

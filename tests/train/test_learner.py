@@ -14,6 +14,7 @@ from torch.nn import functional
 from gradus.data.columns import Column, Label, Labels, Number
 from gradus.data.dataset import Dataset, NumberedRows, Split
 from gradus.reference import losses as reference
+from gradus.reference import penalties
 from gradus.tasks.inputs import Inputs
 from gradus.tasks.settings import TaskSettings
 from gradus.tasks.table import create_task
@@ -149,8 +150,8 @@ def test_penalties_enter_the_gradient_but_not_the_loss():
     for found, start, gradient in zip(model.parameters(), other.parameters(), gradients, strict=True):
         array, slope = start.detach().numpy(), gradient.numpy()
         if array.ndim == 2:
-            slope = slope + reference.elastic_penalty_backward(array, 0.03, 0.2)
-            value += reference.elastic_penalty(array, 0.03, 0.2)
+            slope = slope + penalties.elastic_penalty_backward(array, 0.03, 0.2)
+            value += penalties.elastic_penalty(array, 0.03, 0.2)
         np.testing.assert_allclose(found.detach(), array - 0.5 * slope, rtol=1e-10)
     assert sums["loss"].item() == pytest.approx(loss.item(), rel=1e-12)
     assert sums["penalty"].item() == pytest.approx(value, rel=1e-6)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from gradus.errors import UserError
-from gradus.reference import losses as reference
+from gradus.reference import penalties as reference
 from gradus.train.optimizers import clip, create_optimizer, limit_norms, penalty, weights_of
 from gradus.train.settings import OPTIMIZERS, OptimizerSettings, RegularizationSettings
 
