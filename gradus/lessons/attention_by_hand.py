@@ -166,7 +166,7 @@ def _root(page: LessonPage) -> None:
         "Measured on random vectors",
         keys=[("second", "not divided"), ("model", "divided by √d")],
         panels=(1, 2),
-        size=(6.2, 2.9),
+        size=(5.4, 2.8),
     )
     page.number("variance_64", spreads[2][0], "variance of dot products at d = 64", digits=3)
     page.number("slope_64", spreads[2][1], "slope of softmax there", digits=2)

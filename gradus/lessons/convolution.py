@@ -74,7 +74,7 @@ def show(page: LessonPage) -> None:
         paint_cells(every[4], found, "the feature map", colour=SECOND, shade=True)
         every[5].set_axis_off()
 
-    page.figure(windows, "Nine ones slide over a 5 × 5 picture", panels=(2, 3), size=(7.2, 5.0))
+    page.figure(windows, "Nine ones slide over a 5 × 5 picture", panels=(2, 3), size=(5.6, 4.1))
     page.number("first", found[0, 0], "first window", printed=6)
     page.number("sum", found.sum(), "sum of the nine values 6 7 6, 4 7 7, 4 6 6")
     page.correction(
@@ -101,7 +101,7 @@ def _edges(page: LessonPage) -> None:
         paint_cells(every[0], HALF_BRIGHT, "bright and dark", shade=True)
         paint_cells(every[1], edge, "compared", colour=SECOND, shade=True)
 
-    page.figure(paint, "A band of 30 where the edge is", panels=(1, 2), size=(5.6, 2.9))
+    page.figure(paint, "A band of 30 where the edge is", panels=(1, 2), size=(5.2, 2.8))
     page.number("edge", edge.max(), "response at the edge", printed=30)
     page.number("edge_reversed", slide(HALF_BRIGHT[:, ::-1], KERNELS["upright edges"]).min(), "from dark to bright")
     page.number(
@@ -129,7 +129,7 @@ def _photograph(page: LessonPage) -> None:
                 paint_field(axes, response, name)
 
     page.figure(
-        paint, "Seven kernels", panels=(4, 2), size=(6.4, 8.8), note="Red: positive, blue: negative, white: zero."
+        paint, "Seven kernels", panels=(4, 2), size=(5.2, 7.4), note="Red: positive, blue: negative, white: zero."
     )
 
 
@@ -147,7 +147,7 @@ def _colours(page: LessonPage) -> None:
         for axes, (name, weights) in zip(every[1:], kernels.items(), strict=True):
             paint_field(axes, slide(picture, colour_kernel(weights)), name)
 
-    page.figure(paint, "Three kernels of 27 weights", panels=(2, 2), size=(6.4, 4.5))
+    page.figure(paint, "Three kernels of 27 weights", panels=(2, 2), size=(5.2, 3.8))
     red, green = np.array([0.9, 0.1, 0.1]), np.array([0.1, 0.9, 0.1])
     patches = np.where(np.arange(6)[None, :, None] < 3, [[red]], [[green]]) * np.ones((6, 1, 1))
     shadow = np.where(np.arange(6)[None, :, None] < 3, [[red]], [[0.5 * red]]) * np.ones((6, 1, 1))
@@ -174,7 +174,7 @@ def _same_weights(page: LessonPage) -> None:
         paint_cells(every[0], Z_PATCHES[0], "at the rim", shade=True)
         paint_cells(every[1], Z_PATCHES[1], "inside a stroke", shade=True)
 
-    page.figure(paint, "Two windows, one kernel", panels=(1, 2), size=(5.0, 2.6))
+    page.figure(paint, "Two windows, one kernel", panels=(1, 2), size=(4.6, 2.5))
     page.number("z_rim", rim, "Laplacian at the rim", printed=67)
     page.number("z_inside", inside, "Laplacian inside", printed=16)
 

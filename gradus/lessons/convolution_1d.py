@@ -98,7 +98,7 @@ def show(page: LessonPage) -> None:
         "Flip, shift, multiply, area",
         keys=[("model", "f(t)"), ("second", "g(x − t)"), ("third", "product, and its area")],
         panels=(3, 2),
-        size=(6.2, 6.4),
+        size=(5.4, 6.0),
         note="In the first three frames nothing overlaps, so the area is zero.",
     )
     x = np.linspace(-4, 5, 9001)

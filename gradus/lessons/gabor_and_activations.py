@@ -89,7 +89,7 @@ def show(page: LessonPage) -> None:
         for axes, angle in zip(every[3:], ANGLES, strict=True):
             paint_picture(axes, stripes(angle), f"stripes {angle}°")
 
-    page.figure(bank, "Kernels and stripes", panels=(2, 3), size=(6.2, 4.3))
+    page.figure(bank, "Kernels and stripes", panels=(2, 3), size=(5.4, 4.0))
     strengths = np.array([[np.abs(respond(stripes(angle), kernel)).mean() for kernel in kernels] for angle in ANGLES])
     page.table(
         ("mean |response|", *(f"kernel {angle}°" for angle in ANGLES)),
@@ -107,7 +107,7 @@ def show(page: LessonPage) -> None:
         for axes, kernel, angle in zip(every[1:], kernels, ANGLES, strict=True):
             paint_field(axes, np.abs(respond(picture, kernel)), f"{angle}°: |response|", signed=False)
 
-    page.figure(photo, "Directions in a photograph", panels=(2, 2), size=(6.4, 4.6))
+    page.figure(photo, "Directions in a photograph", panels=(2, 2), size=(5.2, 3.9))
     even = np.full((20, 20), 0.7)
     page.number("even_grey", np.abs(respond(even, kernels[0])).max(), "response to even grey")
     _jets(page)
@@ -136,7 +136,7 @@ def _jets(page: LessonPage) -> None:
         for axes, (name, field) in zip(every[1:], views.items(), strict=True):
             paint_field(axes, field, name, signed=False)
 
-    page.figure(paint, "Three activations", panels=(2, 2), size=(6.4, 3.9))
+    page.figure(paint, "Three activations", panels=(2, 2), size=(5.2, 3.4))
     half = len(template()) // 2
     found = {(row + half, column + half) for row, column in maxima(response, 5)}
     page.number(

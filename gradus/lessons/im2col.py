@@ -58,7 +58,7 @@ def show(page: LessonPage) -> None:
         paint_cells(every[2], rows, "a kernel, a row", colour=SECOND, shade=True)
         paint_cells(every[3], product, "kernels times windows", colour=THIRD, shade=True)
 
-    page.figure(matrices, "Two kernels of 2 × 2 over 3 × 3 pixels", panels=(2, 2), size=(6.0, 5.2))
+    page.figure(matrices, "Two kernels of 2 × 2 over 3 × 3 pixels", panels=(2, 2), size=(5.2, 4.6))
     for name, values in zip("ab", product, strict=True):
         page.number(
             f"sum_{name}",

@@ -75,7 +75,7 @@ def _colours(page: LessonPage) -> None:
         paint_field(every[2], mixed[..., 1], "red − others")
         paint_field(every[3], mixed[..., 2], "green − others")
 
-    page.figure(paint, "Nine weights, three new channels", panels=(2, 2), size=(6.4, 4.5))
+    page.figure(paint, "Nine weights, three new channels", panels=(2, 2), size=(5.2, 3.8))
     red = mixed[..., 1].argmax()
     page.number(
         "reddest_red", picture[..., 0].ravel()[red], "red at the pixel that answers most to red − others", digits=3

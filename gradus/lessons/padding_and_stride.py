@@ -67,7 +67,7 @@ def _usage(page: LessonPage) -> None:
         paint_cells(every[0], bare, "no padding", shade=True)
         paint_cells(every[1], padded, "padding 1", shade=True)
 
-    page.figure(paint, "How many windows read each pixel", panels=(1, 2), size=(5.8, 3.0))
+    page.figure(paint, "How many windows read each pixel", panels=(1, 2), size=(5.4, 2.9))
     page.number("corner", bare[0, 0], "windows that read a corner", printed=1)
     page.number("centre", bare[2, 2], "windows that read a pixel in the middle", printed=9)
     page.number("corner_padded", padded[0, 0], "the corner, with padding 1")
@@ -111,7 +111,7 @@ def _chain(page: LessonPage) -> None:
         axes.set(xlim=(-1, left), ylim=(-28, 21), aspect="equal")
         axes.set_axis_off()
 
-    page.figure(paint, "Smaller and deeper", size=(5.6, 2.3))
+    page.figure(paint, "Smaller and deeper", size=(5.4, 2.3))
     for layer, size in enumerate(sides[1:], 1):
         page.number(f"size_{layer}", size, f"side after layer {layer}", printed=(37, 17, 7)[layer - 1])
     page.number("flat", sides[-1] ** 2 * counts[-1], "values at the end", printed=1960)

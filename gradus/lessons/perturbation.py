@@ -171,9 +171,10 @@ def show(page: LessonPage) -> None:
         paint_picture(every[0], 1 - unseen[7], "unchanged")
         for axes, (name, changed) in zip(every[1:], edited.items(), strict=False):
             paint_picture(axes, 1 - changed[7], name)
-        every[7].set_axis_off()
+        for axes in every[7:]:
+            axes.set_axis_off()
 
-    page.figure(gallery, "Six changes", panels=(2, 4), size=(7.0, 4.0))
+    page.figure(gallery, "Six changes", panels=(3, 3), size=(5.0, 5.4))
 
     def paint(axes):
         for curve, colour in zip(curves.values(), SERIES.values(), strict=True):
@@ -287,4 +288,4 @@ def _maps(page: LessonPage, before: list[np.ndarray], after: list[np.ndarray]) -
             paint_field(every[3 * row + 1], values[1][7, loudest[0]], "conv 1", signed=False)
             paint_field(every[3 * row + 2], values[4][7, loudest[1]], "conv 3", signed=False)
 
-    page.figure(paint, "One map of an early and of a late layer", panels=(2, 3), size=(6.4, 4.4))
+    page.figure(paint, "One map of an early and of a late layer", panels=(2, 3), size=(5.2, 3.8))

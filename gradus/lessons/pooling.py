@@ -61,7 +61,7 @@ def show(page: LessonPage) -> None:
         paint_cells(every[1], largest(FOUR, 2), "largest", colour=SECOND, shade=True)
         paint_cells(every[2], mean(FOUR, 2), "mean", colour=THIRD, shade=True, decimals=2)
 
-    page.figure(tables, "Windows of 2 × 2", panels=(1, 3), size=(6.8, 2.5))
+    page.figure(tables, "Windows of 2 × 2", panels=(1, 3), size=(5.6, 2.3))
     page.number("max_sum", largest(FOUR, 2).sum(), "sum of the four largest: 9, 2, 6, 3")
     page.number("mean_sum", mean(FOUR, 2).sum(), "sum of the means: 3.75, 1.25, 4, 2")
     page.number("random_sum", largest(RANDOM, 2).sum(), "Principles and Practice listing 4-2, sum of 2, 3, 4, 4")
@@ -86,7 +86,7 @@ def _letter(page: LessonPage) -> None:
         ):
             paint_picture(axes, table / 255, name)
 
-    page.figure(paint, "A Z, pooled", panels=(1, 3), size=(6.4, 2.5))
+    page.figure(paint, "A Z, pooled", panels=(1, 3), size=(5.4, 2.2))
     page.text(
         "The largest value makes the strokes thicker: one bright pixel brightens its window. The mean makes them paler. For "
         'responses, where a large value says "seen", the maximum asks **was it seen anywhere here**, and the '
@@ -110,7 +110,7 @@ def _overlap(page: LessonPage) -> None:
         paint_cells(every[2], largest(FIVE, 2, 2), "2 × 2, floor", colour=SECOND, shade=True)
         paint_cells(every[3], largest(FIVE, 2, 2, ceil=True), "2 × 2, ceil", colour=SECOND, shade=True)
 
-    page.figure(paint, "One map, pooled three ways", panels=(2, 2), size=(5.6, 5.2))
+    page.figure(paint, "One map, pooled three ways", panels=(2, 2), size=(5.2, 5.0))
     page.number("overlap_sum", largest(FIVE, 3, 1).sum(), "sum of 9 9 5, 9 9 5, 8 6 9")
     page.table(
         ("map, window 3, stride 2", "floor", "ceil"),
@@ -179,7 +179,7 @@ def _forgives(page: LessonPage) -> None:
         paint_cells(every[1], second, "or there", marked=[(0, 0, 3, 3)], shade=True)
         paint_cells(every[2], largest(second, 3), "the same", colour=SECOND, shade=True)
 
-    page.figure(paint, "Two pictures, one pooled map", panels=(1, 3), size=(6.8, 2.6))
+    page.figure(paint, "Two pictures, one pooled map", panels=(1, 3), size=(5.6, 2.3))
     page.number("same", np.abs(largest(first, 3) - largest(second, 3)).max(), "difference of the two pooled maps")
     generator = np.random.default_rng(0)
     picture = generator.normal(size=(24, 24))

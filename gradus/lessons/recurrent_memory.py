@@ -269,7 +269,7 @@ def _memory(page: LessonPage) -> None:
             axes.set(ylim=(0, 1.05), xticks=[0, 75, 150], yticks=[0, 0.5, 1], xlabel="batches")
         every[0].set_ylabel("share right")
 
-    page.figure(paint, "Learning to remember", keys=KEYS, panels=(1, 2), size=(6.2, 2.9))
+    page.figure(paint, "Learning to remember", keys=KEYS, panels=(1, 2), size=(5.4, 2.8))
     last = {pair: float(np.mean(curve[-3:])) for pair, curve in curves.items()}
     page.table(
         ("share right, last 30 batches", *(f"{delay} steps" for delay in DELAYS)),

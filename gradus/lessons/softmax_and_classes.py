@@ -121,7 +121,7 @@ def _regions(page: LessonPage) -> None:
             axes.set(xticks=[], yticks=[], aspect="equal")
             axes.set_title(f"{classes} classes", fontsize=TEXT_SIZE, color=INK)
 
-    page.figure(regions, "Regions of a linear softmax", panels=(2, 2), size=(5.6, 5.8))
+    page.figure(regions, "Regions of a linear softmax", panels=(2, 2), size=(5.2, 5.5))
     for classes, (points, labels, weight, bias) in fitted.items():
         accuracy = float(((points @ weight + bias).argmax(axis=1) == labels).mean())
         page.number(
