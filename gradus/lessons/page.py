@@ -132,7 +132,7 @@ class LessonPage:
             projection="3d" if axes == "3d" else None,
         )
         drawn = figure(drawing, title, keys, markup(note))
-        widest = f"max-width: {28 * max(size[0] / SIZE[0], 1):.1f}rem"  # so that text is as large as in a figure of the usual size
+        widest = f"max-width: {28 * max(size[0] / SIZE[0], 1):.1f}rem"  # text as large as in a figure of the usual size
         self._put(element("div", drawn, class_="wide", style=widest) if wide else drawn)
 
     def pictures(self, values: Sequence[np.ndarray], captions: Sequence[str], *, title: str = "") -> None:
