@@ -88,7 +88,7 @@ def paint_cells(
         axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, alpha=0.5 * float(ground[row, column]), lw=0))
         axes.add_patch(Rectangle((column, row), 1, 1, fill=False, edgecolor=MUTED, lw=0.5))
         written = f"{value:.{decimals}f}".replace("-", "−")
-        if value >= least:
+        if abs(value) >= least:
             axes.text(column + 0.5, row + 0.5, written, ha="center", va="center", fontsize=text_size, color=INK)
     for row, column, height, width in marked:
         axes.add_patch(Rectangle((column, row), width, height, fill=False, edgecolor=colour, lw=2.4, zorder=3))

@@ -64,7 +64,7 @@ def show(page: LessonPage) -> None:
     page.figure(tables, "Windows of 2 × 2", panels=(1, 3), size=(5.6, 2.3))
     page.number("max_sum", largest(FOUR, 2).sum(), "sum of the four largest: 9, 2, 6, 3")
     page.number("mean_sum", mean(FOUR, 2).sum(), "sum of the means: 3.75, 1.25, 4, 2")
-    page.number("random_sum", largest(RANDOM, 2).sum(), "Principles and Practice listing 4-2, sum of 2, 3, 4, 4")
+    page.number("random_sum", largest(RANDOM, 2).sum(), "listing 4-2: sum of 2, 3, 4, 4")
     page.correction(
         "Principles and Practice listing 4-2",
         "uses `pool_height` and `pool_width`, which nothing defines",
