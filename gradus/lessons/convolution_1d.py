@@ -45,10 +45,8 @@ def area_exact(x: float) -> float:
     def falling(t: float) -> float:  # of (1 - t)(x - t), the right side
         return x * t - (x + 1) * t**2 / 2 + t**3 / 3
 
-    left, right = np.clip([x - 2, x - 1], -1, 0)
-    total = rising(right) - rising(left)
-    left, right = np.clip([x - 2, x - 1], 0, 1)
-    return float(total + falling(right) - falling(left))
+    below, above = np.clip([x - 2, x - 1], -1, 0), np.clip([x - 2, x - 1], 0, 1)
+    return float(rising(below[1]) - rising(below[0]) + falling(above[1]) - falling(above[0]))
 
 
 def convolve(a: np.ndarray, b: np.ndarray) -> np.ndarray:

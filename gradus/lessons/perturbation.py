@@ -210,7 +210,8 @@ def _verdict(page: LessonPage, curves: dict[str, np.ndarray]) -> None:
         page.number(key, curves[name][5] / curves[name][0], f"last pool against picture, {name}", digits=3)
     page.text(
         "Partly. The change is smaller in the last pool than in the picture for the changes counted above, but it does not "
-        "shrink layer by layer: the second convolution often enlarges it, the pools make it smaller. And small changes of the maps can "
+        "shrink layer by layer: the second convolution often enlarges it, the pools make it smaller. And small "
+        "changes of the maps can "
         "matter: moved by one pixel, many digits are misread."
     )
     page.correction(

@@ -86,7 +86,13 @@ def _letter(page: LessonPage) -> None:
         ):
             paint_picture(axes, table / 255, name)
 
-    page.figure(paint, "A Z, pooled", panels=(1, 3), size=(5.4, 2.2))
+    page.figure(
+        paint,
+        "A Z, pooled",
+        panels=(1, 3),
+        size=(5.4, 2.2),
+        note="Drawn here; the text has a table of pixels that is not fully legible.",
+    )
     page.text(
         "The largest value makes the strokes thicker: one bright pixel brightens its window. The mean makes them paler. For "
         'responses, where a large value says "seen", the maximum asks **was it seen anywhere here**, and the '
@@ -182,14 +188,14 @@ def _forgives(page: LessonPage) -> None:
     page.figure(paint, "Two pictures, one pooled map", panels=(1, 3), size=(5.6, 2.3))
     page.number("same", np.abs(largest(first, 3) - largest(second, 3)).max(), "difference of the two pooled maps")
     generator = np.random.default_rng(0)
-    picture = generator.normal(size=(24, 24))
+    maps = generator.normal(size=(20, 1, 24, 24))
     for _ in range(3):  # smooth, as responses are
-        picture = (picture + np.roll(picture, 1, 0) + np.roll(picture, 1, 1) + np.roll(picture, (1, 1), (0, 1))) / 4
-    moved = np.roll(picture, 1, axis=1)
+        maps = (maps + np.roll(maps, 1, 2) + np.roll(maps, 1, 3) + np.roll(maps, (1, 1), (2, 3))) / 4
+    moved = np.roll(maps, 1, axis=3)
     sides = (1, 2, 3, 4, 6)
     curves = {
-        name: [_moved_by(pool(picture, side), pool(moved, side)) for side in sides]
-        for name, pool in (("max", largest), ("mean", mean))
+        name: [_moved_by(pool(maps, side), pool(moved, side)) for side in sides]
+        for name, pool in (("max", max_pool2d), ("mean", average_pool2d))
     }
 
     def lines(axes):
@@ -198,7 +204,10 @@ def _forgives(page: LessonPage) -> None:
         axes.set(xlabel="side of the window", ylabel="relative change", ylim=(0, None), xticks=sides)
 
     page.figure(
-        lines, "A smooth random map moved by one pixel", keys=[("second", "max"), ("third", "mean")], size=(4.4, 2.8)
+        lines,
+        "Twenty smooth random maps moved by one pixel",
+        keys=[("second", "max"), ("third", "mean")],
+        size=(4.4, 2.8),
     )
     page.text(
         "Larger windows forgive more, but a move of one pixel always crosses some border: the change does not become zero."

@@ -15,6 +15,7 @@ from gradus.reference.recurrent import rnn, rnn_backward, rnn_backward_truncated
 if TYPE_CHECKING:
     from gradus.lessons.page import LessonPage
 
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # inputs, initial state, U, W, bias
 CUT = 4  # steps that truncated back-propagation goes back
 SYMBOLS, DELAYS = 4, (5, 15)
 CELLS = ("RNN", "LSTM", "GRU")
@@ -28,7 +29,7 @@ KEYS = [("second", "RNN"), ("model", "LSTM"), ("third", "GRU"), ("fourth", "LSTM
 OPEN = 3.0  # forget bias; sigmoid(3) = 0.95
 
 
-def toy(steps: int) -> tuple[np.ndarray, ...]:
+def toy(steps: int) -> Parts:
     """One sequence of 3 numbers a step, and the weights of 4 units."""
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(1, 20, 3))[:, :steps]
@@ -46,7 +47,7 @@ def toy_loss(*parts: np.ndarray) -> float:
     return float((rnn(*parts) ** 2).sum() / 2)
 
 
-def by_differences(parts: tuple[np.ndarray, ...], which: int, step: float = 1e-6) -> np.ndarray:
+def by_differences(parts: Parts, which: int, step: float = 1e-6) -> np.ndarray:
     """The gradient by one of the five arrays, by central differences."""
     found = np.zeros_like(parts[which])
     for place in np.ndindex(found.shape):
@@ -163,7 +164,7 @@ def show(page: LessonPage) -> None:
 def _truncated(page: LessonPage) -> None:
     page.heading("Cut off after four steps")
     steps = np.arange(2, 15)
-    errors = np.array([truncation_error(length) for length in steps])
+    errors = np.array([truncation_error(int(length)) for length in steps])
     page.text(
         f"Going back to the first step is dear for long sequences. **Truncated** back-propagation goes back {CUT} steps only. "
         "Up to five steps that is everything; from six on, something is missing."
