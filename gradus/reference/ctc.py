@@ -14,6 +14,7 @@ from itertools import groupby, product
 import numpy as np
 
 from gradus.reference.catalogue import Entry
+from gradus.reference.vector_activations import log_softmax
 
 
 def collapse(path: Sequence, blank: object = 0) -> tuple:
@@ -76,11 +77,6 @@ def label_log_probability(log_probabilities: np.ndarray, label: Sequence[int], b
     return float(np.logaddexp.reduce(forward_variables(log_probabilities, label, blank)[-1, -2:]))
 
 
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-
-
 def ctc_loss(
     logits: np.ndarray, labels: Sequence[Sequence[int]], lengths: Sequence[int] | None = None, blank: int = 0
 ) -> float:
@@ -91,7 +87,7 @@ def ctc_loss(
     """
     counted = [logits.shape[1]] * len(logits) if lengths is None else lengths
     losses = [
-        -label_log_probability(_log_softmax(row[:length]), label, blank)
+        -label_log_probability(log_softmax(row[:length]), label, blank)
         for row, label, length in zip(logits, labels, counted, strict=True)
     ]
     return float(np.mean(losses))
@@ -107,7 +103,7 @@ def ctc_loss_backward(
     by_logits = np.zeros_like(logits)
     counted = [logits.shape[1]] * len(logits) if lengths is None else lengths
     for row, (label, length) in enumerate(zip(labels, counted, strict=True)):
-        log_probabilities = _log_softmax(logits[row, :length])
+        log_probabilities = log_softmax(logits[row, :length])
         total = label_log_probability(log_probabilities, label, blank)
         if not np.isfinite(total):
             continue

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradus.reference.catalogue import Entry
-from gradus.reference.lstm import Gradients, sigmoid
+from gradus.reference.lstm import Gradients
+from gradus.reference.sigmoids import sigmoid
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from heapq import heapify, heappop, heappush
 import numpy as np
 
 from gradus.reference.catalogue import Entry
-from gradus.reference.lstm import sigmoid
+from gradus.reference.sigmoids import sigmoid
 from gradus.reference.word_losses import log_sigmoid
 
 

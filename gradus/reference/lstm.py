@@ -22,13 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradus.reference.catalogue import Entry
+from gradus.reference.sigmoids import sigmoid
 
 Gradients = tuple[np.ndarray, ...]
-
-
-def sigmoid(inputs: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)), by way of tanh, which never overflows."""
-    return 0.5 * (1 + np.tanh(0.5 * inputs))
 
 
 @dataclass(frozen=True)

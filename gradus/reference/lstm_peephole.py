@@ -14,7 +14,8 @@ from __future__ import annotations
 import numpy as np
 
 from gradus.reference.catalogue import Entry
-from gradus.reference.lstm import Gradients, Trace, sigmoid
+from gradus.reference.lstm import Gradients, Trace
+from gradus.reference.sigmoids import sigmoid
 
 
 def _check(output_sees: str) -> None:

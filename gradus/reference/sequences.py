@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from gradus.reference.catalogue import Entry
+from gradus.reference.vector_activations import log_softmax
 
 Layer = Callable[[np.ndarray], np.ndarray]
 LayerBackward = Callable[
@@ -93,11 +94,6 @@ def stacked_backward(
     return gradient, of_layers
 
 
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-
-
 def _step_weights(targets: np.ndarray, mask: np.ndarray | None, over: str) -> np.ndarray:
     if over not in ("sequences", "steps"):
         raise ValueError(f'over is "sequences" or "steps", not {over!r}')
@@ -116,7 +112,7 @@ def sequence_cross_entropy(
     Its listing 7-4 multiplies y.T by log y, shapes that do not match; listing 7-2's softmax sums over axis 0, time here.
     It never masks padding, so a network is praised for guessing the padding.
     """
-    chosen = np.take_along_axis(_log_softmax(logits), targets[..., None], axis=-1)[..., 0]
+    chosen = np.take_along_axis(log_softmax(logits), targets[..., None], axis=-1)[..., 0]
     return float(-(chosen * _step_weights(targets, mask, over)).sum())
 
 
@@ -124,7 +120,7 @@ def sequence_cross_entropy_backward(
     logits: np.ndarray, targets: np.ndarray, mask: np.ndarray | None = None, over: str = "sequences"
 ) -> np.ndarray:
     """(p - y) at every step that counts, divided as the loss is."""
-    probabilities = np.exp(_log_softmax(logits))
+    probabilities = np.exp(log_softmax(logits))
     residual = probabilities - (targets[..., None] == np.arange(logits.shape[-1]))
     return residual * _step_weights(targets, mask, over)[..., None]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from gradus.reference.catalogue import Entry
-from gradus.reference.lstm import sigmoid
+from gradus.reference.sigmoids import sigmoid
 
 Gradients = tuple[np.ndarray, ...]
 

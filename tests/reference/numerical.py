@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pytest
 import torch
 
 FLOAT64 = {"rtol": 1e-11, "atol": 1e-12}
@@ -65,3 +66,33 @@ def check_against_torch(
     np.testing.assert_allclose(values, wanted, **FLOAT64)
     for one, other in zip(found, slopes, strict=True):
         np.testing.assert_allclose(one, other, **FLOAT64)
+
+
+def hold(function, backward, torch_function, outputs, targets, **arguments):
+    """Value and gradient are PyTorch's, and the gradient is that of differences."""
+    tensor = torch.tensor(outputs, requires_grad=True)
+    value = torch_function(tensor, torch.tensor(targets))
+    value.backward()
+    assert function(outputs, targets, **arguments) == pytest.approx(value.item(), rel=1e-12, abs=1e-12)
+    found = backward(outputs, targets, **arguments)
+    np.testing.assert_allclose(found, tensor.grad, rtol=1e-10, atol=1e-12)
+    wanted = differences(lambda a: function(a, targets, **arguments), outputs)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
+
+
+def check_gradients(
+    function: Callable[..., float], arguments: Sequence[np.ndarray], found: Sequence[np.ndarray]
+) -> float:
+    """Holds each of `found` to the differences by that argument; the largest error."""
+    assert len(arguments) == len(found)
+    worst = 0.0
+    for place, gradient in enumerate(found):
+        assert gradient.shape == arguments[place].shape
+
+        def of_one(value: np.ndarray, place: int = place) -> float:
+            return function(*[value if other == place else array for other, array in enumerate(arguments)])
+
+        slope = differences(of_one, arguments[place], step=1e-5)
+        np.testing.assert_allclose(gradient, slope, **NEAR, err_msg=f"argument {place}")
+        worst = max(worst, float(np.abs(gradient - slope).max()))
+    return worst

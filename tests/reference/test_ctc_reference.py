@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sequence_checks import FLOAT64, NEAR, differences, normal
+from numerical import FLOAT64, NEAR, differences, normal
 from torch.nn import functional
 
 from gradus.reference import ctc

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sequence_checks import FLOAT64, NEAR, differences, normal
+from numerical import FLOAT64, NEAR, differences, normal
 
 from gradus.reference import clipping, gru, lstm, recurrent, sequences
 from gradus.reference.losses import softmax

@@ -7,9 +7,9 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from by_differences import FLOAT64, NEAR, differences, normal
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numerical import FLOAT64, NEAR, differences, normal
 from torch import nn
 from torch.nn import functional
 

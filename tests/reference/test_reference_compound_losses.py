@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from by_differences import NEAR, differences, normal
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numerical import NEAR, differences, normal
 from torch.nn import functional
 
 from gradus.reference import compound_losses, losses

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from by_differences import FLOAT64, NEAR, differences, normal
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numerical import FLOAT64, NEAR, differences, normal
 
 from gradus.reference import penalties
 

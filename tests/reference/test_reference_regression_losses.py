@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from by_differences import FLOAT64, differences, hold, normal
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numerical import FLOAT64, differences, hold, normal
 from torch.nn import functional
 
 from gradus.reference import losses, regression_losses

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sequence_checks import FLOAT64, check_gradients, normal
+from numerical import FLOAT64, check_gradients, normal
 
 from gradus.reference import hierarchical_softmax, losses, word_losses
 
