@@ -8,6 +8,7 @@ import numpy as np
 
 from gradus.lessons.drawing import paint_cells
 from gradus.look.charts import INK, MODEL, MUTED, SECOND, TEXT_SIZE
+from gradus.reference import metrics
 
 if TYPE_CHECKING:
     from gradus.lessons.page import LessonPage
@@ -17,16 +18,6 @@ ANIMALS = ("cat", "dog", "rabbit")
 CONFUSION = np.array([[180, 20, 0], [0, 200, 0], [30, 20, 550]])
 NETWORKS = (("first", 0.90, 80.0), ("second", 0.92, 95.0), ("third", 0.95, 1500.0))  # name, F1, milliseconds
 LIMIT = 100.0  # milliseconds
-
-
-def recalls(confusion: np.ndarray) -> np.ndarray:
-    """Of the pictures of each class, the share that was found."""
-    return confusion.diagonal() / confusion.sum(axis=1)
-
-
-def precisions(confusion: np.ndarray) -> np.ndarray:
-    """Of the answers of each class, the share that was right."""
-    return confusion.diagonal() / confusion.sum(axis=0)
 
 
 def harmonic_mean(precision: np.ndarray | float, recall: np.ndarray | float) -> np.ndarray | float:
@@ -61,8 +52,8 @@ def show(page: LessonPage) -> None:
         axes.set(xlim=(-1.1, 3.1), ylim=(3.1, -0.9))
 
     page.figure(table, "The confusion table", size=(3.6, 3.2))
-    recall, precision = recalls(CONFUSION), precisions(CONFUSION)
-    f1 = np.asarray(harmonic_mean(precision, recall))
+    recall, precision = metrics.recall(CONFUSION), metrics.precision(CONFUSION)
+    f1 = metrics.f1(CONFUSION)
     page.text(
         "**Recall** reads along a row: of the cats, how many were found? **Precision** reads down a column: of the answers "
         '"cat", how many were right? **F1** is their harmonic mean; it is near the smaller of the two, so neither can be '

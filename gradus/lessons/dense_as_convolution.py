@@ -10,8 +10,8 @@ import numpy as np
 
 from gradus.lessons.drawing import bare, paint_picture
 from gradus.look.charts import INK, SECOND, TEXT_SIZE
+from gradus.reference.activations import softmax
 from gradus.reference.convolution import convolution2d
-from gradus.reference.losses import softmax
 
 if TYPE_CHECKING:
     from gradus.lessons.page import LessonPage

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradus.look.charts import INK, MODEL, SECOND, SERIES, TEXT_SIZE, THIRD
-from gradus.reference.losses import cross_entropy, cross_entropy_backward, softmax
+from gradus.reference.activations import softmax
+from gradus.reference.losses import cross_entropy, cross_entropy_backward
+from gradus.reference.vector_activations import hardmax
 
 if TYPE_CHECKING:
     from gradus.lessons.page import LessonPage
@@ -34,11 +36,6 @@ def train(points: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndar
         weight -= RATE * points.T @ gradient
         bias -= RATE * gradient.sum(axis=0)
     return weight, bias
-
-
-def hardmax(scores: np.ndarray) -> np.ndarray:
-    """1 at the largest score (the first of equals), 0 elsewhere."""
-    return np.eye(scores.shape[-1])[scores.argmax(axis=-1)]
 
 
 def numeric_gradient(scores: np.ndarray, label: int, step: float = 1e-5) -> np.ndarray:
