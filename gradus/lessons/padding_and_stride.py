@@ -8,7 +8,7 @@ import numpy as np
 
 from gradus.lessons.drawing import paint_cells
 from gradus.look.charts import INK, MODEL, MUTED, SECOND
-from gradus.reference.convolution import output_size
+from gradus.reference.convolution import convolution, output_size
 from gradus.reference.geometry import sizes, uses
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def show(page: LessonPage) -> None:
     _same(page)
     _chain(page)
     _dilated(page)
+    _dimensions(page)
 
 
 def _usage(page: LessonPage) -> None:
@@ -156,3 +157,48 @@ def _dilated(page: LessonPage) -> None:
     )
     page.number("span", 2 * (3 - 1) + 1, "pixels spanned by three weights at dilation 2")
     page.number("dilated_size", output_size(8, 3, 1, 2, 2), "length from 8, padding 2, dilation 2")
+
+
+def shape_after(inputs: tuple[int, ...], *kernels: tuple[int, int]) -> list[tuple[int, ...]]:
+    """Shapes of one example, sizes first and channels last, after convolutions of (side, count) kernels without padding.
+
+    As many dimensions as `inputs` has sizes; found by convolving zeros, not by the formula.
+    """
+    *sizes, channels = inputs
+    maps, shapes = np.zeros((1, channels, *sizes)), []
+    for side, count in kernels:
+        maps = convolution(maps, np.zeros((count, maps.shape[1], *[side] * len(sizes))))
+        shapes.append((*maps.shape[2:], count))
+    return shapes
+
+
+def _dimensions(page: LessonPage) -> None:
+    page.heading("One, two, three dimensions")
+    page.text(
+        "A row of measurements, such as a heart's electric signal, is convolved along one axis; a stack of slices from a "
+        "scanner, or a film, along three. The sizes follow the same rule on every axis. The colours are **not** a third "
+        "dimension of this kind: the kernel is as deep as the picture has colours and does not move along them."
+    )
+    chains = {
+        "1-D": ((14, 1), (5, 16), (5, 32)),
+        "2-D, three colours": ((14, 14, 3), (5, 16)),
+        "3-D": ((14, 14, 14, 1), (5, 16), (5, 32)),
+    }
+    written = {name: [inputs, *shape_after(inputs, *kernels)] for name, (inputs, *kernels) in chains.items()}
+    page.table(
+        ("", "input", "16 kernels of side 5", "32 kernels of side 5"),
+        [
+            (name, *(" × ".join(map(str, shape)) for shape in shapes), *[""] * (3 - len(shapes)))
+            for name, shapes in written.items()
+        ],
+    )
+    for key, name, printed in (("one", "1-D", "10 × 16"), ("two", "2-D, three colours", "10 × 10 × 16")):
+        page.number(
+            f"values_{key}", float(np.prod(written[name][1])), f"values after the first layer, {name}: {printed}"
+        )
+    page.number("values_three", float(np.prod(written["3-D"][2])), "after the second layer, 3-D")
+    page.correction(
+        "Course notes §4.1.7",
+        "the convolution of a colour picture is called 3-D",
+        "it is 2-D over three channels; see the table",
+    )

@@ -51,7 +51,11 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "padding_and_stride",
             "Rims, steps and holes",
             "how large the output of a convolution is, and how often each pixel is read",
-            ("Plain Talk §6.4", "Principles and Practice §4.2.1, §5.2.4", "Course notes §4.1.5, §4.1.6, §4.1.10"),
+            (
+                "Plain Talk §6.4",
+                "Principles and Practice §4.2.1, §5.2.4",
+                "Course notes §4.1.5, §4.1.6, §4.1.10, §4.4.12",
+            ),
         ),
         "im2col": Lesson(
             "im2col",

@@ -122,6 +122,15 @@ def test_padding_and_stride_numbers():
     assert (found["span"], found["dilated_size"]) == (5, 8)
 
 
+def test_shapes_in_one_to_three_dimensions():
+    shape_after = padding_and_stride.shape_after
+    assert shape_after((14, 1), (5, 16), (5, 32)) == [(10, 16), (6, 32)]
+    assert shape_after((14, 14, 3), (5, 16)) == [(10, 10, 16)]
+    assert shape_after((14, 14, 14, 1), (5, 16), (5, 32)) == [(10, 10, 10, 16), (6, 6, 6, 32)]
+    found = numbers("padding-and-stride")
+    assert [found[f"values_{key}"] for key in ("one", "two", "three")] == [160, 1600, 6912]
+
+
 def test_sizes_of_the_table_are_pytorchs():
     for _, size, kernel, stride, padding, dilation in padding_and_stride.SIZES:
         layer = torch.nn.Conv1d(1, 1, kernel, stride, padding, dilation)
