@@ -74,6 +74,12 @@ def show(page: LessonPage) -> None:
         "accuracy counts all right answers; precision looks only at the answers of one class",
     )
 
+    _equal_f1(page, precision, recall)
+    _weights(page)
+    _limit(page)
+
+
+def _equal_f1(page: LessonPage, precision: np.ndarray, recall: np.ndarray) -> None:
     def bowls(axes):
         grid = np.linspace(0.01, 1, 100)
         field = harmonic_mean(grid[None, :], grid[:, None])
@@ -106,8 +112,6 @@ def show(page: LessonPage) -> None:
     )
     page.number("always_mean", (0.2 + 1) / 2, "plain mean of 0.2 and 1")
     page.number("always_f1", float(harmonic_mean(0.2, 1.0)), "their F1")
-    _weights(page)
-    _limit(page)
 
 
 def _weights(page: LessonPage) -> None:
