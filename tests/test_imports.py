@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": GROUND,
     "tasks": GROUND | {"nn", "models", "data"},
     "train": GROUND | {"nn", "models", "data", "tasks"},
-    "look": GROUND | {"nn", "models", "data", "tasks"},
+    "look": GROUND | {"reference", "nn", "models", "data", "tasks"},
     "recipes": GROUND | {"nn", "models", "data", "tasks", "train", "look"},
 }
 EVERYTHING = set(MAY_IMPORT)

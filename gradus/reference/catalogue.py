@@ -34,6 +34,7 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "metrics": ("Metrics", ("metrics", "overlap", "edit_distance")),
     "information": ("Information theory", ("information",)),
     "calculus": ("Calculus and search", ("calculus",)),
+    "gradients": ("Gradients and back-propagation", ("graph", "backpropagation")),
     "tensors": ("Operations on tensors", ("tensors",)),
 }
 
