@@ -179,12 +179,12 @@ def _dimensions(page: LessonPage) -> None:
         "scanner, or a film, along three. The sizes follow the same rule on every axis. The colours are **not** a third "
         "dimension of this kind: the kernel is as deep as the picture has colours and does not move along them."
     )
-    chains = {
-        "1-D": ((14, 1), (5, 16), (5, 32)),
-        "2-D, three colours": ((14, 14, 3), (5, 16)),
-        "3-D": ((14, 14, 14, 1), (5, 16), (5, 32)),
+    chains: dict[str, tuple[tuple[int, ...], list[tuple[int, int]]]] = {
+        "1-D": ((14, 1), [(5, 16), (5, 32)]),
+        "2-D, three colours": ((14, 14, 3), [(5, 16)]),
+        "3-D": ((14, 14, 14, 1), [(5, 16), (5, 32)]),
     }
-    written = {name: [inputs, *shape_after(inputs, *kernels)] for name, (inputs, *kernels) in chains.items()}
+    written = {name: [inputs, *shape_after(inputs, *kernels)] for name, (inputs, kernels) in chains.items()}
     page.table(
         ("", "input", "16 kernels of side 5", "32 kernels of side 5"),
         [

@@ -29,6 +29,14 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             ("Plain Talk §1.2, §4.2",),
         ),
     },
+    "Back-propagation": {
+        "computation-graph": Lesson(
+            "computation_graph",
+            "A formula as a graph",
+            "values go forward, derivatives come back: J = 3 (a + bc), f = (x + y) z, a neuron",
+            ("Course notes §1.2.5", "Principles and Practice §2.3.3"),
+        ),
+    },
     "Convolution and pictures": {
         "convolution-1d": Lesson(
             "convolution_1d",
