@@ -87,7 +87,7 @@ def paint_cells(
     for (row, column), value in np.ndenumerate(table):
         axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, alpha=0.5 * float(ground[row, column]), lw=0))
         axes.add_patch(Rectangle((column, row), 1, 1, fill=False, edgecolor=MUTED, lw=0.5))
-        written = f"{value:.{decimals}f}".replace("-", "−")
+        written = f"{round(float(value), decimals) + 0.0:.{decimals}f}".replace("-", "−")  # + 0.0: no −0
         if abs(value) >= least:
             axes.text(column + 0.5, row + 0.5, written, ha="center", va="center", fontsize=text_size, color=INK)
     for row, column, height, width in marked:
