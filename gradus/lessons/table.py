@@ -37,6 +37,126 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             ("Course notes §1.2.5", "Principles and Practice §2.3.3"),
         ),
     },
+    "Training": {
+        "activation-gallery": Lesson(
+            "activation_gallery",
+            "Activation functions, and how a unit dies",
+            "every activation with its slope, where it is flat, and which to take",
+            ("Plain Talk §2.1.2, §7.3", "Principles and Practice §3.1", "course notes §1.3.5, §1.4.2"),
+        ),
+        "loss-gallery": Lesson(
+            "loss_gallery",
+            "What a mistake costs",
+            "losses against the residual and the margin, and why a sigmoid wants the cross-entropy",
+            ("Principles and Practice §3.2, fig. 3-7", "course notes §1.2.3", "Plain Talk §6.8.2"),
+        ),
+        "entropy": Lesson(
+            "entropy",
+            "Surprise, entropy, cross-entropy",
+            "how unsure a distribution is, and why that makes a loss that begins at ln C",
+            ("Plain Talk §6.8.2", "course notes §2.3.8, §2.3.9"),
+        ),
+        "initialisation": Lesson(
+            "initialisation",
+            "How large the first weights are",
+            "what random weights do to sums, why zeros never learn, and three nets on two rings",
+            (
+                "Principles and Practice §3.4.4, listings 3-20 to 3-22",
+                "course notes §1.3.6, §2.1.7, §2.1.9",
+                "Plain Talk §7.5",
+            ),
+        ),
+        "vanishing-gradients": Lesson(
+            "vanishing_gradients",
+            "What is left of a gradient after twenty layers",
+            "a product of many factors vanishes or explodes, and what keeps it near one",
+            ("Plain Talk §7.3, §9.1", "course notes §2.1.7, §4.2.5", "Deep Learning and Computer Vision §4.5.2"),
+        ),
+        "gradient-checking": Lesson(
+            "gradient_checking",
+            "Is the gradient right?",
+            "backpropagation against differences of the loss, planted mistakes, and when the check itself is wrong",
+            ("course notes §2.1.8, §2.1.11", "Plain Talk §4.2, §7.3"),
+        ),
+        "vectorisation": Lesson(
+            "vectorisation",
+            "One call instead of a loop",
+            "loops against vectors, broadcasting, rotation, and the shapes of tensors",
+            ("course notes §1.2.1, §1.2.7, §1.2.9", "Deep Learning with Python §2.2, §2.3", "Plain Talk §5.2"),
+        ),
+        "normalisation": Lesson(
+            "normalisation",
+            "Columns on one scale",
+            "what centring, scaling, turning and whitening do to points and to the way down",
+            ("Principles and Practice §3.4.3, listings 3-15 to 3-19", "course notes §2.1.6", "Plain Talk §7.4"),
+        ),
+        "batch-normalisation": Lesson(
+            "batch_normalisation",
+            "Normalising inside the network",
+            "sums brought to where the sigmoid is steep, batch by batch, and what use needs instead of a batch",
+            ("course notes §2.3.5 to §2.3.7", "Deep Learning and Computer Vision §4.4.4, fig. 4-20", "Plain Talk §7.4"),
+        ),
+        "batch-size": Lesson(
+            "batch_size",
+            "How many rows before each step",
+            "a batch is a sample, and an epoch uses every row once",
+            ("Plain Talk §7.2", "course notes §2.2.1, §2.2.2, §2.2.10", "Principles and Practice §2.3.1"),
+        ),
+        "weighted-averages": Lesson(
+            "weighted_averages",
+            "An average that forgets",
+            "exponentially weighted averages of a noisy year, and their start",
+            ("course notes §2.2.3, §2.2.4",),
+        ),
+        "optimiser-race": Lesson(
+            "optimiser_race",
+            "Six optimisers, the same gradients",
+            "descent, momentum, Nesterov, RMSprop, Adagrad and Adam on a bowl, in a valley, at a saddle, on a network",
+            (
+                "course notes §2.2.5 to §2.2.9, §2.2.13",
+                "Principles and Practice §3.3.2",
+                "Deep Learning with Python §2.4.3",
+            ),
+        ),
+        "learning-rate-decay": Lesson(
+            "learning_rate_decay",
+            "Large steps first, small ones later",
+            "four schedules, and why a constant rate never arrives where gradients are noisy",
+            ("course notes §2.2.8", "Principles and Practice §3.3.1", "Plain Talk §7.7"),
+        ),
+        "search-grid-random": Lesson(
+            "search_grid_random",
+            "Grid or random?",
+            "where to spend a budget of trials, and on which scale to draw",
+            ("course notes §2.3.1 to §2.3.4",),
+        ),
+        "regularisation": Lesson(
+            "regularisation",
+            "Fitting the wave and not the noise",
+            "L1, L2, max-norm, dropout, early stopping and more data on the same few points",
+            (
+                "course notes §2.1.1 to §2.1.3, §2.1.10",
+                "Principles and Practice §3.4.5 to §3.5, fig. 3-18",
+                "Deep Learning with Python §4.4",
+                "Plain Talk §7.6",
+            ),
+        ),
+        "dropout": Lesson(
+            "dropout",
+            "Units switched off at random",
+            "masks, the two ways to keep the mean, and the thousand networks in one",
+            (
+                "course notes §2.1.4",
+                "Deep Learning with Python §4.4.3",
+                "Principles and Practice §3.4.6",
+                "Plain Talk §7.9",
+            ),
+        ),
+        "ensembles-of-paths": Lesson(
+            "ensembles_of_paths",
+            "A residual network as many short ones",
+            "two to the n paths, their gradients, and what removing a block does",
+            ("Deep Learning and Computer Vision §4.5.4, fig. 4-22",),
     "Convolution and pictures": {
         "convolution-1d": Lesson(
             "convolution_1d",
