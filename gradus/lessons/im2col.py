@@ -113,7 +113,7 @@ def _sparse(page: LessonPage) -> None:
     page.number("sparse_large", large[1], "of the convolution", digits=10)
     page.number("orders", float(np.log10(large[0] / large[1])), "powers of ten between them", printed=5, digits=3)
     page.correction(
-        "Deep convolutional networks §4.1.4",
+        "Deep Learning and Computer Vision §4.1.4",
         "five orders of magnitude fewer",
         "16,384 times, 4.2 orders. And 260,100 counts links; the distinct weights are four",
     )

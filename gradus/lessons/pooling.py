@@ -127,7 +127,7 @@ def _overlap(page: LessonPage) -> None:
     )
     page.number("ceil_112", output_size(112, 3, 2, ceil=True), "112 pixels with ceil, as GoogLeNet needs", printed=56)
     page.correction(
-        "Deep convolutional networks §4.1.7",
+        "Deep Learning and Computer Vision §4.1.7",
         "the most common stride is the window's side less one",
         "that is the overlapping 3 with stride 2; 2 with stride 2, without overlap, is as common",
     )

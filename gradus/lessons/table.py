@@ -157,12 +157,14 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "A residual network as many short ones",
             "two to the n paths, their gradients, and what removing a block does",
             ("Deep Learning and Computer Vision §4.5.4, fig. 4-22",),
+        ),
+    },
     "Convolution and pictures": {
         "convolution-1d": Lesson(
             "convolution_1d",
             "Flip, shift, multiply, area",
             "what a convolution is, for functions and for lists, and that cross-correlation does not commute",
-            ("Plain Talk §6.2", "Deep convolutional networks §4.1.2"),
+            ("Plain Talk §6.2", "Deep Learning and Computer Vision §4.1.2"),
         ),
         "convolution": Lesson(
             "convolution",
@@ -172,7 +174,7 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
                 "Plain Talk §6.3",
                 "Principles and Practice §4.2",
                 "Course notes §4.1.2 to §4.1.8",
-                "Deep convolutional networks §4.1.3",
+                "Deep Learning and Computer Vision §4.1.3",
             ),
         ),
         "padding-and-stride": Lesson(
@@ -189,7 +191,7 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "im2col",
             "A convolution as one product",
             "windows as columns, the sparse matrix behind a convolution, and what both save",
-            ("Principles and Practice §4.2.3", "Deep convolutional networks §4.1.4"),
+            ("Principles and Practice §4.2.3", "Deep Learning and Computer Vision §4.1.4"),
         ),
         "pooling": Lesson(
             "pooling",
@@ -199,14 +201,14 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
                 "Plain Talk §6.5",
                 "Principles and Practice §4.3.4",
                 "Course notes §4.1.11, §4.1.12",
-                "Deep convolutional networks §4.1.7",
+                "Deep Learning and Computer Vision §4.1.7",
             ),
         ),
         "receptive-fields": Lesson(
             "receptive_fields",
             "What one unit sees",
             "how the receptive field grows with layers, strides and dilation, to 404 pixels in VGG16",
-            ("Principles and Practice §4.3.2, §6.1.1", "Deep convolutional networks §4.1.7"),
+            ("Principles and Practice §4.3.2, §6.1.1", "Deep Learning and Computer Vision §4.1.7"),
         ),
         "counting-parameters": Lesson(
             "counting_parameters",
@@ -218,7 +220,7 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "one_by_one_convolution",
             "A kernel of one pixel",
             "a 1 × 1 convolution is a dense layer at every pixel, and makes others cheap",
-            ("Course notes §4.2.7, §4.2.9", "Deep convolutional networks §4.4.1"),
+            ("Course notes §4.2.7, §4.2.9", "Deep Learning and Computer Vision §4.4.1"),
         ),
         "dense-as-convolution": Lesson(
             "dense_as_convolution",
@@ -230,7 +232,7 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "gabor_and_activations",
             "Stripes, jets and the sign",
             "Gabor kernels, three activations after a template, and that the map moves with the picture",
-            ("Deep convolutional networks §4.1.2, §4.1.5, §4.1.6",),
+            ("Deep Learning and Computer Vision §4.1.2, §4.1.5, §4.1.6",),
         ),
         "perturbation": Lesson(
             "perturbation",
@@ -276,7 +278,7 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "word_vectors",
             "Words by their neighbours",
             "co-occurrence, GloVe, analogies and negative sampling on a little made-up text",
-            ("Course notes §5.2.1 to §5.2.7", "Deep convolutional networks §4.1.9"),
+            ("Course notes §5.2.1 to §5.2.7", "Deep Learning and Computer Vision §4.1.9"),
         ),
     },
 }
