@@ -45,14 +45,19 @@ def show(page: LessonPage) -> None:
     losses = np.array([squared_error(*line) for line in path])
 
     page.text(
-        "A cart rolls downhill, and its speed is read once a second. We look for the straight line $v=wt+b$ that misses "
-        "the ten readings by the least. **Residual** is what a reading differs by from the line; the loss is the sum of "
-        "their squares. A plain sum would not do: residuals of both signs cancel."
+        "A cart rolls downhill, and its speed is read once a second. We look for the straight line $v=wt+b$ that "
+        "misses the ten readings by the least. **Residual** is what a reading differs by from the line; the loss "
+        "is the sum of their squares. A plain sum would not do: residuals of both signs cancel."
     )
     page.formula(r"L(w,b)=\sum_{i=1}^{10}(w t_i+b-v_i)^2")
     page.number("slope", slope, "slope $w$ by least squares, m/s²")
     page.number("intercept", intercept, "intercept $b$, m/s")
     page.number("squared_error", squared_error(slope, intercept), "sum of squared residuals")
+    page.number(
+        "plain_sum",
+        abs(float((slope * TIME + intercept - SPEED).sum())),
+        "their plain sum, up to sign: it says nothing",
+    )
 
     def fit(axes):
         axes.plot(TIME, SPEED, "o", color=INK, markersize=4)
@@ -72,8 +77,9 @@ def show(page: LessonPage) -> None:
 
     page.heading("The same line, step by step")
     page.text(
-        f"Gradient descent starts at $w=b=0$ and goes against the gradient of the mean squared error, {STEPS:,} steps of rate "
-        f"{RATE}. The loss is a bowl that is long in one direction, so the last part of the way is slow."
+        f"Gradient descent starts at $w=b=0$ and goes against the gradient of the mean squared error, {STEPS:,} "
+        f"steps of rate {RATE}. The loss is a bowl that is long in one direction, so the last part of the way is "
+        "slow."
     )
     page.number("descent_slope", path[-1, 0], "slope after the last step")
     page.number("descent_intercept", path[-1, 1], "intercept after the last step")
@@ -95,4 +101,31 @@ def show(page: LessonPage) -> None:
 
     page.figure(bowl, "The way down", keys=[("model", "gradient descent"), ("second", "least squares")])
     page.figure(curve, "The loss by step")
+    _underfitting(page)
     page.try_it("gradus train --data boston_housing --target price --model mlp --set model.options.hidden=[]")
+
+
+def _underfitting(page: LessonPage) -> None:
+    page.heading("Where a line is not enough")
+    time = np.linspace(0, 4, 41)
+    grown = np.exp(time)
+    line, parabola = (np.polyfit(time, grown, degree) for degree in (1, 2))
+    misses = [float(((np.polyval(fit, time) - grown) ** 2).mean() / grown.var()) for fit in (line, parabola)]
+    on_logarithm = np.polyfit(time, np.log(grown), 1)
+    page.text(
+        "Growth by a fixed factor, $v=e^t$, is no line. Least squares still finds the best one, and it misses: "
+        "below at both ends, above in the middle. That residuals of one sign stand together is how "
+        "**underfitting** shows. More steps do not help; another model does, or another scale: the logarithm of "
+        "such growth is a line."
+    )
+
+    def fits(axes):
+        axes.plot(time, grown, color=INK)
+        axes.plot(time, np.polyval(line, time), color=MODEL)
+        axes.plot(time, np.polyval(parabola, time), color=SECOND)
+        axes.set(xlabel="t", ylabel="v", xticks=[0, 1, 2, 3, 4])
+
+    page.figure(fits, "Growth", keys=[("ink", "readings"), ("model", "best line"), ("second", "best parabola")])
+    page.number("line_misses", misses[0], "share of the variance that the line misses")
+    page.number("parabola_misses", misses[1], "share that a parabola misses")
+    page.number("logarithm_slope", on_logarithm[0], "slope of the line through the logarithms, exactly 1")

@@ -22,11 +22,149 @@ class Lesson:
 # subject -> name -> lesson
 SUBJECTS: dict[str, dict[str, Lesson]] = {
     "Linear models and descent": {
+        "neuron": Lesson(
+            "neuron",
+            "One neuron",
+            "a neuron is a weighted sum and a bend, and a sum alone can rank customers",
+            (
+                "Plain Talk §1.2, §2.1.1",
+                "Principles and Practice §2.1.2, §2.1.3",
+            ),
+        ),
         "linear-regression": Lesson(
             "linear_regression",
             "A line through ten points",
             "least squares and gradient descent find the same line, and what its error is",
             ("Plain Talk §1.2, §4.2",),
+        ),
+        "descent-1d": Lesson(
+            "descent_1d",
+            "Downhill in one dimension",
+            "steps along the slope, how long they may be, and what a slope is without calculus",
+            (
+                "Plain Talk §4.2",
+                "Principles and Practice §2.3.1, §3.3.1",
+                "Deep Learning with Python, 1st ed., §2.4",
+                "Course notes §1.2.4",
+            ),
+        ),
+        "descent-2d": Lesson(
+            "descent_2d",
+            "Downhill in two dimensions",
+            "in a long valley the steep direction limits the step and the flat one takes the time",
+            (
+                "Plain Talk §4.2",
+                "Principles and Practice §2.3.1",
+                "Deep Learning with Python, 1st ed., §2.4.3",
+                "Course notes §1.2.4",
+            ),
+        ),
+        "newton": Lesson(
+            "newton",
+            "Newton's method",
+            "tangents find a root in a few steps, parabolas a minimum, and both can go astray",
+            ("Plain Talk §4.2",),
+        ),
+        "plateaus-and-saddles": Lesson(
+            "plateaus_and_saddles",
+            "Where descent stalls",
+            "local minima, saddles and plateaus, and what momentum and Adam do about them",
+            (
+                "Deep Learning with Python, 1st ed., §2.4.3",
+                "Course notes §2.2.9",
+                "Plain Talk §4.4",
+            ),
+        ),
+    },
+    "First networks": {
+        "forward-and-backward": Lesson(
+            "forward_and_backward",
+            "Forward and backward, with every number",
+            "four equations carry the error back through a network, and differences confirm each slope",
+            (
+                "Principles and Practice §2.2, §2.3",
+                "Course notes §1.2.6",
+            ),
+        ),
+        "chain-net": Lesson(
+            "chain_net",
+            "Two neurons learn ten pairs",
+            "the chain rule for four weights, what one missing factor does, and a step that is too large",
+            ("Plain Talk §4.3",),
+        ),
+        "two-moons": Lesson(
+            "two_moons",
+            "Two illnesses, two measurements",
+            "a hidden layer bends the border between classes, and too many neurons bend it too much",
+            ("Principles and Practice §2.4",),
+        ),
+        "logic-gates": Lesson(
+            "logic_gates",
+            "Neurons as logic gates",
+            "AND, OR and NOT are one neuron each, XOR is none, and NAND builds everything",
+            (
+                "Plain Talk §5.3.2",
+                "Principles and Practice §2.1.1",
+            ),
+        ),
+        "snowflake": Lesson(
+            "snowflake",
+            "A snowflake from six lines",
+            "lines, ANDs and an OR draw any straight-edged figure; how many colourings one line can make",
+            ("Plain Talk §2.3.2, §5.3.1, §5.3.3",),
+        ),
+        "universal-approximation": Lesson(
+            "universal_approximation",
+            "Any curve with one hidden layer",
+            "bumps of sigmoids and pieces of ReLU follow a curve as closely as there are neurons",
+            (
+                "Plain Talk §5.3",
+                "Course notes §1.3.4",
+            ),
+        ),
+        "why-depth": Lesson(
+            "why_depth",
+            "Why layers",
+            "layers without bends collapse, equal neurons stay equal, and depth folds what width cannot",
+            ("Course notes §1.3.4, §1.3.6, §1.4.1",),
+        ),
+    },
+    "Data and representations": {
+        "feature-relevance": Lesson(
+            "feature_relevance",
+            "Rain and the price of rice",
+            "a network cannot learn what its inputs do not tell",
+            ("Plain Talk §5.3.3",),
+        ),
+        "bad-splits": Lesson(
+            "bad_splits",
+            "Held-out rows that prove nothing",
+            "rows in order, mixed-up time and copies give wrong scores",
+            ("Deep Learning with Python, 1st ed., §4.2.2, §4.5.1, §4.5.5",),
+        ),
+        "coordinate-change": Lesson(
+            "coordinate_change",
+            "Learning as a change of coordinates",
+            "a search over turned and shifted axes, and a ball of paper unfolded",
+            ("Deep Learning with Python, 1st ed., §1.1.3, §2.3.5, §2.3.6",),
+        ),
+        "clock-hands": Lesson(
+            "clock_hands",
+            "Three ways to show a clock",
+            "pixels need hundreds of examples, hand tips a few, angles none",
+            ("Deep Learning with Python, 1st ed., §4.3.2",),
+        ),
+        "autoencoder-8-3-8": Lesson(
+            "autoencoder_8_3_8",
+            "Eight symbols through three neurons",
+            "a network invents a binary code, and patterns say more than single neurons",
+            ("Deep Learning and Computer Vision §4.1.8",),
+        ),
+        "hidden-layer-representations": Lesson(
+            "hidden_layer_representations",
+            "What the layers of a classifier say",
+            "layer by layer the classes become easier to tell apart",
+            ("Deep Learning with Python, 1st ed., §1.1.4",),
         ),
     },
     "Back-propagation": {
