@@ -128,6 +128,12 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "layers without bends collapse, equal neurons stay equal, and depth folds what width cannot",
             ("Course notes §1.3.4, §1.3.6, §1.4.1",),
         ),
+        "computation-graph": Lesson(
+            "computation_graph",
+            "A formula as a graph",
+            "values go forward, derivatives come back: J = 3 (a + bc), f = (x + y) z, a neuron",
+            ("Course notes §1.2.5", "Principles and Practice §2.3.3"),
+        ),
     },
     "Data and representations": {
         "feature-relevance": Lesson(
@@ -165,14 +171,6 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "What the layers of a classifier say",
             "layer by layer the classes become easier to tell apart",
             ("Deep Learning with Python, 1st ed., §1.1.4",),
-        ),
-    },
-    "Back-propagation": {
-        "computation-graph": Lesson(
-            "computation_graph",
-            "A formula as a graph",
-            "values go forward, derivatives come back: J = 3 (a + bc), f = (x + y) z, a neuron",
-            ("Course notes §1.2.5", "Principles and Practice §2.3.3"),
         ),
     },
     "Training": {

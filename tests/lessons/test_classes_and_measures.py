@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from pages import shown
 from sklearn import metrics
 
 from gradus.lessons import confusion_and_f1 as confusion
 from gradus.lessons import softmax_and_classes as classes
-from gradus.lessons.run import make_page
 
 
 def test_confusion_numbers():
-    found = make_page("confusion-and-f1").numbers
+    found = shown("confusion-and-f1")[0]
     assert found["recall_cat"] == pytest.approx(0.9)
     assert found["recall_rabbit"] == pytest.approx(550 / 600)
     assert found["precision_dog"] == pytest.approx(200 / 240)
@@ -51,7 +51,7 @@ def test_the_limit_decides():
 
 
 def test_softmax_numbers():
-    found = make_page("softmax-and-classes").numbers
+    found = shown("softmax-and-classes")[0]
     exponentials = np.exp([5.0, 2.0, -1.0, 3.0])
     assert found["largest_share"] == pytest.approx(exponentials[0] / exponentials.sum())
     assert found["shift_change"] < 1e-12
@@ -69,7 +69,7 @@ def test_the_push_of_the_squared_error_is_autograds():
     lead = torch.tensor(-8.0, dtype=torch.float64, requires_grad=True)
     shares = torch.softmax(torch.stack([lead, torch.zeros_like(lead)]), dim=0)
     ((shares - torch.tensor([1.0, 0.0], dtype=torch.float64)) ** 2).sum().backward()
-    found = make_page("softmax-and-classes").numbers["push_squared"]
+    found = shown("softmax-and-classes")[0]["push_squared"]
     assert found == pytest.approx(-lead.grad.item(), rel=1e-9)
 
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 from math import comb
 
 import numpy as np
 import pytest
 import torch
+from pages import shown
 
 from gradus.lessons import attention_by_hand as attention
 from gradus.lessons import ctc
 from gradus.lessons import recurrent_memory as memory
 from gradus.lessons import word_vectors as vectors
-from gradus.lessons.run import make_page
 
 
-@functools.cache
 def numbers(name: str) -> dict[str, float]:
-    return make_page(name).numbers
+    return shown(name)[0]
 
 
 # ---- recurrent-memory

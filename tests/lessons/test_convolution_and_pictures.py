@@ -7,6 +7,7 @@ import functools
 import numpy as np
 import pytest
 import torch
+from pages import shown
 from scipy import integrate, signal
 
 from gradus.lessons import convolution as kernels
@@ -22,12 +23,10 @@ from gradus.lessons import (
 from gradus.lessons import dense_as_convolution as canvas
 from gradus.lessons import gabor_and_activations as gabor
 from gradus.lessons import one_by_one_convolution as pointwise
-from gradus.lessons.run import make_page
 
 
-@functools.cache
 def numbers(name: str) -> dict[str, float]:
-    return make_page(name).numbers
+    return shown(name)[0]
 
 
 # ---- convolution-1d
