@@ -120,18 +120,20 @@ class LessonPage:
         """
         self._figures += 1
         rows, columns = panels or (1, 1)
-        wide = columns > 1 or (size is not None and size[0] > SIZE[0])
+        size = size or (min(2.9 * columns, 8.8) if columns > 1 else SIZE[0], 2.5 * rows if panels else SIZE[1])
+        wide = columns > 1 or size[0] > SIZE[0]
         drawing = draw_panels(
             f"{self.name}-{self._figures}",
             paint if panels else lambda every: paint(every[0]),  # type: ignore[arg-type]
             title,
             rows=rows,
             columns=columns,
-            size=size or (min(2.9 * columns, 8.8) if columns > 1 else SIZE[0], 2.5 * rows if panels else SIZE[1]),
+            size=size,
             projection="3d" if axes == "3d" else None,
         )
         drawn = figure(drawing, title, keys, markup(note))
-        self._put(element("div", drawn, class_="wide") if wide else drawn)
+        widest = f"max-width: {28 * max(size[0] / SIZE[0], 1):.1f}rem"  # text as large as in a figure of the usual size
+        self._put(element("div", drawn, class_="wide", style=widest) if wide else drawn)
 
     def pictures(self, values: Sequence[np.ndarray], captions: Sequence[str], *, title: str = "") -> None:
         """Pictures side by side. values: uint8 (height, width, 1 or 3), shown enlarged where small."""

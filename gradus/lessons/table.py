@@ -128,6 +128,12 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "layers without bends collapse, equal neurons stay equal, and depth folds what width cannot",
             ("Course notes §1.3.4, §1.3.6, §1.4.1",),
         ),
+        "computation-graph": Lesson(
+            "computation_graph",
+            "A formula as a graph",
+            "values go forward, derivatives come back: J = 3 (a + bc), f = (x + y) z, a neuron",
+            ("Course notes §1.2.5", "Principles and Practice §2.3.3"),
+        ),
     },
     "Data and representations": {
         "feature-relevance": Lesson(
@@ -287,6 +293,128 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "A residual network as many short ones",
             "two to the n paths, their gradients, and what removing a block does",
             ("Deep Learning and Computer Vision §4.5.4, fig. 4-22",),
+        ),
+    },
+    "Convolution and pictures": {
+        "convolution-1d": Lesson(
+            "convolution_1d",
+            "Flip, shift, multiply, area",
+            "what a convolution is, for functions and for lists, and that cross-correlation does not commute",
+            ("Plain Talk §6.2", "Deep Learning and Computer Vision §4.1.2"),
+        ),
+        "convolution": Lesson(
+            "convolution",
+            "A kernel slides over a picture",
+            "what edge kernels, blur and colour kernels see, and how nine weights are learned",
+            (
+                "Plain Talk §6.3",
+                "Principles and Practice §4.2",
+                "Course notes §4.1.2 to §4.1.8",
+                "Deep Learning and Computer Vision §4.1.3",
+            ),
+        ),
+        "padding-and-stride": Lesson(
+            "padding_and_stride",
+            "Rims, steps and holes",
+            "how large the output of a convolution is, and how often each pixel is read",
+            (
+                "Plain Talk §6.4",
+                "Principles and Practice §4.2.1, §5.2.4",
+                "Course notes §4.1.5, §4.1.6, §4.1.10, §4.4.12",
+            ),
+        ),
+        "im2col": Lesson(
+            "im2col",
+            "A convolution as one product",
+            "windows as columns, the sparse matrix behind a convolution, and what both save",
+            ("Principles and Practice §4.2.3", "Deep Learning and Computer Vision §4.1.4"),
+        ),
+        "pooling": Lesson(
+            "pooling",
+            "One number for a window",
+            "max, mean, stochastic and chunk pooling, overlapping windows, and what pooling forgives",
+            (
+                "Plain Talk §6.5",
+                "Principles and Practice §4.3.4",
+                "Course notes §4.1.11, §4.1.12",
+                "Deep Learning and Computer Vision §4.1.7",
+            ),
+        ),
+        "receptive-fields": Lesson(
+            "receptive_fields",
+            "What one unit sees",
+            "how the receptive field grows with layers, strides and dilation, to 404 pixels in VGG16",
+            ("Principles and Practice §4.3.2, §6.1.1", "Deep Learning and Computer Vision §4.1.7"),
+        ),
+        "counting-parameters": Lesson(
+            "counting_parameters",
+            "Counting weights",
+            "what local windows and shared weights save, and parameter tables that add up",
+            ("Principles and Practice §4.3", "Plain Talk §6.9, §7.1", "Course notes §4.1.13, §4.2.2"),
+        ),
+        "one-by-one-convolution": Lesson(
+            "one_by_one_convolution",
+            "A kernel of one pixel",
+            "a 1 × 1 convolution is a dense layer at every pixel, and makes others cheap",
+            ("Course notes §4.2.7, §4.2.9", "Deep Learning and Computer Vision §4.4.1"),
+        ),
+        "dense-as-convolution": Lesson(
+            "dense_as_convolution",
+            "A classifier that reads a whole canvas",
+            "a dense layer is a convolution as large as its input, so one pass answers for every place",
+            ("Course notes §4.3.4, §4.3.5",),
+        ),
+        "gabor-and-activations": Lesson(
+            "gabor_and_activations",
+            "Stripes, jets and the sign",
+            "Gabor kernels, three activations after a template, and that the map moves with the picture",
+            ("Deep Learning and Computer Vision §4.1.2, §4.1.5, §4.1.6",),
+        ),
+        "perturbation": Lesson(
+            "perturbation",
+            "A small change, layer by layer",
+            "how far the maps of a trained network move when the picture is edited, measured by depth",
+            ("Plain Talk §6.7",),
+        ),
+    },
+    "Classes and measures": {
+        "softmax-and-classes": Lesson(
+            "softmax_and_classes",
+            "From scores to shares",
+            "softmax and hardmax, the straight borders of 3 to 6 classes, and the gradient p − y",
+            ("Course notes §2.3.8, §2.3.9", "Plain Talk §6.8"),
+        ),
+        "confusion-and-f1": Lesson(
+            "confusion_and_f1",
+            "What a classifier confuses",
+            "precision, recall, F1, errors that weigh more, and the best within a limit",
+            ("Plain Talk §1.3", "Course notes §3.1.3, §3.1.4, §3.1.7"),
+        ),
+    },
+    "Sequences": {
+        "recurrent-memory": Lesson(
+            "recurrent_memory",
+            "What a recurrent network remembers",
+            "gradients through time, cut off or whole, how they fade in RNN, LSTM and GRU, and a memory task",
+            ("Principles and Practice §7.4", "Deep Learning with Python §6.2", "Course notes §5.1.3 to §5.1.11"),
+        ),
+        "ctc": Lesson(
+            "ctc",
+            "Spelling without knowing when",
+            "the collapse rule, the paths of a word, the table that adds them up, and greedy decoding",
+            ("Principles and Practice §8.6.4", "Course notes §5.3.10"),
+        ),
+        "attention-by-hand": Lesson(
+            "attention_by_hand",
+            "Four words that ask one another",
+            "scaled dot-product attention in numbers, masks, the additive form, and why to divide by √d",
+            ("Principles and Practice §8.5.3", "Course notes §5.3.7 to §5.3.9"),
+        ),
+        "word-vectors": Lesson(
+            "word_vectors",
+            "Words by their neighbours",
+            "co-occurrence, GloVe, analogies and negative sampling on a little made-up text",
+            ("Course notes §5.2.1 to §5.2.7", "Deep Learning and Computer Vision §4.1.9"),
         ),
     },
 }
