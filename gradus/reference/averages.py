@@ -40,7 +40,7 @@ def growing_decay(decay: float, updates: float | np.ndarray) -> np.ndarray:
 
 
 def shadow_average(values: np.ndarray, decay: float = 0.9999, growing: bool = True) -> np.ndarray:
-    """The shadow of a variable after each update (*Plain-talk* §6.9). values (T, ...): initial value, then one a update.
+    """The shadow of a variable after each update (*Plain Talk* §6.9). values (T, ...): initial value, then one a update.
 
     It begins as the variable itself, so it needs no correction: shadow = d shadow + (1 - d) value, d = `growing_decay` or β.
     """
@@ -57,7 +57,7 @@ CATALOGUE: tuple[Entry, ...] = (
         name="exponentially weighted average",
         function="averages.exponential_average",
         formula=r"v_t = \beta v_{t-1} + (1 - \beta) x_t, \quad \hat v_t = \frac{v_t}{1 - \beta^t}",
-        source="course notes §2.2.3, §2.2.4; *Plain-talk* §6.9",
+        source="course notes §2.2.3, §2.2.4; *Plain Talk* §6.9",
         fast="train.average",
         note="like a mean of 1/(1 - β) values; the notes print 1/1-β",
     ),
@@ -78,7 +78,7 @@ CATALOGUE: tuple[Entry, ...] = (
         name="shadow of the weights",
         function="averages.shadow_average",
         formula=r"s \leftarrow d s + (1 - d) w, \quad d = \min\left(\beta, \frac{1 + t}{10 + t}\right)",
-        source="*Plain-talk* §6.9 (tf.train.ExponentialMovingAverage)",
+        source="*Plain Talk* §6.9 (tf.train.ExponentialMovingAverage)",
         fast="train.average",
     ),
 )

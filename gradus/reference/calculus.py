@@ -1,7 +1,7 @@
 """Derivatives by differences, and what can be found with derivatives: roots, minima, mistakes in a backward pass.
 
 Points are numbers or arrays of any shape. A derivative by differences needs two values of the function for every number of the
-point, so it checks a backward pass and does not train (*Plain-talk* §4.2, §7.3 suggest that frameworks train this way).
+point, so it checks a backward pass and does not train (*Plain Talk* §4.2, §7.3 suggest that frameworks train this way).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Scalar = Callable[[np.ndarray], float]
 
 
 def forward_difference(function: Callable[[float], float], point: float, step: float = 1e-3) -> float:
-    """(f(x + h) - f(x)) / h; its error is h f''/2. *Plain-talk* §7.3 prints Loss(w + Δ) - Loss(x): both at w."""
+    """(f(x + h) - f(x)) / h; its error is h f''/2. *Plain Talk* §7.3 prints Loss(w + Δ) - Loss(x): both at w."""
     return (function(point + step) - function(point)) / step
 
 
@@ -61,7 +61,7 @@ def hessian(function: Scalar, point: np.ndarray, step: float = 1e-4) -> np.ndarr
 
 
 def product_derivative(f: Callable, f_derivative: Callable, g: Callable, g_derivative: Callable) -> Callable:
-    """(f g)' = f' g + f g'. *Plain-talk* §4.2 derives it with g(x) f(x + Δ) added and taken away; the Δ behind it is stray."""
+    """(f g)' = f' g + f g'. *Plain Talk* §4.2 derives it with g(x) f(x + Δ) added and taken away; the Δ behind it is stray."""
     return lambda x: f_derivative(x) * g(x) + f(x) * g_derivative(x)
 
 
@@ -105,7 +105,7 @@ def newton_minimizer(
 
 
 def nudge(function: Scalar, start: np.ndarray | float, step: float = 0.2, most: int = 1000) -> np.ndarray:
-    """Tries each number of the point a step up and down and goes to the lowest, until none is lower (*Plain-talk* §4.2).
+    """Tries each number of the point a step up and down and goes to the lowest, until none is lower (*Plain Talk* §4.2).
 
     2 n values a move, and no step is longer than the first: on x^2 + 2 from 3, 15 moves of 0.2. The path (moves + 1, ...).
     """
@@ -225,7 +225,7 @@ def convolution(
     """h(x) = integral of f(t) g(x - t) dt: g turned round, shifted by x, laid over f.
 
     Added up at the midpoints of `pieces` pieces of f's support, lower to upper.
-    *Plain-talk* §6.2 calls its g a square pulse but defines a ramp, t on [1, 2]; and the integral is definite.
+    *Plain Talk* §6.2 calls its g a square pulse but defines a ramp, t on [1, 2]; and the integral is definite.
     """
     width = (upper - lower) / pieces
     middles = lower + width * (np.arange(pieces) + 0.5)
@@ -241,7 +241,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "forward difference",
         "forward_difference",
         r"\frac{f(x + h) - f(x)}{h}",
-        "*Plain-talk* §4.2; *Deep Learning with Python* §2.4.1",
+        "*Plain Talk* §4.2; *Deep Learning with Python* §2.4.1",
         "x² + 2 at 4 with h = 0.001: 8.001",
     ),
     _entry("central difference", "central_difference", r"\frac{f(x + h) - f(x - h)}{2 h}", "course notes §2.1.8"),
@@ -256,7 +256,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "gradient",
         "gradient",
         r"\nabla f = \left(\frac{\partial f}{\partial x_1}, \ldots, \frac{\partial f}{\partial x_n}\right)",
-        "*Plain-talk* §4.2; *Principles and Practice* §2.3.1",
+        "*Plain Talk* §4.2; *Principles and Practice* §2.3.1",
         fast="torch.autograd.grad",
     ),
     _entry(
@@ -273,26 +273,26 @@ CATALOGUE: tuple[Entry, ...] = (
         "Nocedal and Wright 2006, A.2",
         fast="torch.func.hessian",
     ),
-    _entry("product rule", "product_derivative", r"(f g)' = f' g + f g'", "*Plain-talk* §4.2"),
+    _entry("product rule", "product_derivative", r"(f g)' = f' g + f g'", "*Plain Talk* §4.2"),
     _entry(
         "chain rule",
         "chain_derivative",
         r"(f(g(x)))' = f'(g(x)) g'(x)",
-        "*Plain-talk* §4.2; *Deep Learning with Python* §2.4.4",
+        "*Plain Talk* §4.2; *Deep Learning with Python* §2.4.4",
     ),
-    _entry("Newton's root finder", "newton", r"x \leftarrow x - \frac{f(x)}{f'(x)}", "*Plain-talk* §4.2"),
+    _entry("Newton's root finder", "newton", r"x \leftarrow x - \frac{f(x)}{f'(x)}", "*Plain Talk* §4.2"),
     _entry(
         "Newton's minimiser",
         "newton_minimizer",
         r"x \leftarrow x - H^{-1} \nabla f",
-        "*Plain-talk* §4.2 (several dimensions)",
+        "*Plain Talk* §4.2 (several dimensions)",
         "it goes to saddles and tops as well",
     ),
     _entry(
         "nudge search",
         "nudge",
         r"x \leftarrow \text{argmin}_{\pm, i} f(x \pm s e_i)",
-        "*Plain-talk* §4.2; *Deep Learning with Python* §2.4",
+        "*Plain Talk* §4.2; *Deep Learning with Python* §2.4",
         "two values of f for every weight and move",
     ),
     _entry(
@@ -313,7 +313,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "convolution of two functions",
         "convolution",
         r"h(x) = \int f(t) g(x - t) dt",
-        "*Plain-talk* §6.2",
+        "*Plain Talk* §6.2",
         "a network's convolution does not turn g round",
     ),
 )

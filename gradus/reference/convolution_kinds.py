@@ -163,7 +163,7 @@ CATALOGUE: tuple[Entry, ...] = (
         backward="convolution_kinds.true_convolution2d_backward",
         formula=r"y_{i,j} = \sum_{a,b} w_{a,b}\, x_{i - a,\ j - b}",
         fast="torch.nn.functional.conv2d with weight.flip(-2, -1)",
-        source="deep convolutional networks chapter §4.1.2, 4.1.4; course notes §4.1.5",
+        source="*Deep Learning and Computer Vision* §4.1.2, 4.1.4; course notes §4.1.5",
         note="It commutes and is associative; cross-correlation does neither.",
     ),
     Entry(

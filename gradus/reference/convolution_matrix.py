@@ -98,7 +98,7 @@ CATALOGUE: tuple[Entry, ...] = (
         formula=r"\mathrm{vec}(y) = M\, \mathrm{vec}(x),\quad M\ \text{doubly blocked Toeplitz}",
         derivative=r"\nabla \mathrm{vec}(x) = M^{T} G",
         fast="torch.nn.Conv2d",
-        source="deep convolutional networks chapter §4.1.4",
+        source="*Deep Learning and Computer Vision* §4.1.4",
         note="The chapter's 36 of 144 and 260 100 of 4 261 478 400 count connections, not weights: the distinct weights are 4. "
         "Their ratio is 16 384, 4.2 orders of magnitude, not 5. 'Circulant' holds only where the picture wraps around.",
     ),

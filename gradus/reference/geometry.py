@@ -110,7 +110,7 @@ CATALOGUE: tuple[Entry, ...] = (
         name="receptive field",
         function="geometry.receptive_field",
         formula=r"r_l = r_{l-1} + (k_l - 1)\, d_l \prod_{i < l} s_i",
-        source="*Principles and Practice* §4.3.2, §6.1.1; deep convolutional networks chapter §4.1.7",
+        source="*Principles and Practice* §4.3.2, §6.1.1; *Deep Learning and Computer Vision* §4.1.7",
         note="*Principles and Practice* §6.1.1 says that stacked 3x3 convolutions see 3, 6, 9 inputs: it is 3, 5, 7. VGG16: 212 "
         "behind the last pool, 404 behind the first dense layer.",
     ),
@@ -118,7 +118,7 @@ CATALOGUE: tuple[Entry, ...] = (
         name="output size",
         function="geometry.sizes",
         formula=r"n' = \left\lfloor \frac{n + 2p - d(k - 1) - 1}{s} \right\rfloor + 1",
-        source="course notes §4.1.10; *Principles and Practice* eq. 4-1; deep convolutional networks chapter §4.3.1",
+        source="course notes §4.1.10; *Principles and Practice* eq. 4-1; *Deep Learning and Computer Vision* §4.3.1",
         note="AlexNet's 224, 11x11, stride 4 gives 54; 55 needs 227 inputs, a padding of 2, or ceil.",
     ),
     Entry(

@@ -1,4 +1,4 @@
-"""Information, entropy and what is built on them (*Plain-talk* §6.8.2). `base` 2 gives bits, e nats, 10 hartleys.
+"""Information, entropy and what is built on them (*Plain Talk* §6.8.2). `base` 2 gives bits, e nats, 10 hartleys.
 
 Distributions are arrays that are at least 0 and add up to 1 over the last axis. 0 log 0 is 0, its limit.
 """
@@ -44,7 +44,7 @@ def cross_entropy(targets: np.ndarray, probabilities: np.ndarray, base: float = 
 def kullback_leibler(targets: np.ndarray, probabilities: np.ndarray, base: float = 2.0) -> np.ndarray:
     """sum p log(p / q), cross-entropy less entropy: what it costs to expect q instead of p; 0 for q = p only, else above.
 
-    *Plain-talk* §6.8.2 says of the cross-entropy that it is the difference of two entropies; this is the difference, of a
+    *Plain Talk* §6.8.2 says of the cross-entropy that it is the difference of two entropies; this is the difference, of a
     cross-entropy and an entropy.
     """
     targets = np.asarray(targets, dtype=float)
@@ -68,7 +68,7 @@ CATALOGUE: tuple[Entry, ...] = (
         formula=r"-\log_b p",
         derivative=r"-\frac{1}{p \ln b}",
         range=r"[0, \infty)",
-        source="Shannon 1948; *Plain-talk* §6.8.2",
+        source="Shannon 1948; *Plain Talk* §6.8.2",
         span=(0.01, 1.0),
     ),
     Entry(
@@ -76,7 +76,7 @@ CATALOGUE: tuple[Entry, ...] = (
         function="information.entropy",
         formula=r"-\sum_i p_i \log_b p_i",
         range=r"[0, \log_b n]",
-        source="Shannon 1948; *Plain-talk* §6.8.2",
+        source="Shannon 1948; *Plain Talk* §6.8.2",
         note="the book's 0.1164 comes of a rounded 0.023; it is 0.11612",
     ),
     Entry(
@@ -85,7 +85,7 @@ CATALOGUE: tuple[Entry, ...] = (
         formula=r"-\sum_i p_i \log_b q_i",
         derivative=r"-\frac{p_i}{q_i \ln b}",
         range=r"[H(p), \infty)",
-        source="*Plain-talk* §6.8.2",
+        source="*Plain Talk* §6.8.2",
         note="not the difference of two entropies",
     ),
     Entry(

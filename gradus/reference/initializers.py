@@ -6,7 +6,7 @@ convolution. (torch.nn.Linear stores the transpose, (m, n).)
 
 Why the fan-in: z = sum of n products w x has the variance n Var(w) E[x^2], so Var(w) = 1/n keeps the size of the signal from
 layer to layer, and 2/n does so after ReLU, which takes away half of it. Not the number of neurons of the layer itself:
-*Plain-talk* §7.5 says so, but its code divides by the 500 of the layer before.
+*Plain Talk* §7.5 says so, but its code divides by the 500 of the layer before.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def zeros(shape: Shape) -> np.ndarray:
 
 
 def constant(shape: Shape, value: float) -> np.ndarray:
-    """All `value`: 0.1 for the biases before a ReLU in the CIFAR-10 network of *Plain-talk* §6.9."""
+    """All `value`: 0.1 for the biases before a ReLU in the CIFAR-10 network of *Plain Talk* §6.9."""
     return np.full(shape, float(value))
 
 
@@ -105,7 +105,7 @@ def truncated_normal(
 def identity(shape: Shape) -> np.ndarray:
     """A layer that hands on what it gets: ones on the diagonal of (n, m), or at the centre of each channel's own kernel.
 
-    For layers that are stacked onto a trained network (the chapter on deep convolutional networks, §4.5.1). Fields have odd
+    For layers that are stacked onto a trained network (*Deep Learning and Computer Vision*, §4.5.1). Fields have odd
     sides, so that they have a centre.
     """
     if len(shape) == 2:
@@ -144,14 +144,14 @@ CATALOGUE: tuple[Entry, ...] = (
         'gradus.nn.initialize(model, "zeros")',
         "for biases; as weights, the neurons of a layer never become different",
     ),
-    _entry("constant", "constant", r"w = c", "*Plain-talk* §6.9 (biases 0.1)", "torch.nn.init.constant_"),
+    _entry("constant", "constant", r"w = c", "*Plain Talk* §6.9 (biases 0.1)", "torch.nn.init.constant_"),
     _entry(
         "normal",
         "normal",
         r"w \sim N(\mu, \sigma^2)",
-        "*Principles and Practice* listings 2-2, 3-20; *Plain-talk* §7.5",
+        "*Principles and Practice* listings 2-2, 3-20; *Plain Talk* §7.5",
         'gradus.nn.initialize(model, "unit_normal")',
-        "listings 3-20 to 3-22 call rand (uniform in 0..1) where randn is meant; *Plain-talk* calls σ the variance",
+        "listings 3-20 to 3-22 call rand (uniform in 0..1) where randn is meant; *Plain Talk* calls σ the variance",
     ),
     _entry(
         "small normal",
@@ -181,9 +181,9 @@ CATALOGUE: tuple[Entry, ...] = (
         "LeCun normal",
         "lecun_normal",
         r"w \sim N\left(0, \frac{1}{n_{in}}\right)",
-        "LeCun et al. 1998, §4.6; *Principles and Practice* listing 3-22; *Plain-talk* §7.5",
+        "LeCun et al. 1998, §4.6; *Principles and Practice* listing 3-22; *Plain Talk* §7.5",
         'gradus.nn.initialize(model, "lecun")',
-        "*Plain-talk* says the neurons of this layer; its code has the fan-in",
+        "*Plain Talk* says the neurons of this layer; its code has the fan-in",
     ),
     _entry(
         "He normal",
@@ -217,7 +217,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "truncated normal",
         "truncated_normal",
         r"w \sim N(0, \sigma^2) \text{ given } |w| \le 2 \sigma",
-        "*Plain-talk* §7.5; *Principles and Practice* §7.4.5",
+        "*Plain Talk* §7.5; *Principles and Practice* §7.4.5",
         'gradus.nn.initialize(model, "truncated_normal")',
         "its standard deviation is 0.8796 σ",
     ),

@@ -126,7 +126,7 @@ def r_squared(outputs: np.ndarray, targets: np.ndarray) -> float:
 
 
 def perplexity(log_probabilities: np.ndarray) -> float:
-    """exp(-mean log p) of the words that came: as unsure as an even choice among that many (*Plain-talk* §8.5)."""
+    """exp(-mean log p) of the words that came: as unsure as an even choice among that many (*Plain Talk* §8.5)."""
     with np.errstate(over="ignore"):
         return float(np.exp(-np.mean(log_probabilities)))
 
@@ -182,29 +182,29 @@ CATALOGUE: tuple[Entry, ...] = (
         "accuracy",
         "accuracy",
         r"\frac{1}{N} \sum_i [y_i = t_i]",
-        "*Plain-talk* §5.2; *Principles and Practice* §4.5",
+        "*Plain Talk* §5.2; *Principles and Practice* §4.5",
         UNIT,
         "called 精确率 in *Principles and Practice*, a word for precision",
         "gradus.tasks.metrics",
     ),
     _entry(
-        "top-k accuracy", "top_k_accuracy", r"\frac{1}{N} \sum_i [t_i \in \text{top}_k(i)]", "*Plain-talk* §6.6", UNIT
+        "top-k accuracy", "top_k_accuracy", r"\frac{1}{N} \sum_i [t_i \in \text{top}_k(i)]", "*Plain Talk* §6.6", UNIT
     ),
     _entry(
         "confusion matrix",
         "confusion_matrix",
         r"C_{ij} = \sum_n [t_n = i] [y_n = j]",
-        "*Plain-talk* §1.3; course notes §3.1.3",
+        "*Plain Talk* §1.3; course notes §3.1.3",
     ),
     _entry(
         "precision",
         "precision",
         r"\frac{TP}{TP + FP}",
-        "*Plain-talk* §1.3; course notes §3.1.3",
+        "*Plain Talk* §1.3; course notes §3.1.3",
         UNIT,
         "the course notes gloss it as prediction accuracy",
     ),
-    _entry("recall", "recall", r"\frac{TP}{TP + FN}", "*Plain-talk* §1.3; course notes §3.1.3", UNIT),
+    _entry("recall", "recall", r"\frac{TP}{TP + FN}", "*Plain Talk* §1.3; course notes §3.1.3", UNIT),
     _entry("F1", "f1", r"\frac{2}{\frac{1}{P} + \frac{1}{R}}", "course notes §3.1.3", UNIT),
     _entry(
         "area under the ROC curve",
@@ -231,7 +231,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "perplexity",
         "perplexity",
         r"\exp\left(-\frac{1}{T} \sum_t \log p_t\right)",
-        "*Plain-talk* §8.5",
+        "*Plain Talk* §8.5",
         r"[1, \infty)",
     ),
     _entry(

@@ -159,7 +159,7 @@ CATALOGUE: tuple[Entry, ...] = (
         derivative=r"\frac{\gamma}{\sqrt{\sigma^2 + \epsilon}} "
         r"\left(g - \overline{g} - \hat{x}\, \overline{g \hat{x}}\right)",
         fast="torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d",
-        source="Ioffe and Szegedy 2015, algorithm 1; course notes §2.3.5 to 2.3.7; deep convolutional networks chapter §4.4.4 "
+        source="Ioffe and Szegedy 2015, algorithm 1; course notes §2.3.5 to 2.3.7; *Deep Learning and Computer Vision* §4.4.4 "
         "eq. 4-5 to 4-8; *Deep Learning with Python* §7.3.1; *Plain Talk* §7.4",
         note="Course notes §2.3.5 undo it with sqrt(sigma + epsilon): it is sqrt(sigma^2 + epsilon). The chapter credits Szegedy "
         "alone and divides by the variance: Ioffe is the first author, and it is its root.",
@@ -190,7 +190,7 @@ CATALOGUE: tuple[Entry, ...] = (
         formula=r"b_i = a_i \left(k + \alpha \sum_{j = \max(0, i - n/2)}^{\min(N - 1, i + n/2)} a_j^2\right)^{-\beta}",
         derivative=r"g_i s_i^{-\beta} - 2 \alpha \beta a_i \sum_j g_j a_j s_j^{-\beta - 1}",
         fast="gradus.nn.LocalResponseNorm",
-        source="Krizhevsky et al. 2012 §3.3; deep convolutional networks chapter §4.3.2 eq. 4-2; *Plain Talk* §6.9",
+        source="Krizhevsky et al. 2012 §3.3; *Deep Learning and Computer Vision* §4.3.2 eq. 4-2; *Plain Talk* §6.9",
         note="n is odd and n/2 rounds down. Caffe and PyTorch divide alpha by n (convention 'caffe'). *Plain Talk*'s 'norm1' is "
         "this, not batch norm.",
     ),

@@ -225,7 +225,7 @@ def minibatches(rows: int, size: int, generator: np.random.Generator | None = No
     """Row numbers of an epoch in batches of `size`, the last with what is left: each row once. None: in their order.
 
     size >= rows is batch gradient descent, 1 is stochastic, between is mini-batch. An epoch is a pass over all rows, not a random
-    part of them (*Plain-talk* §7.2), and stochastic means one row an update, not n (*Principles and Practice* §2.3.1).
+    part of them (*Plain Talk* §7.2), and stochastic means one row an update, not n (*Principles and Practice* §2.3.1).
     """
     if size < 1:
         raise ValueError(f"minibatches: expected a size of 1 or more, received {size}")
@@ -260,7 +260,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "gradient descent",
         "gradient_descent",
         r"w \leftarrow w - \eta g",
-        "*Principles and Practice* eq. 2-5, 3-17; *Plain-talk* §4.2; course notes §1.2.4; *Deep Learning with Python* §2.4.3",
+        "*Principles and Practice* eq. 2-5, 3-17; *Plain Talk* §4.2; course notes §1.2.4; *Deep Learning with Python* §2.4.3",
         "torch.optim.SGD",
         "stable along a direction of curvature c for η < 2/c only; finds a minimum nearby, not the global one",
     ),
@@ -322,7 +322,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "adam",
         r"w \leftarrow w - \eta \frac{\hat v}{\sqrt{\hat s} + \epsilon}, \quad "
         r"\hat v = \frac{v}{1 - \beta_1^t}, \quad \hat s = \frac{s}{1 - \beta_2^t}",
-        "Kingma and Ba 2015, algorithm 1; course notes §2.2.7; *Principles and Practice* listing 3-23; *Plain-talk* §8.6",
+        "Kingma and Ba 2015, algorithm 1; course notes §2.2.7; *Principles and Practice* listing 3-23; *Plain Talk* §8.6",
         "torch.optim.Adam",
         "the course notes have ε inside the root: epsilon_inside",
     ),

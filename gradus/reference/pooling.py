@@ -226,7 +226,7 @@ CATALOGUE: tuple[Entry, ...] = (
         derivative=r"1\ \text{at the first largest value of the window},\ 0\ \text{elsewhere}",
         fast="torch.nn.MaxPool2d",
         source="*Principles and Practice* §4.3.4, listings 4-2, 4-3; course notes §4.1.11; *Deep Learning with Python* §5.1.2; "
-        "deep convolutional networks chapter §4.1.7",
+        "*Deep Learning and Computer Vision* §4.1.7",
         note="Overlapping where stride < kernel; the chapter calls a stride of k - 1 the most common, but 2 / 2 is as common as "
         "3 / 2. Listing 4-2 uses names it never defines and divides by / (Python 2).",
     ),
@@ -244,7 +244,7 @@ CATALOGUE: tuple[Entry, ...] = (
         name="pooling with any statistic",
         function="pooling.pool2d",
         formula=r"y_{i,j} = f(\{x_{s i + a,\ s j + b}\}_{a,b})",
-        source="deep convolutional networks chapter §4.1.7",
+        source="*Deep Learning and Computer Vision* §4.1.7",
     ),
     Entry(
         name="max unpooling",
@@ -261,7 +261,7 @@ CATALOGUE: tuple[Entry, ...] = (
         formula=r"y_c = \frac{1}{H W} \sum_{i,j} x_{c,i,j}",
         derivative=r"\frac{1}{H W}",
         fast="torch.nn.AdaptiveAvgPool2d(1)",
-        source="Lin et al. 2014; deep convolutional networks chapter §4.4.1; *Plain Talk* §12.4",
+        source="Lin et al. 2014; *Deep Learning and Computer Vision* §4.4.1; *Plain Talk* §12.4",
     ),
     Entry(
         name="global max pooling",

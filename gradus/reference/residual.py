@@ -92,7 +92,7 @@ CATALOGUE: tuple[Entry, ...] = (
         formula=r"y = F(x) + x",
         derivative=r"1 + F'(x)",
         fast="+",
-        source="He et al. 2016, eq. 1; deep convolutional networks chapter §4.5.2 eq. 4-9 to 4-11; course notes §4.2.5; "
+        source="He et al. 2016, eq. 1; *Deep Learning and Computer Vision* §4.5.2 eq. 4-9 to 4-11; course notes §4.2.5; "
         "*Plain Talk* ch. 9",
         note="The gradient passes whole only through identity shortcuts: not projections, gates, or a relu after the sum.",
     ),
@@ -120,7 +120,7 @@ CATALOGUE: tuple[Entry, ...] = (
         backward="residual.highway_backward",
         formula=r"y = H(x)\, T(x) + x\, (1 - T(x)),\quad T(x) = \sigma(x W_T + b_T)",
         fast="gradus.nn.Highway",
-        source="Srivastava et al. 2015, eq. 3; deep convolutional networks chapter §4.5.3",
+        source="Srivastava et al. 2015, eq. 3; *Deep Learning and Computer Vision* §4.5.3",
         note="The chapter calls a residual unit a special case: with the one gate of this formula it is so only up to a factor "
         "(T = 1/2 gives half of it); with two gates, H T + x C, it is T = C = 1.",
     ),

@@ -30,7 +30,7 @@ def staircase(
 ) -> np.ndarray:
     """rate * factor^floor((step - hold) / period), and `rate` itself before the step `hold`.
 
-    *Plain-talk* §6.9: factor 0.1, period `decay_steps(50000, 128, 350)`. Its §8.5 has base * decay^max(epoch + 1 - M, 0):
+    *Plain Talk* §6.9: factor 0.1, period `decay_steps(50000, 128, 350)`. Its §8.5 has base * decay^max(epoch + 1 - M, 0):
     hold = M - 1, period 1.
     """
     return rate * factor ** np.floor(np.maximum(np.asarray(step, dtype=float) - hold, 0) / period)
@@ -134,7 +134,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "staircase",
         "staircase",
         r"\eta_t = \eta_0 f^{\lfloor \max(t - h, 0) / p \rfloor}",
-        "*Plain-talk* §6.9, §8.5",
+        "*Plain Talk* §6.9, §8.5",
         "schedule.name=step",
         "schedule.hold keeps the first rate for a while",
     ),

@@ -213,7 +213,7 @@ def check_shapes(arrays: Mapping[str, np.ndarray], **expected: str) -> dict[str,
 
 
 def count_weights(widths: Sequence[int], biases: bool = True) -> int:
-    """Of dense layers between these widths: (1000, 10, 10, 10, 10, 1) has 10 310 weights and 41 biases (*Plain-talk* §7.1)."""
+    """Of dense layers between these widths: (1000, 10, 10, 10, 10, 1) has 10 310 weights and 41 biases (*Plain Talk* §7.1)."""
     weights = sum(n * m for n, m in pairwise(widths))
     return weights + (sum(widths[1:]) if biases else 0)
 

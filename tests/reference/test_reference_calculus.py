@@ -1,4 +1,4 @@
-"""Differences against exact derivatives, searches with the paths of *Plain-talk* §4.2, and the gradient check with its faults."""
+"""Differences against exact derivatives, searches with the paths of *Plain Talk* §4.2, and the gradient check with its faults."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_newton_ends_where_the_tangent_is_level():
 
 
 def test_one_newton_step_finds_the_bottom_of_a_bowl():
-    """*Plain-talk* §4.3: x^2 + y^2 + xy + x + y + 1 has its minimum, 2/3, at (-1/3, -1/3)."""
+    """*Plain Talk* §4.3: x^2 + y^2 + xy + x + y + 1 has its minimum, 2/3, at (-1/3, -1/3)."""
     slope = lambda p: calculus.gradient(loss_bowl, p)  # noqa: E731
     curvature = lambda p: calculus.hessian(loss_bowl, p)  # noqa: E731
     path = calculus.newton_minimizer(slope, curvature, np.array([4.0, -7.0]), 1)
@@ -303,7 +303,7 @@ def ramp(t):
 
 
 def test_a_triangle_and_a_ramp():
-    """*Plain-talk* §6.2: h lives on [0, 3], so the snapshots at -2 and -1 show nothing."""
+    """*Plain Talk* §6.2: h lives on [0, 3], so the snapshots at -2 and -1 show nothing."""
     places = np.array([-2.0, -1, 0, 1, 2, 3, 4])
     found = calculus.convolution(triangle, ramp, places, -1, 1)
     np.testing.assert_array_equal(found[[0, 1, 2, 5, 6]], 0)
@@ -330,7 +330,7 @@ def test_convolution_can_be_turned_round():
 
 
 def test_ten_sigmoids_explode():
-    """*Plain-talk* §7.3: |w σ'| is 2.5 at w = 10 where z = 0, so ten layers multiply by 2.5^10 = 9536.7; with w = 1 by 4^-10."""
+    """*Plain Talk* §7.3: |w σ'| is 2.5 at w = 10 where z = 0, so ten layers multiply by 2.5^10 = 9536.7; with w = 1 by 4^-10."""
     sigmoid = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731
 
     def layer(w):

@@ -41,7 +41,7 @@ def test_a_batch_holds_a_row():
 
 
 def test_means_of_samples():
-    """*Plain-talk* §7.2: balls 1 to 1000 have the mean 500.5; batches of 100 come near it, single balls do not."""
+    """*Plain Talk* §7.2: balls 1 to 1000 have the mean 500.5; batches of 100 come near it, single balls do not."""
     balls, generator = np.arange(1, 1001), np.random.default_rng(0)
     hundreds = np.array(
         [balls[batch].mean() for _ in range(20) for batch in optimizers.minibatches(1000, 100, generator)]
@@ -65,7 +65,7 @@ def test_the_gradient_of_a_batch_is_that_of_all_on_average():
 
 
 def test_descent_on_a_parabola():
-    """*Plain-talk* §4.2: x^2 + 2 from 3 with 0.1: 3, 2.4, 1.92, and from -3 the same with the other sign."""
+    """*Plain Talk* §4.2: x^2 + 2 from 3 with 0.1: 3, 2.4, 1.92, and from -3 the same with the other sign."""
     path = optimizers.descend(lambda x: 2 * x, np.array(3.0), 60, learning_rate=0.1)
     np.testing.assert_allclose(path[:3], [3, 2.4, 1.92])
     np.testing.assert_allclose(optimizers.descend(lambda x: 2 * x, np.array(-3.0), 60, learning_rate=0.1), -path)
@@ -104,7 +104,7 @@ CART_SPEEDS = np.array([2.2, 4.1, 6.2, 8.3, 9.9, 11.8, 14.4, 16, 22.5, 24.2])
 
 
 def test_the_cart():
-    """*Plain-talk* §4.2: v = w t + b by descent; least squares gives w = 2.400, b = -1.240 and squares of 15.864."""
+    """*Plain Talk* §4.2: v = w t + b by descent; least squares gives w = 2.400, b = -1.240 and squares of 15.864."""
 
     def slope(p):
         residuals = p[0] * CART_TIMES + p[1] - CART_SPEEDS

@@ -69,7 +69,7 @@ def test_a_picture_that_wraps_around_makes_it_circulant():
 
 
 def test_connections_are_not_weights():
-    """Deep convolutional networks chapter §4.1.4, figure 4-6: 36 of 144 connections, of 4 distinct weights."""
+    """*Deep Learning and Computer Vision* §4.1.4, figure 4-6: 36 of 144 connections, of 4 distinct weights."""
     rows, columns, values = convolution2d_connections(np.arange(1.0, 5).reshape(1, 1, 2, 2), 4, 4)
     assert (
         len(values) == len(set(zip(rows, columns, strict=True))) == 36 == convolution_connections(1, 1, (2, 2), (3, 3))

@@ -1,4 +1,4 @@
-"""Entropies against SciPy, and the numbers of *Plain-talk* §6.8.2."""
+"""Entropies against SciPy, and the numbers of *Plain Talk* §6.8.2."""
 
 from __future__ import annotations
 

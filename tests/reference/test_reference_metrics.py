@@ -93,7 +93,7 @@ def test_measures_of_numbers_are_those_of_scikit_learn(seed, rows):
 
 
 def test_cats_dogs_and_rabbits():
-    """*Plain-talk* §1.3: 1000 pictures. Recall of cats 90 %, of rabbits 91.7 %; precision of dogs 83.3 %."""
+    """*Plain Talk* §1.3: 1000 pictures. Recall of cats 90 %, of rabbits 91.7 %; precision of dogs 83.3 %."""
     cells = {(0, 0): 180, (0, 1): 20, (1, 1): 200, (2, 2): 550, (2, 0): 30, (2, 1): 20}
     targets = np.concatenate([np.full(count, true) for (true, _), count in cells.items()])
     predictions = np.concatenate([np.full(count, said) for (_, said), count in cells.items()])

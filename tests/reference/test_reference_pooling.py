@@ -93,7 +93,7 @@ LETTER = np.array(
 
 
 def test_the_letter_z():
-    """Deep convolutional networks chapter §4.1.7, figure 4-8. The mean printed as about 128 is 128 in ours."""
+    """*Deep Learning and Computer Vision* §4.1.7, figure 4-8. The mean printed as about 128 is 128 in ours."""
     np.testing.assert_array_equal(max_pool2d(LETTER, 2)[0, 0], [[255, 255, 255], [255, 31, 2], [255, 255, 178]])
     means = average_pool2d(LETTER, 2)[0, 0]
     np.testing.assert_array_equal(means, [[253, 254, 253.5], [181.25, 8, 1], [223.5, 128, 49.75]])

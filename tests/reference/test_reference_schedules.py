@@ -112,7 +112,7 @@ def test_decay_by_the_update_in_keras():
 
 
 def test_the_staircase_of_the_cifar_program():
-    """*Plain-talk* §6.9: 0.1 * 0.1^floor(step / 136718)."""
+    """*Plain Talk* §6.9: 0.1 * 0.1^floor(step / 136718)."""
     period = schedules.decay_steps(50_000, 128, 350)
     assert period == 136_718 == int(50_000 / 128 * 350) != 50_000 // 128 * 350
     rates = schedules.staircase(np.array([0, period - 1, period, 999_999]), 0.1, period, rate=0.1)
@@ -120,7 +120,7 @@ def test_the_staircase_of_the_cifar_program():
 
 
 def test_the_staircase_of_the_language_model():
-    """*Plain-talk* §8.5, small network: 4 epochs at 1.0, then half of it each epoch."""
+    """*Plain Talk* §8.5, small network: 4 epochs at 1.0, then half of it each epoch."""
     epochs = np.arange(13)
     found = schedules.staircase(epochs, 0.5, 1, hold=4 - 1)
     np.testing.assert_allclose(found, 0.5 ** np.maximum(epochs + 1 - 4, 0))

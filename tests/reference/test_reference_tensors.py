@@ -171,7 +171,7 @@ def test_shapes_are_checked_by_letters():
 
 
 def test_nudging_twenty_million_times():
-    """*Plain-talk* §7.1: 10 310 weights, 2000 nudges each: 20 620 000; it prints 2062000 once."""
+    """*Plain Talk* §7.1: 10 310 weights, 2000 nudges each: 20 620 000; it prints 2062000 once."""
     widths = (1000, 10, 10, 10, 10, 1)
     assert tensors.count_weights(widths, biases=False) == 10_310
     assert 2000 * tensors.count_weights(widths, biases=False) == 20_620_000

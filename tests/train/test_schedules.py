@@ -301,7 +301,7 @@ def test_hold_begins_the_periods_later(name):
 
 
 def test_the_language_model_keeps_its_rate_and_then_decays_by_epochs():
-    """*Plain-talk* §8.5: rate * decay^max(epoch + 1 - M, 0), epochs from 0; the medium network has M = 6 and 0.8."""
+    """*Plain Talk* §8.5: rate * decay^max(epoch + 1 - M, 0), epochs from 0; the medium network has M = 6 and 0.8."""
     found = factors(ScheduleSettings(name="step", factor=0.8, hold=5.0))
     same(found[::PER_EPOCH], [0.8 ** max(epoch + 1 - 6, 0) for epoch in range(EPOCHS)])
 
