@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradus.lessons.drawing import log_ticks, paint_cells
-from gradus.look.charts import MODEL, SECOND, THIRD
+from gradus.look.charts import MODEL, MUTED, SECOND
 from gradus.reference.attention import additive_attention, dot_attention, masked_softmax, scaled_dot_attention
 
 if TYPE_CHECKING:
@@ -55,7 +55,10 @@ def show(page: LessonPage) -> None:
         "offers a **key**, by which it is found, and a **value**, which it tells. How well query and key fit is their dot "
         "product; softmax turns the scores into weights that add to 1; the answer is the weighted mean of the values."
     )
-    page.formula(r"A=\mathrm{softmax}\left(\frac{QK^{\top}}{\sqrt{d}}\right),\qquad C=AV")
+    page.formula(
+        r"A=\mathrm{softmax}\left(\frac{QK^{\top}}{\sqrt{d}}\right),\qquad C=AV",
+        "$Q$, $K$, $V$: queries, keys and values, a row each; $d$: numbers in a key; $A$: weights; $C$: answers.",
+    )
     scores, weights, mixed = by_hand(QUERIES[2], KEYS, VALUES)
     page.text(
         "Four words; each number of a key has a meaning here (thing, action, property, place), in a trained network it has "
@@ -117,7 +120,10 @@ def _additive(page: LessonPage) -> None:
         "The first attention, made for translation, compares query and key by a small network with one hidden layer. It is "
         "called **additive**. The book tells the idea and has no formula; this is the one of the paper it cites."
     )
-    page.formula(r"e_{qt}=v^{\top}\tanh(Wz_q+Uh_t)")
+    page.formula(
+        r"e_{qt}=v^{\top}\tanh(Wz_q+Uh_t)",
+        "$e$: score; $z$: what asks; $h$: what is asked; $W$, $U$ and $v$ are learned.",
+    )
     generator = np.random.default_rng(2)
     query_weight, key_weight = generator.normal(size=(4, 6)), generator.normal(size=(4, 6))
     score_weight = generator.normal(size=6)
@@ -154,7 +160,7 @@ def _root(page: LessonPage) -> None:
         every[0].set(xlabel="width d", ylabel="variance of the scores")
         every[1].semilogx(WIDTHS, [slope for _, slope in spreads], "o-", color=SECOND)
         every[1].semilogx(WIDTHS, scaled, "o-", color=MODEL)
-        every[1].axhline(0, color=THIRD, lw=0.6)
+        every[1].axhline(0, color=MUTED, lw=0.6)
         every[1].set(xlabel="width d", ylabel="slope of softmax", ylim=(-0.01, 0.26))
         log_ticks(every[0].yaxis)
         for axes in every:
@@ -167,6 +173,7 @@ def _root(page: LessonPage) -> None:
         keys=[("second", "not divided"), ("model", "divided by √d")],
         panels=(1, 2),
         size=(5.4, 2.8),
+        note="Slope: the largest p (1 − p) among ten weights p, mean of 1000 draws.",
     )
     page.number("variance_64", spreads[2][0], "variance of dot products at d = 64", digits=3)
     page.number("slope_64", spreads[2][1], "slope of softmax there", digits=2)

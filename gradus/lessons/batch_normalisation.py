@@ -138,7 +138,7 @@ def _region(page: LessonPage) -> None:
                 range=(-8, 14),
                 color=SECOND,
                 alpha=0.5,
-                weights=np.full(len(values), 6 / len(values)),
+                weights=np.full(len(values), 4.5 / len(values)),
             )
             one_axes.plot(z, sigmoid(z), color=MODEL)
             one_axes.set(xlabel="sum", yticks=[0, 0.5, 1], xticks=[-5, 0, 5, 10], ylim=(0, 1.05))
@@ -151,8 +151,8 @@ def _region(page: LessonPage) -> None:
         size=(6.4, 2.5),
         keys=[("model", "sigmoid"), ("second", "sums of a batch")],
     )
-    for key, values in zip(("raw", "normal", "rescaled"), moved.values(), strict=True):
-        page.number(f"{key}_slope", float(sigmoid_derivative(values).mean()), f"mean slope of the sigmoid, {key}")
+    for key, (name, values) in zip(("raw", "normal", "rescaled"), moved.items(), strict=True):
+        page.number(f"{key}_slope", float(sigmoid_derivative(values).mean()), f"mean slope of the sigmoid, {name}")
     _undone(page, sums)
 
 
@@ -217,6 +217,12 @@ def _training(page: LessonPage, nets: dict[str, tuple[Network, np.ndarray]]) -> 
     for name in nets:
         page.number(f"{name}_loss", nets[name][1][-20:].mean(), f"loss, mean of the last 20 steps, {name}")
         page.number(f"{name}_accuracy", nets[name][0].accuracy(fresh, wanted), f"test accuracy, {name}")
+        first, last = Network(name == "with").weights[0], nets[name][0].weights[0]
+        page.number(
+            f"{name}_moved",
+            np.linalg.norm(last - first) / np.linalg.norm(first),
+            f"how far the first layer's weights have moved, as a share of their length, {name}",
+        )
     page.text(
         "It makes the loss's surface rounder, so larger rates work; and because each row's sums depend on the "
         "other rows of its batch, it adds a little noise, which regularises slightly."

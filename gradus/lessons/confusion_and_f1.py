@@ -124,11 +124,9 @@ def _weights(page: LessonPage) -> None:
     targets = np.zeros(1000, int)
     offensive = np.arange(1000) < 20
     answers = {"A": np.isin(np.arange(1000), np.arange(10, 40)), "B": np.arange(1000) >= 950}
-    rows = []
     for name, wrong in answers.items():
         plain = weighted_error(wrong.astype(int), targets, np.ones(1000))
         weighted = weighted_error(wrong.astype(int), targets, np.where(offensive, 10.0, 1.0))
-        rows.append((name, plain, weighted))
         page.number(f"plain_{name}", plain, f"plain error of {name}")
         page.number(f"weighted_{name}", weighted, f"weighted error of {name}")
     page.formula(r"E=\frac{\sum_i w_i\,[\hat{y}_i\neq y_i]}{\sum_i w_i}")

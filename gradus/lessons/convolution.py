@@ -112,10 +112,18 @@ def _edges(page: LessonPage) -> None:
 def _photograph(page: LessonPage) -> None:
     page.heading("On a photograph")
     page.text(
-        "Each kernel sees one thing. **Sobel** and **Scharr** are edge kernels that weigh the middle row more, so they are less "
-        "disturbed by noise. The **Laplacian** compares a pixel with its four neighbours: it finds fine lines and corners of "
-        "any direction. A kernel whose weights add to 1 keeps the brightness: nine ninths blur, and a pixel that is "
+        "Each kernel sees one thing. **Sobel** and **Scharr** are edge kernels that weigh the middle row more, so that slanting "
+        "edges are judged more evenly. The **Laplacian** compares a pixel with its four neighbours: it finds fine lines and "
+        "corners of any direction. A kernel whose weights add to 1 keeps the brightness: nine ninths blur, and a pixel that is "
         "strengthened against its neighbours sharpens. (A median filter is none of these: it is not a weighted sum.)"
+    )
+    page.table(
+        ("kernel", "upper row", "middle row", "lower row"),
+        [
+            (name, *(" ".join(f"{value:g}".replace("-", "−") for value in row) for row in kernel))
+            for name, kernel in (KERNELS | {"blur": np.ones((3, 3))}).items()
+        ],
+        title="The weights; those of blur are divided by 9",
     )
     picture = grey(photograph("china", 120))
 
@@ -147,7 +155,13 @@ def _colours(page: LessonPage) -> None:
         for axes, (name, weights) in zip(every[1:], kernels.items(), strict=True):
             paint_field(axes, slide(picture, colour_kernel(weights)), name)
 
-    page.figure(paint, "Three kernels of 27 weights", panels=(2, 2), size=(5.2, 3.8))
+    page.figure(
+        paint,
+        "Three kernels of 27 weights",
+        panels=(2, 2),
+        size=(5.2, 3.8),
+        note="Red: positive, blue: negative, white: zero.",
+    )
     red, green = np.array([0.9, 0.1, 0.1]), np.array([0.1, 0.9, 0.1])
     patches = np.where(np.arange(6)[None, :, None] < 3, [[red]], [[green]]) * np.ones((6, 1, 1))
     shadow = np.where(np.arange(6)[None, :, None] < 3, [[red]], [[0.5 * red]]) * np.ones((6, 1, 1))

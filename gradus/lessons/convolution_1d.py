@@ -97,12 +97,12 @@ def show(page: LessonPage) -> None:
         keys=[("model", "f(t)"), ("second", "g(x − t)"), ("third", "product, and its area")],
         panels=(3, 2),
         size=(5.4, 6.0),
-        note="In the first three frames nothing overlaps, so the area is zero.",
+        note="Along the axis: t; in the last frame x. In the first three frames nothing overlaps, so the area is zero.",
     )
     x = np.linspace(-4, 5, 9001)
     areas = np.array([area_exact(value) for value in x])
-    page.number("support_start", x[areas > 0][0], "the areas begin to be positive after $x$ =", digits=3)
-    page.number("support_end", x[areas > 0][-1], "and end before $x$ =", digits=3)
+    page.number("support_start", x[np.flatnonzero(areas > 0)[0] - 1], "the areas are positive after $x$ =", digits=3)
+    page.number("support_end", x[np.flatnonzero(areas > 0)[-1] + 1], "and before $x$ =", digits=3)
     page.number("at_one", area(1), "$h(1)$; by hand, 2/3")
     page.number("at_two", area(2), "$h(2)$; by hand, 5/6")
     page.number("peak", float(x[areas.argmax()]), "where $h$ is largest", digits=3)
@@ -123,6 +123,14 @@ def _discrete(page: LessonPage) -> None:
     die = np.full(6, 1 / 6)
     sums = convolve(die, die)
     page.number("seven", sums[5], "chance that two dice show 7; by counting, 6 of 36")
+
+    def ends(axes):
+        places = np.arange(2, 13)
+        axes.bar(places, sums, color=MODEL, width=0.7)
+        axes.set(xlabel="sum of two dice", ylabel="chance", xticks=[2, 4, 6, 8, 10, 12])
+        axes.grid(visible=False, axis="x")
+
+    page.figure(ends, "Two flat distributions make a triangle")
 
     page.heading("Convolution and cross-correlation")
     page.text(
@@ -150,14 +158,6 @@ def _discrete(page: LessonPage) -> None:
         np.abs(correlate(a, b) - correlate(b, a)).max(),
         "largest change of a cross-correlation when swapped",
     )
-
-    def ends(axes):
-        places = np.arange(2, 13)
-        axes.bar(places, sums, color=MODEL, width=0.7)
-        axes.set(xlabel="sum of two dice", ylabel="chance", xticks=[2, 4, 6, 8, 10, 12])
-        axes.grid(visible=False, axis="x")
-
-    page.figure(ends, "Two flat distributions make a triangle")
 
 
 def _listed(values: np.ndarray) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradus.lessons.drawing import bare, paint_cells
-from gradus.look.charts import INK, MODEL, MUTED, SECOND, TEXT_SIZE
+from gradus.look.charts import INK, MODEL, MUTED, TEXT_SIZE
 from gradus.reference.ctc import (
     backward_variables,
     collapse,
@@ -62,7 +62,7 @@ def show(page: LessonPage) -> None:
     page.text("A double letter needs a blank in between: `hel_lo` is hello, `hello` as a path is helo.")
     page.correction(
         "Principles and Practice eq. 8-25",
-        "five paths of one word have 17, 20, 21, 19 and 27 symbols, and the path is said to be shorter than the frames",
+        "five paths of one recording have 17, 20, 21, 19 and 27 symbols, and the path is said to be shorter than the frames",
         "a path has exactly one symbol a frame; what is shorter is the label",
     )
     _paths(page)
@@ -102,14 +102,22 @@ def _table(page: LessonPage) -> None:
 
     def heat(axes):
         best = share.argmax(axis=1)
-        axes.plot(np.arange(FRAMES) + 0.5, best + 0.5, color=SECOND, lw=1.2, alpha=0.7, zorder=0)
-        paint_cells(axes, 100 * share.T, shade=True, least=0.5, labels=(places, steps), text_size=TEXT_SIZE - 1)
+        passed = [(int(place), frame, 1, 1) for frame, place in enumerate(best)]
+        paint_cells(
+            axes,
+            100 * share.T,
+            marked=passed,
+            shade=True,
+            least=0.5,
+            labels=(places, steps),
+            text_size=TEXT_SIZE - 1,
+        )
         axes.set_xlabel("frame")
 
     page.figure(
         heat,
         "Where the paths of cat pass, percent",
-        keys=[("second", "likeliest place of each frame")],
+        keys=[("model", "framed: likeliest place of each frame")],
         size=(4.4, 3.9),
     )
     brute = label_log_probability_by_paths(chances, label)
@@ -150,7 +158,7 @@ def _decode(page: LessonPage) -> None:
     page.table(("path", "word", "chance"), rows)
 
     def bars(axes):
-        axes.bar([0], [rows[0][2]], color=MUTED, width=0.6)
+        axes.bar([0], [rows[0][2]], color=MUTED, alpha=0.5, width=0.6)
         bottom = 0.0
         for (path, _, chance), depth in zip(rows[1:], (1.0, 0.75, 0.5), strict=True):
             axes.bar([1], [chance], bottom=[bottom], color=MODEL, alpha=depth, width=0.6)

@@ -166,7 +166,7 @@ def _canvas(page: LessonPage, canvas: np.ndarray, chances: np.ndarray) -> None:
         bare(every[1], "chance that a digit is centred here")
         every[1].set(xlim=(-0.5, 39.5), ylim=(23.5, -0.5))
 
-    page.figure(paint, "One pass over the canvas", panels=(2, 1), size=(4.4, 5.5))
+    page.figure(paint, "One pass over the canvas", panels=(2, 1), size=(4.4, 5.5), note="Pale: chance 0; dark: 1.")
 
 
 def _price(page: LessonPage) -> None:

@@ -179,7 +179,7 @@ def _thousand(page: LessonPage) -> None:
         "use, one pass with all units on stands for "
         "them all: at keep ½, with halved outputs, its logit is **exactly** the mean of the 1024 logits. Its "
         "probability is their normalised "
-        "geometric mean; the plain mean of the probabilities is a little different."
+        "geometric mean; the plain mean of the probabilities is not the same."
     )
     layers, _, _ = train(0.5)
     layers = [

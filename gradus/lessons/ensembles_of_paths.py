@@ -157,7 +157,7 @@ def _lengths(page: LessonPage) -> None:
         "mean_length",
         (np.arange(17) * counts[16]).sum() / counts[16].sum(),
         "their mean length in blocks (two convolutions each)",
-        printed=8,
+        printed="n/2",
     )
     page.number("middle", counts[16][5:12].sum() / counts[16].sum(), "share of paths with 5 to 11 blocks")
 
@@ -176,6 +176,8 @@ def _gradients(page: LessonPage, lengths: dict[int, list[torch.Tensor]], whole: 
     def paint(axes):
         axes[0].semilogy(range(BLOCKS + 1), sizes, color=MODEL, marker="o", markersize=4)
         axes[0].set(xlabel="blocks on the path", ylabel="gradient of one path", xticks=[0, 2, 4, 6, 8])
+        axes[0].set_yticks([2e-5, 1e-4, 4e-4], ["0.00002", "0.0001", "0.0004"])
+        axes[0].minorticks_off()
         axes[1].bar(range(BLOCKS + 1), total / total.sum(), color=SECOND)
         axes[1].set(xlabel="blocks on the path", ylabel="share, all its paths", xticks=[0, 2, 4, 6, 8])
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradus.lessons.drawing import grey, paint_field, paint_picture, photograph
-from gradus.look.charts import FOURTH, MODEL, SECOND, THIRD
+from gradus.look.charts import MODEL, MUTED, SECOND, THIRD
 from gradus.reference.convolution import convolution2d
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def show(page: LessonPage) -> None:
     page.text(
         "A **Gabor** kernel is a wave under a bell: it adds up light stripes of one direction and width and subtracts the dark "
         "ones between. Cells of this kind are found in the visual cortex, and the first layer of trained networks is full of "
-        "them. Three directions on three patches of stripes:"
+        "them. Three directions on three patches of stripes; the angle is that of the way across them:"
     )
     kernels = [gabor(angle) for angle in ANGLES]
 
@@ -89,7 +89,13 @@ def show(page: LessonPage) -> None:
         for axes, angle in zip(every[3:], ANGLES, strict=True):
             paint_picture(axes, stripes(angle), f"stripes {angle}°")
 
-    page.figure(bank, "Kernels and stripes", panels=(2, 3), size=(5.4, 4.0))
+    page.figure(
+        bank,
+        "Kernels and stripes",
+        panels=(2, 3),
+        size=(5.4, 4.0),
+        note="Kernels: red weights are positive, blue ones negative.",
+    )
     strengths = np.array([[np.abs(respond(stripes(angle), kernel)).mean() for kernel in kernels] for angle in ANGLES])
     page.table(
         ("mean |response|", *(f"kernel {angle}°" for angle in ANGLES)),
@@ -119,8 +125,8 @@ def _jets(page: LessonPage) -> None:
     page.text(
         "Five jets fly in a made-up sky. One of them is cut out, its mean taken off, and used as the kernel: the response is "
         "large where the picture looks like it. The response has both signs. **|·|** keeps both, so that wrong matches glow "
-        "around each jet like fog. **ReLU** keeps only the likeness. ReLU with a negative **bias** also cuts weak likeness: "
-        "what is left is five spots."
+        "around each jet like fog. **ReLU** keeps only the likeness. ReLU with a negative **bias** also cuts weak likeness "
+        "(here, all below half of the largest response): what is left is five spots."
     )
     scene = formation()
     response = respond(scene, template())
@@ -155,7 +161,7 @@ def _jets(page: LessonPage) -> None:
         axes.plot(z, np.abs(z), color=MODEL)
         axes.plot(z, np.maximum(z, 0), color=SECOND, linestyle=(0, (4, 3)))
         axes.plot(z, np.maximum(z - 0.5, 0), color=THIRD)
-        axes.axvline(0, color=FOURTH, lw=0.6)
+        axes.axvline(0, color=MUTED, lw=0.6)
         axes.set(xlabel="response", ylabel="after the activation", xticks=[-1, 0, 0.5, 1], yticks=[0, 0.5, 1])
 
     page.figure(

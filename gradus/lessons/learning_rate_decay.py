@@ -19,7 +19,7 @@ SCHEDULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "1 / (1 + 0.1 n)": lambda n: schedules.inverse_time(n, 0.1),
     "0.95 to the n": lambda n: schedules.exponential(n, 0.95),
     "1 / root of n": lambda n: schedules.root_decay(n),
-    "1 / root of t, 10 a epoch": lambda n: schedules.root_decay(10 * n),
+    "1 / root of t, 10 an epoch": lambda n: schedules.root_decay(10 * n),
     "halved every 20": lambda n: schedules.staircase(n, 0.5, 20),
 }
 
@@ -70,6 +70,8 @@ def show(page: LessonPage) -> None:
 def _one_rate(page: LessonPage) -> None:
     bouncing, slow, good = (descend(np.full(1000, rate))[:, 0] for rate in (1.0, 1e-5, 0.1))
     page.text(
+        "The **learning rate** says how long a step is: so many times the slope. Long steps arrive soon, short ones "
+        "exactly; so let the rate fall on the way. "
         r"The smallest example: $(\theta-0.3)^2$ from −0.7. At rate 1 each step jumps exactly to the other side, "
         "for ever between −0.7 and 1.3. At 0.00001 a thousand steps go almost nowhere. Between them lie the useful "
         "rates."

@@ -250,7 +250,7 @@ def _leak(page: LessonPage) -> None:
     page.text(
         "Mean and deviation belong to the model: they are measured on the **training rows** and used unchanged on "
         "all others, today and in service. Test rows scaled by their own mean would arrive on another scale than "
-        "the one learnt; and statistics of all rows would have looked at the answers that are to be guessed."
+        "the one learnt; and statistics of all rows would have looked at rows that are meant to be new."
     )
     page.number(
         "test_mean",

@@ -75,7 +75,13 @@ def _colours(page: LessonPage) -> None:
         paint_field(every[2], mixed[..., 1], "red − others")
         paint_field(every[3], mixed[..., 2], "green − others")
 
-    page.figure(paint, "Nine weights, three new channels", panels=(2, 2), size=(5.2, 3.8))
+    page.figure(
+        paint,
+        "Nine weights, three new channels",
+        panels=(2, 2),
+        size=(5.2, 3.8),
+        note="Below: red is positive, blue negative, white zero.",
+    )
     red = mixed[..., 1].argmax()
     page.number(
         "reddest_red", picture[..., 0].ravel()[red], "red at the pixel that answers most to red − others", digits=3

@@ -163,7 +163,7 @@ def _races(page: LessonPage) -> None:
     results = {"bowl": race(bowl, BOWL_START, np.zeros(2)), "valley": race(valley, VALLEY_START, np.ones(2))}
     page.heading("A race")
     page.text(
-        f"Each at its own best rate of {len(RATES)} between 0.0001 and 3, until within {NEAR} of the lowest point; "
+        f"Each at its own best rate of {len(RATES)} between 0.0001 and 3.2, until within {NEAR} of the lowest point; "
         f"at most {MOST} steps. The second course is Rosenbrock's bent valley, where the floor is nearly flat."
     )
     rows = []

@@ -163,7 +163,10 @@ def show(page: LessonPage) -> None:
         "network. The book says why: the **feature maps** change little, and the deeper the layer the less. We measure it: "
         "297 unseen digits, six changes, and for every layer how far its values move, as a share of their length."
     )
-    page.formula(r"\mathrm{change}=\frac{\lVert a(x')-a(x)\rVert}{\lVert a(x)\rVert}")
+    page.formula(
+        r"\mathrm{change}=\frac{\lVert a(x')-a(x)\rVert}{\lVert a(x)\rVert}",
+        "$x$: the picture, with a stroke the changed one; $a$: all values of a layer.",
+    )
     right = float((before[-1].argmax(axis=1) == truth).mean())
     page.number("accuracy", right, "share of unseen digits read rightly, unchanged", digits=4)
 

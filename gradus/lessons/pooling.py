@@ -63,7 +63,7 @@ def show(page: LessonPage) -> None:
 
     page.figure(tables, "Windows of 2 × 2", panels=(1, 3), size=(5.6, 2.3))
     page.number("max_sum", largest(FOUR, 2).sum(), "sum of the four largest: 9, 2, 6, 3")
-    page.number("mean_sum", mean(FOUR, 2).sum(), "sum of the means: 3.75, 1.25, 4, 2")
+    page.number("mean_sum", mean(FOUR, 2).sum(), "sum of the means: 3.75, 1.25, 3.75, 2")
     page.number("random_sum", largest(RANDOM, 2).sum(), "listing 4-2: sum of 2, 3, 4, 4")
     page.correction(
         "Principles and Practice listing 4-2",
@@ -208,9 +208,11 @@ def _forgives(page: LessonPage) -> None:
         "Twenty smooth random maps moved by one pixel",
         keys=[("second", "max"), ("third", "mean")],
         size=(4.4, 2.8),
+        note="Relative change: how far the pooled maps move, as a share of their spread.",
     )
     page.text(
-        "Larger windows forgive more, but a move of one pixel always crosses some border: the change does not become zero."
+        "Larger windows forgive more, here the mean more than the maximum; but a move of one pixel always crosses some "
+        "border: the change does not become zero."
     )
     for side in (1, 4):
         page.number(

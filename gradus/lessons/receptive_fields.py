@@ -46,13 +46,17 @@ def show(page: LessonPage) -> None:
         "overlap: 5 × 5 pixels. What a unit can see of the picture is its **receptive field**. Every layer adds its kernel's "
         "reach, counted in steps between neighbours; a stride makes those steps longer for **all** layers after it."
     )
-    page.formula(r"r_l=r_{l-1}+(k_l-1)\,d_l\,j_{l-1},\qquad j_l=j_{l-1}\,s_l")
+    page.formula(
+        r"r_l=r_{l-1}+(k_l-1)\,d_l\,j_{l-1},\qquad j_l=j_{l-1}\,s_l",
+        "$r$: field; $j$: pixels between neighbours; both are 1 in the picture. $k$: side of the kernel; $s$: stride; "
+        "$d$: dilation, how far its weights stand apart (1 is the usual kernel).",
+    )
     stack = [sight.field for sight in receptive_field([Window(3)] * 5)]
     for layer, field in enumerate(stack[:3], 1):
         page.number(
             f"stack_{layer}",
             field,
-            f"{layer} convolution{'s' * (layer > 1)} of 3 × 3 see",
+            f"{layer} convolution{'s' * (layer > 1)} of 3 × 3 see{'s' * (layer == 1)}",
             printed=(3, 6, 9)[layer - 1],
         )
     page.correction(
@@ -87,7 +91,7 @@ def _growth(page: LessonPage) -> None:
     stacks = {
         "model": ("3 × 3", [Window(3)] * 8),
         "second": ("every second with stride 2", [Window(3, 2 if layer % 2 else 1) for layer in range(8)]),
-        "third": ("dilation 1, 2, 4, 8, …", [Window(3, dilation=2 ** min(layer, 4)) for layer in range(8)]),
+        "third": ("dilation 1, 2, 4, 8, then 16", [Window(3, dilation=2 ** min(layer, 4)) for layer in range(8)]),
     }
     fields = {role: [sight.field for sight in receptive_field(layers)] for role, (_, layers) in stacks.items()}
 
@@ -101,7 +105,7 @@ def _growth(page: LessonPage) -> None:
     page.figure(paint, "Field by layer", keys=[(role, name) for role, (name, _) in stacks.items()])
     page.text(
         "Plain layers add the same each time. Strides double what every later layer adds, but the map becomes coarse. Dilation "
-        "doubles as well and keeps the map's size, so it is used where every pixel needs an answer."
+        "doubles as well, while it is doubled itself, and keeps the map's size; it is used where every pixel needs an answer."
     )
     for role, key in (("model", "plain"), ("second", "strided"), ("third", "dilated")):
         page.number(key, fields[role][4], f"after five layers, {stacks[role][0]}")
@@ -158,7 +162,7 @@ def _influence(page: LessonPage) -> None:
         axes.plot(places, curve, color=MODEL)
         axes.axvline(-layers, color=MUTED, lw=1)
         axes.axvline(layers, color=MUTED, lw=1)
-        axes.text(layers, 1.02, "field", ha="center", color=MUTED, fontsize=TEXT_SIZE)
+        axes.text(layers - 0.3, 1.04, "field", ha="right", color=MUTED, fontsize=TEXT_SIZE)
         axes.set(xlabel="pixels from the middle", ylabel="influence", ylim=(0, 1.12), yticks=[0, 0.5, 1])
 
     page.figure(paint, f"Influence on one unit behind {layers} layers", size=(4.4, 2.7))

@@ -199,24 +199,25 @@ def _fading(page: LessonPage) -> None:
         for cell, curve in curves.items():
             axes.semilogy(distance, curve, color=COLOURS[cell])
         axes.semilogy(distance, reach("LSTM", forget=0.0), color=MODEL, linestyle=(0, (3, 3)))
-        axes.semilogy(distance, reach("LSTM", forget=3.0), color=MODEL, linestyle=(0, (1, 2)))
-        axes.set(xlabel="steps back", ylabel="gradient, as a share", ylim=(1e-12, 5))
+        axes.semilogy(distance, reach("LSTM", forget=OPEN), color=COLOURS["LSTM, open"])
+        axes.set(xlabel="steps back", ylabel="gradient, as a share", ylim=(1e-9, 5))
         log_ticks(axes.yaxis)
 
     page.text(
         "With fresh random weights, how much does an input some steps ago matter for the last state? Each step of a plain RNN "
-        "multiplies by its weights and by a slope below 1, so the influence **vanishes** like a power. LSTM and GRU carry a "
+        "multiplies by its weights and by a slope below 1, so the influence **vanishes** like the powers of a "
+        "number below 1. LSTM and GRU carry a "
         "value on by a gate: where the gate is near 1 it passes almost unchanged."
     )
     page.figure(
         paint,
         "Influence by distance",
         keys=KEYS,
-        note="Dashed: LSTM with forget bias 0; dotted: with 3. Unbroken: with 1. Untrained networks.",
+        note=f"LSTM with forget bias 1; dashed: with 0; gate open: with {OPEN:g}. Untrained networks.",
     )
     for cell in CELLS:
         page.number(f"reach_{cell}", curves[cell][20], f"share left after 20 steps, {cell}", digits=2)
-    page.number("reach_open", reach("LSTM", forget=3.0)[20], "LSTM with forget bias 3", digits=2)
+    page.number("reach_open", reach("LSTM", forget=OPEN)[20], f"LSTM with forget bias {OPEN:g}", digits=2)
     page.text(
         "So a gate is no gift by itself. It has to be open: that is why its bias is often set to 1 or more at the start."
     )
@@ -281,8 +282,8 @@ def _memory(page: LessonPage) -> None:
     for key, cell in (("memory_half_open", "LSTM"), ("memory_open", "LSTM, open")):
         page.number(key, last[cell, DELAYS[1]], f"{cell}, at {DELAYS[1]} steps", digits=3)
     page.text(
-        "One seed each and a short training, so take no ranking from this. But it shows that LSTM and GRU do not remember "
-        "**because** they have gates: with gates half open at the start, the symbol fades by half each step, and at the longer "
-        "delay nothing tells them what to learn. Started open, the same LSTM learns it. The plain RNN does the task because "
-        "noise is all it must ignore; where a state must also be changed in between, its one path is not enough."
+        "One seed each and a short training, so take no ranking from this. But it shows that gates alone do not make a "
+        "memory: half open at the start, they let the symbol fade by half each step, and at the longer delay nothing tells "
+        "LSTM and GRU what to learn. Started open, the same LSTM learns it. The plain RNN does the task, too: noise is all it "
+        "must ignore, and nothing has to be changed in between."
     )

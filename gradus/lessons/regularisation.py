@@ -48,7 +48,7 @@ def _degrees(page: LessonPage) -> None:
         f"{len(TRAIN[0])} noisy points of a wave. A polynomial of degree 2 cannot follow it: **under-fitting**, "
         "large error on the points it learnt from. One of degree 15 follows the noise as well: **over-fitting**, "
         "small error there and a large one on new points. **Regularisation** is whatever makes the error on new "
-        "points smaller without making the model smaller."
+        "points smaller without making the model smaller. Error here is the root of the mean squared error."
     )
 
     def paint(axes):
@@ -155,7 +155,12 @@ def _sparse(page: LessonPage) -> None:
         axes[1].set(xlabel="λ of L1", ylabel="weights not zero", xticks=[1e-4, 1e-2, 1])
 
     page.figure(
-        paint, "Weights under both", panels=(1, 2), size=(6.4, 2.6), keys=[("model", "L2, best λ"), ("second", "L1")]
+        paint,
+        "Weights under both",
+        panels=(1, 2),
+        size=(6.4, 2.6),
+        keys=[("model", "L2, best λ"), ("second", "L1")],
+        note="The terms are Legendre's polynomials: together the same curves as powers of x, but less alike.",
     )
     page.number("l1_kept", float((l1[0] != 0).sum()), f"weights of {DEGREE} that are not zero, L1 with λ = 0.03")
     page.number("l2_kept", float((l2[0] != 0).sum()), "the same for L2")

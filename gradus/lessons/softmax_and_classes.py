@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradus.look.charts import INK, MODEL, SECOND, SERIES, TEXT_SIZE, THIRD
+from gradus.look.charts import INK, MODEL, MUTED, SECOND, SERIES, TEXT_SIZE
 from gradus.reference.activations import softmax
 from gradus.reference.losses import cross_entropy, cross_entropy_backward
 from gradus.reference.vector_activations import hardmax
@@ -171,7 +171,7 @@ def _gradient(page: LessonPage) -> None:
     def curves(axes):
         axes.plot(z, 1 - p, color=MODEL)
         axes.plot(z, 4 * p * (1 - p) ** 2, color=SECOND)
-        axes.axvline(0, color=THIRD, lw=0.6)
+        axes.axvline(0, color=MUTED, lw=0.6)
         axes.set(xlabel="lead of the true class's score", ylabel="size of the gradient", xticks=[-8, -4, 0, 4, 8])
 
     page.figure(curves, "How hard the score is pushed", keys=[("model", "cross-entropy"), ("second", "squared error")])

@@ -59,8 +59,9 @@ def _speed(page: LessonPage) -> None:
     loops, vector = (step(inputs, labels, weights, 0.1) for step in (logistic_gradients_loops, logistic_gradients))
 
     page.text(
-        "A loop in Python handles one number at a time and looks up its type and its method each time. `x @ y` "
-        "hands both vectors to a compiled routine that works on several numbers in one instruction. This is "
+        "A loop in Python handles one number at a time and looks up its type and its method each time. `x @ y`, "
+        "the **dot product** (entry times entry, all added), hands both vectors "
+        "to a compiled routine that works on several numbers in one instruction. This is "
         "**vectorisation**. Both give the same result."
     )
     page.number(
@@ -94,7 +95,7 @@ def _speed(page: LessonPage) -> None:
     page.correction(
         "Course notes §1.2.9",
         "the vectorised program writes `dZ.t`, and the loop's running sum is not reset for each sample",
-        "`dZ.T`; the sum starts at the bias again for every sample, as above",
+        "`dZ.T`; the sum starts at the bias again for every sample",
     )
 
 
@@ -217,8 +218,8 @@ def _picture(page: LessonPage) -> None:
     back = vector.reshape(64, 64, 3)
     page.heading("A picture as a vector")
     page.text(
-        "A colour picture of 64 × 64 is three tables of brightness. Written one after the other they are one long "
-        "vector, and the way back is exact."
+        "A colour picture of 64 × 64 is three tables of brightness. Written out pixel by pixel, red, green and blue of "
+        "each, they are one long vector, and the way back is exact."
     )
     page.pictures([picture, *(picture[:, :, [c]] for c in range(3))], ["64 × 64 × 3", "red", "green", "blue"])
     page.number("vector_length", len(vector), "length of the vector", printed=12288)

@@ -47,7 +47,10 @@ def show(page: LessonPage) -> None:
         r"so far, and mixing a little of each new day into it: $1-\beta$ of the day, $\beta$ of what was. No day "
         "needs to be stored."
     )
-    page.formula(r"v_t=\beta v_{t-1}+(1-\beta)\theta_t,\qquad v_0=0")
+    page.formula(
+        r"v_t=\beta v_{t-1}+(1-\beta)\theta_t,\qquad v_0=0",
+        r"$\theta_t$: temperature of day $t$; $v_t$: average up to it; $\beta$: how much of the past is kept, 0 to 1.",
+    )
 
     def year(axes):
         axes.plot(DAYS, values, ".", color=MUTED, markersize=3, alpha=0.6)

@@ -207,7 +207,11 @@ def _learned(page: LessonPage, words: list[str], counts: np.ndarray, vectors: np
         "product of word and neighbour is the logarithm of the count. Pairs that were seen often weigh more, "
         "pairs never seen weigh nothing."
     )
-    page.formula(r"J=\sum_{ij}f(X_{ij})\left(w_i^{\top}c_j+b_i+b'_j-\log X_{ij}\right)^2")
+    page.formula(
+        r"J=\sum_{ij}f(X_{ij})\left(w_i^{\top}c_j+b_i+b'_j-\log X_{ij}\right)^2",
+        f"$X$: counts; $w$, $c$: vectors of word and neighbour; the two $b$: their biases; $f$: 0 for a count of 0, 1 from "
+        f"{LARGEST:g} on.",
+    )
     page.number("loss_first", losses[0], "loss at the start", digits=3)
     page.number("loss_last", losses[-1], f"after {len(losses):,} steps", digits=3)
     people = [words.index(word) for word in PEOPLE.values()]
@@ -293,7 +297,10 @@ def _sampled(page: LessonPage, words: list[str], counts: np.ndarray) -> None:
         "learns to tell them apart: a logistic unit for each. This spares the softmax over all words, which for a real "
         "vocabulary is the dear part. Random words are drawn by their frequency to the power 3/4."
     )
-    page.formula(r"L=-\log\sigma(u_o^{\top}v_c)-\sum_{k}\log\sigma(-u_k^{\top}v_c)")
+    page.formula(
+        r"L=-\log\sigma(u_o^{\top}v_c)-\sum_{k}\log\sigma(-u_k^{\top}v_c)",
+        "$v_c$: vector of the word; $u_o$: of its true neighbour; $u_k$: of the random ones; σ: sigmoid.",
+    )
     centres, contexts, losses = train_skip_gram(counts)
 
     def curve(axes):
