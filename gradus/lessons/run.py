@@ -11,7 +11,7 @@ from pathlib import Path
 from gradus.errors import unknown_name
 from gradus.files import write_atomic
 from gradus.lessons.page import LessonPage
-from gradus.lessons.table import LESSONS
+from gradus.lessons.table import LESSONS, module_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def make_page(name: str) -> LessonPage:
     check_names([name])
     lesson = LESSONS[name]
     page = LessonPage(name, lesson.title, lesson.shows, lesson.books)
-    importlib.import_module(f"gradus.lessons.{lesson.module}").show(page)
+    importlib.import_module(f"gradus.lessons.{module_of(name)}").show(page)
     return page
 
 

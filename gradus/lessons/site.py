@@ -13,7 +13,7 @@ from gradus.files import write_atomic
 from gradus.lessons import catalogue
 from gradus.lessons.page import markup
 from gradus.lessons.run import run_lesson
-from gradus.lessons.table import SUBJECTS
+from gradus.lessons.table import SUBJECTS, module_of
 from gradus.look.page import document, element, join, section
 
 MADE = {"catalogue.md": catalogue.markdown, "lessons.md": lambda: lessons_markdown()}
@@ -31,7 +31,7 @@ def lessons_markdown() -> str:
     for subject, lessons in SUBJECTS.items():
         lines += [f"## {subject}", "", "| lesson | shows | stands for |", "|---|---|---|"]
         lines += [
-            f"| [`{name}`](../gradus/lessons/{lesson.module}.py) | {lesson.shows} | {'; '.join(lesson.books)} |"
+            f"| [`{name}`](../gradus/lessons/{module_of(name)}.py) | {lesson.shows} | {'; '.join(lesson.books)} |"
             for name, lesson in lessons.items()
         ]
         lines.append("")

@@ -17,7 +17,7 @@ from gradus.errors import UserError
 from gradus.lessons.page import LessonPage, markup
 from gradus.lessons.run import check_names, make_page, run_lesson
 from gradus.lessons.site import MADE
-from gradus.lessons.table import LESSONS, SUBJECTS
+from gradus.lessons.table import LESSONS, SUBJECTS, module_of
 
 ROOT = Path(gradus.lessons.__file__).parents[2]
 VOID = {"meta", "img", "br", "hr", "col"}
@@ -86,7 +86,7 @@ def test_a_lesson_is_the_same_each_time(name):
 def test_every_file_is_in_the_table():
     own = {"__init__", "table", "run", "page", "catalogue", "site"}
     files = {path.stem for path in (ROOT / "gradus/lessons").glob("*.py")} - own
-    used = {lesson.module for lesson in LESSONS.values()}
+    used = set(map(module_of, LESSONS))
     assert used <= files
     helpers = files - used
     for helper in helpers:  # what lessons share
