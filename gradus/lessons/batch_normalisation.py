@@ -220,7 +220,7 @@ def _training(page: LessonPage, nets: dict[str, tuple[Network, np.ndarray]]) -> 
         first, last = Network(name == "with").weights[0], nets[name][0].weights[0]
         page.number(
             f"{name}_moved",
-            np.linalg.norm(last - first) / np.linalg.norm(first),
+            float(np.linalg.norm(last - first) / np.linalg.norm(first)),
             f"how far the first layer's weights have moved, as a share of their length, {name}",
         )
     page.text(
