@@ -21,6 +21,9 @@ from gradus.look.text import number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Primes as superscripts: text fonts raise and shrink them already, so that twice raised they would be a dot
+_PRIME = re.compile(r"<msup>(<m[io][^>]*>[^<]*</m[io]>)(<mi>&#x0203[23];</mi>)</msup>")
+_PRIME_BY_INDEX = re.compile(r"<msubsup>((?:(?!</?msubsup>).)*?)(<mi>&#x0203[23];</mi>)</msubsup>")
 _MARKUP = re.compile(r"\$([^$]+)\$|\*\*([^*]+)\*\*|\*([^*\s][^*]*)\*|`([^`]+)`")
 
 
@@ -202,7 +205,9 @@ def math(latex: str, *, display: bool = False) -> Html:
     """LaTeX as MathML. It is ours, not a user's: what cannot be read is a mistake in the lesson."""
     from latex2mathml.converter import convert
 
-    return Html(convert(latex, display="block" if display else "inline"))
+    written = convert(latex, display="block" if display else "inline")
+    written = _PRIME.sub(r"<mrow>\1\2</mrow>", written)
+    return Html(_PRIME_BY_INDEX.sub(r"<mrow><msub>\1</msub>\2</mrow>", written))
 
 
 def markup(words: str) -> Html:

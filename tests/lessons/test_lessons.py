@@ -102,6 +102,8 @@ def test_markup():
     assert markup("a < b, **c**, `d`") == "a &lt; b, <strong>c</strong>, <code>d</code>"
     assert markup("*Plain Talk* §1 and 2 * 3 * 4") == "<em>Plain Talk</em> §1 and 2 * 3 * 4"
     assert markup("$x^2$").startswith("<math")
+    assert "msup" not in markup("$f'(x)$") and "msubsup" not in markup("$x_{ij}'$"), "primes are raised already"
+    assert markup("$x_1^2+x_{ij}'$").count("<msubsup>") == 1
 
 
 def test_a_page_of_a_lesson():
