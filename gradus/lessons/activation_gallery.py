@@ -102,9 +102,9 @@ def _about_s_shaped(page: LessonPage) -> None:
         "`1/(1+np.exp(-w*x))`, entry by entry; the range is open: 0 and 1 are never reached",
     )
     page.correction(
-        "Plain Talk §2.1.2, table",
+        "Plain Talk §2.1.2, table, as scanned",
         "softsign $x/(1+x)$",
-        "$x/(1+|x|)$; the bars are lost in print, and without them it has a pole at −1",
+        "$x/(1+|x|)$; the bars are lost, and without them it has a pole at −1",
     )
 
 
@@ -124,7 +124,7 @@ def _about_others(page: LessonPage) -> None:
         "rarely used."
     )
     page.number("sinc_least", activations.sinc(x).min(), "lowest value of sinc", printed=-0.217234)
-    page.correction("Plain Talk §2.1.2, table", r"sinc as $\sin(x)/\pi$", r"$\sin(x)/x$, and 1 at zero")
+    page.correction("Plain Talk §2.1.2, table, as scanned", r"sinc as $\sin(x)/\pi$", r"$\sin(x)/x$, and 1 at zero")
 
 
 def _flat(page: LessonPage, known: dict[str, Entry]) -> None:
@@ -183,8 +183,8 @@ def _choosing(page: LessonPage) -> None:
         ],
     )
     page.text(
-        "If training is slow or gradients vanish, batch normalisation before the activation helps more than "
-        "another activation. When in doubt, train with both and compare accuracy on validation rows."
+        "If training is slow or gradients vanish, batch normalisation before the activation often helps more "
+        "than another activation. When in doubt, train with both and compare accuracy on validation rows."
     )
     page.try_it(
         "gradus train --data digits --model mlp --set model.options.activation=relu",

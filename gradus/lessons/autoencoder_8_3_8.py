@@ -184,6 +184,7 @@ def _distributed(page: LessonPage) -> None:
         ("digit", "one-hot", "bits"),
         [[str(k), "".join("1" if k == i else "0" for i in range(8)), f"{k:03b}"] for k in range(8)],
     )
+    page.text("People can be told apart the same way: few attributes, and each of them says something of everybody.")
     page.table(
         ("person", "sex (1 male)", "age", "height, cm", "weight, kg"),
         [["A", 1, 18, 172, 66], ["B", 1, 49, 171, 70], ["C", 0, 30, 166, 53]],

@@ -78,7 +78,7 @@ def _card(entry: Entry) -> Html:
     if entry.derivative:
         rows.append(("derivative", math(entry.derivative)))
     if entry.range:
-        rows.append(("range", markup(entry.range if " " in entry.range or "$" in entry.range else f"${entry.range}$")))
+        rows.append(("range", markup(entry.range if _in_words(entry.range) else f"${entry.range}$")))
     rows.append(("reference", element("code", entry.function)))
     if entry.fast:
         rows.append(("in training", element("code", entry.fast)))
@@ -92,6 +92,11 @@ def _card(entry: Entry) -> Html:
     if entry.note:
         pieces.append(element("p", markup(entry.note), class_="note"))
     return element("article", *pieces, id=identity(entry))
+
+
+def _in_words(span: str) -> bool:
+    """Whether a range is text, perhaps with formulas in dollars; one with a backslash is a formula, spaces or not."""
+    return "$" in span or (" " in span and "\\" not in span)
 
 
 def identity(entry: Entry) -> str:
@@ -172,7 +177,7 @@ def _row(entry: Entry) -> str:
     def formula(latex: str) -> str:  # a bar would end the cell
         return f"${latex.replace(chr(92) + '|', chr(92) + 'Vert ').replace('|', chr(92) + 'vert ')}$" if latex else ""
 
-    within = entry.range if " " in entry.range or "$" in entry.range else formula(entry.range)
+    within = entry.range if _in_words(entry.range) else formula(entry.range)
     cells = [
         entry.name,
         formula(entry.formula),

@@ -58,8 +58,9 @@ def learn(seed: int, steps: int, rate: float = 0.02) -> np.ndarray:
 
 def show(page: LessonPage) -> None:
     page.text(
-        "The smallest network with a hidden neuron: one number in, one hidden neuron, one output, both sigmoid. It "
-        "shall learn ten pairs, $x=1,\\dots,10$ and $y=0.1,\\dots,1$, and is not told that they lie on a line."
+        "The smallest network with a hidden neuron: one number in, one hidden neuron, one output, both sigmoid, "
+        "$\\sigma(z)=1/(1+e^{-z})$. It shall learn ten pairs, $x=1,\\dots,10$ and $y=0.1,\\dots,1$, and is not told "
+        "that they lie on a line."
     )
     page.formula(r"h=\sigma(w_h x+b_h),\qquad a=\sigma(w_o h+b_o),\qquad L=\frac{1}{2}\sum(a-y)^2")
     page.text("The slopes follow from the chain rule, each a product along the way from the loss to the weight:")

@@ -98,6 +98,9 @@ def show(page: LessonPage) -> None:
     )
     captions = ("12:15", "3:10", "7:05", "10:00")
     page.pictures([(255 * (1 - face)).astype(np.uint8)[:, :, None] for face in faces], captions)
+    page.text(
+        "Tips are counted from the middle, in lengths of the long hand; angles from three o'clock, against the clock."
+    )
     page.table(
         ("time", "long tip", "short tip", "angles, degrees"),
         [

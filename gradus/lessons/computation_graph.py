@@ -61,10 +61,10 @@ def _cost(page: LessonPage) -> None:
     steps = cost()
     steps["J"].backward()
     page.drawing(draw_graph(steps["J"], "computation-graph-cost"), "Values and derivatives of J = 3 (a + bc)")
-    for name, printed in (("u", 6), ("v", 11), ("J", 33)):
-        page.number(f"value_{name}", value(steps[name]), f"value of {name}", printed=printed)
-    for name, printed in (("v", 3), ("a", 3), ("u", 3), ("b", 6), ("c", 9)):
-        page.number(f"slope_{name}", slope(steps[name]), f"derivative of J by {name}", printed=printed)
+    for name in ("u", "v", "J"):
+        page.number(f"value_{name}", value(steps[name]), f"value of {name}")
+    for name in ("v", "a", "u", "b", "c"):
+        page.number(f"slope_{name}", slope(steps[name]), f"derivative of J by {name}")
     page.text(
         "Read it from the end. If v grows by 0.001, J grows three times as much: 3. A sum hands its derivative on to both "
         "sides, so a and u get 3. A product hands to each side the **other** side's value: b gets 3 · 2, c gets 3 · 3."

@@ -135,7 +135,7 @@ def show(page: LessonPage) -> None:
         landscape,
         "Share right for every change",
         keys=[("second", "best")],
-        note="Bright: many right. The search climbs this landscape.",
+        note="Bright: many right. The search looks at every place and takes the brightest.",
     )
     page.correction(
         "Deep Learning with Python §2.3.5",

@@ -36,8 +36,9 @@ def descend(derivative: Callable[[float], float], start: float, rate: float, ste
 
 def show(page: LessonPage) -> None:
     page.text(
-        "Learning is going downhill: a loss is a landscape over the weights, and we want a low place. In one "
-        "dimension the whole idea can be seen. The valley is $f(x)=x^2+2$, lowest at 0, and we stand at 3."
+        "Learning is going downhill: the loss, which says how wrong the answers are, is a landscape over the weights, "
+        "and we want a low place. In one dimension the whole idea can be seen. The valley is $f(x)=x^2+2$, lowest at "
+        "0, and we stand at 3."
     )
     page.heading("Nudging")
     nudged, near = nudge(parabola, START, 0.2), nudge(parabola, 3.07, 0.2)
@@ -141,7 +142,7 @@ def _differences(page: LessonPage) -> None:
     page.number(
         "measured_slope",
         (0.6 - 0.4) / (0.35 - 0.25),
-        "slope that the three losses 0.4, 0.5, 0.6 at the weights 0.25, 0.3, 0.35 show",
+        "slope shown by the losses 0.4, 0.5, 0.6 at the weights 0.25, 0.3, 0.35 of Deep Learning with Python §2.4",
     )
     steps = 10.0 ** np.arange(-13, 0.1, 0.5)
     errors = {

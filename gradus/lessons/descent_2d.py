@@ -102,7 +102,8 @@ def _rates(page: LessonPage) -> None:
             axes.plot(inside[:, 0], inside[:, 1], "o-", color=colour, markersize=3, linewidth=1)
             axes.set(title=f"rate {rate:g}", xlim=(-4, 4), ylim=(-6, 6), xticks=[-4, 0, 4], yticks=[-4, 0, 4])
 
-    page.figure(panels, "Twenty-five steps from (3, 4)", panels=(2, 2))
+    note = "x to the right, y upwards; grey: lines of equal height."
+    page.figure(panels, "Twenty-five steps from (3, 4)", panels=(2, 2), note=note)
 
     def heights(axes):
         for path, colour in zip(paths, COLOURS, strict=True):
@@ -130,7 +131,7 @@ def _bowl(page: LessonPage) -> None:
         "Squared errors of a straight line are a quadratic in slope and intercept, like $x^2+y^2+xy+x+y+1$: a bowl "
         "with one lowest place. There both slopes are zero, which are two linear equations; descent finds the same "
         "place step by step. Its term $xy$ tilts the bowl: the two directions of least and most curvature lie "
-        "across the axes."
+        "between the axes, at 45 degrees."
     )
     page.number("bowl_x", lowest[0], "lowest place, both coordinates, exactly $-1/3$")
     page.number("bowl_minimum", bowl(*lowest), "height there, exactly $2/3$")

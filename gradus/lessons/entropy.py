@@ -132,7 +132,9 @@ def _one_hot(page: LessonPage) -> None:
         float(information.cross_entropy(wanted, predicted, base=np.e)),
         "loss if the right class got 0.2, nats",
     )
-    page.number("seven_loss", -np.log(SEVEN[3]), "loss of the seven-class example, where the cat got 0.62")
+    page.number(
+        "seven_loss", -np.log(SEVEN[3]), "loss of Plain Talk's example of seven classes, where the cat got 0.62, nats"
+    )
     page.number(
         "seven_entropy",
         bits(SEVEN),
@@ -140,7 +142,7 @@ def _one_hot(page: LessonPage) -> None:
     )
     page.correction(
         "Course notes §2.3.9",
-        "the first entry of ŷ is the largest, while the second, the right one, is 0.2 and the rest do not fit",
+        "the first entry of ŷ is the largest, while the second, the right one, is 0.2",
         "the loss depends on the right class's entry only; above we use (0.5, 0.2, 0.2, 0.1)",
     )
 
@@ -204,7 +206,8 @@ def _first(page: LessonPage) -> None:
     page.text(
         "A network that knows nothing gives each of $C$ classes about $1/C$, so its first loss is near $\\ln C$: "
         "2.303 for ten classes. Well above means that the first weights are too large: it is sure of itself and "
-        "wrong. Well below on the first step: look for a leak."
+        "wrong. Well below on the first step: look for a leak, a way by which the answers got into the inputs. (The "
+        "scores that softmax gets are called **logits**.)"
     )
     spreads = np.linspace(0, 5, 21)
     losses = [first_loss(spread) for spread in spreads]

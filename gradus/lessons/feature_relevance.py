@@ -67,7 +67,8 @@ def show(page: LessonPage) -> None:
     page.text(
         "Will it rain? A neuron learns from a thousand made-up days. It is given the weather; or only two of its "
         "four numbers; or the price of rice. The same neuron, the same days, the same training. What the inputs do "
-        "not hold, no training brings out."
+        "not hold, no training brings out. (The loss is cross-entropy, the mean of $-\\ln$ of the probability that was "
+        "given to what came.)"
     )
     curves = {
         name: train((known[0][:, columns], known[1]), (asked[0][:, columns], asked[1]), STEPS)
@@ -82,15 +83,15 @@ def show(page: LessonPage) -> None:
 
     keys = [(ROLES[name], SAYS[name]) for name in SETS] + [("ink", "share of rainy days alone")]
     page.figure(losses, "Three neurons learn", keys=keys)
-    page.number("baseline", base, "loss of always saying the share of rainy days: the entropy of rain, in nats")
+    page.number("baseline", base, "loss of always saying the share of rainy days")
     for name, values in curves.items():
         page.number(f"loss_{name}", values[-1, 1], f"loss on other days: {SAYS[name]}")
 
     page.heading("Can it be known beforehand?")
     page.text(
-        "**Entropy** measures how uncertain rain is. If knowing a feature does not make it smaller, the feature is "
-        "of no use, at least alone. Sort the days by the feature, cut them into tenths, and average the entropy "
-        "within."
+        "**Entropy** measures how uncertain rain is: it is the loss of one who knows only the share of rainy days. If "
+        "knowing a feature does not make it smaller, the feature is of no use, at least alone. Sort the days by the "
+        "feature, cut them into tenths, and average the entropy within."
     )
     page.formula(r"H=-p\ln p-(1-p)\ln(1-p)")
     names = ("temperature", "pressure", "humidity", "wind", "price of rice")
@@ -103,7 +104,7 @@ def show(page: LessonPage) -> None:
         axes.set(xlabel="entropy of rain that the feature takes away")
 
     page.figure(bars, "What each feature tells")
-    page.number("humidity_tells", whole - within[2], "entropy that humidity takes away, nats")
+    page.number("humidity_tells", whole - within[2], "entropy that humidity takes away")
     page.number("rice_tells", whole - within[4], "that the price of rice takes away: nothing but chance")
     _many(page)
     page.correction(
@@ -123,7 +124,7 @@ def _many(page: LessonPage) -> None:
     other_rain = (generator.random(2000) < 0.5).astype(np.float64)
     values = train((noise, rain), (other, other_rain), STEPS)
     page.text(
-        "The book says that with irrelevant features the loss stays high. That is true of days that were not "
+        "Plain Talk says that with irrelevant features the loss stays high. That is true of days that were not "
         "learnt from. With many irrelevant features and few days the loss on the learnt days falls to almost "
         "nothing: among eighty prices some combination happens to fit a hundred days. Only other days show that it "
         "means nothing."

@@ -104,7 +104,8 @@ def _forward(page: LessonPage, done: Pass, weights: Weights, target: np.ndarray)
     page.formula(r"\mathbf{z}^{l}=\mathbf{a}^{l-1}W^{l}+\mathbf{b}^{l},\qquad \mathbf{a}^{l}=\sigma(\mathbf{z}^{l})")
     page.text(
         "Column $j$ of $W^l$ holds the weights into neuron $j$ of layer $l$. Each sum takes all values of the "
-        f"layer before. Inputs here: {', '.join(f'{value:g}' for value in done.activations[0]).replace('-', '−')}; "
+        "layer before, and the sigmoid $\\sigma(z)=1/(1+e^{-z})$ brings it between 0 and 1. "
+        f"Inputs here: {', '.join(f'{value:g}' for value in done.activations[0]).replace('-', '−')}; "
         "wanted: 0 and 1."
     )
     page.table(
@@ -139,9 +140,10 @@ def _forward(page: LessonPage, done: Pass, weights: Weights, target: np.ndarray)
 def _backward(page: LessonPage, done: Pass, weights: Weights, target: np.ndarray) -> None:
     page.heading("Backward")
     page.text(
-        "The **error** $\\delta$ of a neuron is how much the loss changes when its sum $z$ changes. At the output "
-        "it can be read off; every earlier layer gets it from the next one, through the same weights, backwards. "
-        "With the errors all slopes are known:"
+        "The **error** $\\delta$ of a neuron is how much the loss changes when its sum $z$ changes. At the output it "
+        "can be read off; every earlier layer gets it from the next one, through the same weights, backwards. With "
+        "the errors all slopes are known. (A superscript $L$ is the last layer, elsewhere $L$ is the loss; $\\odot$ "
+        "multiplies entry by entry, $^T$ exchanges rows and columns.)"
     )
     page.formula(
         r"\delta^{L}=(\mathbf{a}^{L}-\mathbf{y})\odot\sigma′(\mathbf{z}^{L})", "BP1, the errors of the output."
@@ -196,7 +198,7 @@ def _check(page: LessonPage, inputs: np.ndarray, target: np.ndarray, weights: We
     )
     page.text(
         "Each of the 26 slopes can be measured: change one number a little, see how the loss changes. That takes "
-        "52 forward passes; going back once took the time of about one."
+        "52 forward passes; going back once is the work of one or two."
     )
     page.number("largest_difference", worst, "largest difference from the measured slopes")
     losses = []

@@ -91,8 +91,8 @@ def _bugs(page: LessonPage) -> None:
     page.formula(
         r"\hat g_i=\frac{L(\theta_i+\epsilon)-L(\theta_i-\epsilon)}{2\epsilon},\qquad "
         r"\frac{\|g-\hat g\|}{\|g\|+\|\hat g\|}",
-        r"With $\epsilon=10^{-7}$ a ratio below $10^{-7}$ is right, near $10^{-5}$ worth a look, above $10^{-3}$ a "
-        "mistake.",
+        r"$g$ is what backpropagation says, $\hat g$ what was measured. With $\epsilon=10^{-7}$ a ratio below "
+        r"$10^{-7}$ is right, near $10^{-5}$ worth a look, above $10^{-3}$ a mistake.",
     )
     page.text(
         "A 4-5-3-1 network, checked twice: as it is, and with the two mistakes that the course's exercise plants, "
@@ -106,7 +106,7 @@ def _bugs(page: LessonPage) -> None:
     page.number(
         "wrong_ratio",
         bad["all"],
-        "the same with the two mistakes (the course's exercise, another network: about 0.285)",
+        "the same with the two mistakes (remembered of the course's exercise, another network: 0.285)",
     )
     page.number("doubled_ratio", bad["W2"], "ratio of a doubled gradient: 1/3 whatever the network")
     page.number("fourfold_ratio", bad["b1"], "ratio of one times four: 3/5")

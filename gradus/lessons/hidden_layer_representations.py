@@ -124,7 +124,8 @@ def show(page: LessonPage) -> None:
     )
     page.text(
         "How easy have they become to tell apart? Ask the simplest rule: which of the ten class means is nearest? "
-        "It learns nothing but ten averages."
+        "It learns nothing but ten averages. And how much of the spread of all pictures is spread between the classes? "
+        "That share of the variance is 1 when all pictures of a digit are one point."
     )
     scores = [nearest_centroid(known[k], classes, asked[k], held_classes) for k in range(5)]
     parted = [separation(asked[k], held_classes) for k in range(5)]
@@ -158,8 +159,12 @@ def show(page: LessonPage) -> None:
     page.number("untrained_score", plain[3], "right by nearest mean after layer 3 of the same network before training")
     page.number("network_score", float((asked[4].argmax(axis=1) == held_classes).mean()), "right by the network itself")
     page.text(
+        "The first layer gains nearly all that the simple rule can gain. The later ones go on drawing each class "
+        "together: the variance between classes still grows."
+    )
+    page.text(
         "Before training the layers lose what the pixels had: random layers only mix. Trained ones throw away what "
-        "does not matter for the question, such as slant and thickness, and keep which digit it is."
+        "does not matter for the question, and keep which digit it is."
     )
     page.try_it(
         "gradus train --data digits --model mlp --set model.options.hidden=[48,32,16]",

@@ -115,10 +115,9 @@ def _depth(page: LessonPage) -> None:
     page.text(
         f"In a stack of layers of {width} units each layer multiplies the size of what it gets. Small weights shrink "
         f"it at every "
-        "step until nothing is left. With $1/\\sqrt n$ (Xavier) it stays for tanh; ReLU sets half of its inputs to "
-        "zero, which "
-        "halves the mean square, so its weights need $\\sqrt{2/n}$ (He). $n$ is the number of **inputs** of the "
-        "layer."
+        "step until nothing is left. With $1/\\sqrt n$ (Xavier) tanh loses only little a layer; ReLU sets half of its "
+        "inputs to zero, which halves the mean square, so its weights need $\\sqrt{2/n}$ (He). $n$ is the number of "
+        "**inputs** of the layer."
     )
 
     def paint(axes):

@@ -46,8 +46,8 @@ def show(page: LessonPage) -> None:
 
     page.text(
         "A cart rolls downhill, and its speed is read once a second. We look for the straight line $v=wt+b$ that "
-        "misses the ten readings by the least. **Residual** is what a reading differs by from the line; the loss "
-        "is the sum of their squares. A plain sum would not do: residuals of both signs cancel."
+        "misses the ten readings by the least. A **residual** is what a reading differs by from the line; the "
+        "**loss** is the sum of their squares. A plain sum would not do: residuals of both signs cancel."
     )
     page.formula(r"L(w,b)=\sum_{i=1}^{10}(w t_i+b-v_i)^2")
     page.number("slope", slope, "slope $w$ by least squares, m/s²")

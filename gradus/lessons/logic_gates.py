@@ -91,7 +91,7 @@ def show(page: LessonPage) -> None:
         ]
         for i, (a, b) in enumerate(PAIRS)
     ]
-    page.table(("inputs", "AND: weights 20, 20, bias −30", "OR: 20, 20, −10", "printed, both"), rows)
+    page.table(("inputs", "AND: weights 20, 20, bias −30", "OR: 20, 20, −10", "in the text, AND and OR"), rows)
     negated = gate("NOT", np.array([[1.0], [0.0]]))
     page.number("and_11", values["AND"][0], "AND of 1 and 1", printed="0.9999546021", digits=10)
     page.number("and_10", values["AND"][1], "AND of 1 and 0", printed="0.0000453979", digits=6)
@@ -162,7 +162,7 @@ def _universal(page: LessonPage) -> None:
         factors = np.array([0.05, 0.1, 0.2, 0.5, 1, 2])
         weights, bias = np.array(GATES["NAND"][0]), GATES["NAND"][1]
         margins = {}
-        for colour, rows in ((MODEL, [0]), (SECOND, [1])):
+        for colour, rows in ((SECOND, [0]), (MODEL, [1])):
             margins[colour] = [sigmoid(PAIRS[rows] @ (weights * f) + bias * f)[0] for f in factors]
             axes.plot(factors * 20, margins[colour], "o-", color=colour, markersize=4)
         axes.set(
@@ -175,7 +175,7 @@ def _universal(page: LessonPage) -> None:
         axes.minorticks_off()
 
     page.figure(
-        steep, "A NAND neuron by size of its weights", keys=[("model", "1 and 1: off"), ("second", "1 and 0: on")]
+        steep, "A NAND neuron by size of its weights", keys=[("second", "1 and 1: off"), ("model", "1 and 0: on")]
     )
     page.text(
         "Small weights make a gate that hesitates; a chain of such gates forgets. From about 10 on, the answers "

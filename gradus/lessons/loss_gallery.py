@@ -174,7 +174,7 @@ def _margins(page: LessonPage) -> None:
     page.text(
         "For two classes, written −1 and 1, the **margin** is the score times the right class: positive when "
         "right, large when surely right. The number of mistakes is a step, which has no slope to follow. All "
-        "losses below lie above it, so making them small makes mistakes few."
+        "the losses drawn here lie above it, so making them small makes mistakes few."
     )
 
     def paint(axes):
@@ -272,14 +272,16 @@ def _surface(page: LessonPage) -> None:
     page.figure(paint, "The loss by the weight", keys=[("second", "squared error"), ("model", "cross-entropy")])
     for name, says in (("squared", "squared error"), ("logistic", "cross-entropy")):
         end = descend_two_points(-1.0, name)
-        page.number(f"{name}_end", end, f"weight after 2000 steps from −1, {says}")
+        page.number(f"{name}_end", end, f"weight after 2000 steps from −1 by the {says}")
         page.number(
-            f"{name}_end_error", float(two_points(np.array([end]), "squared")[0]), f"squared error there, {says}"
+            f"{name}_end_error",
+            float(two_points(np.array([end]), "squared")[0]),
+            f"squared error at that weight, found by the {says}",
         )
         page.number(
             f"{name}_not_convex",
             curvature_share(name),
-            f"six points, weight and bias in ±8: share of the square that is not convex, {says}",
+            f"six points, weight and bias in ±8: share of that area where the {says} is not convex",
         )
     page.text(
         "Without a bias no weight serves both points, but one is far better than the other, by the squared error "

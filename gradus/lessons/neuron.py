@@ -57,7 +57,7 @@ def _credit(page: LessonPage) -> None:
         "times value says what it brought to this customer's score. So a linear model explains itself."
     )
     rows = [[name, WEIGHTS[i], terms[0, i], terms[1, i]] for i, name in enumerate(FEATURES)]
-    page.table(("feature", "weight", "customer 1", "customer 2"), [*rows, ["sum", WEIGHTS.sum(), *scores]])
+    page.table(("feature", "weight", "weight × value, customer 1", "customer 2"), rows)
     page.number("customer_1", scores[0], "score of customer 1", printed=PRINTED_SCORES[0])
     page.number("customer_2", scores[1], "score of customer 2", printed=PRINTED_SCORES[1])
     page.correction(
@@ -107,8 +107,13 @@ def _credit(page: LessonPage) -> None:
 def _bend(page: LessonPage) -> None:
     page.heading("Why the bend")
     page.text(
-        "A linear model of a linear model is linear: without $f$, any stack of neurons could be replaced by one. "
-        "With it, the sum of a few neurons can follow a curve. Below, three bends of the same $z=2x-1$."
+        "A linear model of a linear model is linear: without $f$, any stack of neurons could be replaced by one. With "
+        "it, the sum of a few neurons can follow a curve. Below, three bends of the same $z=2x-1$: the **sigmoid** "
+        "$\\sigma$ squeezes it between 0 and 1, **tanh** between $-1$ and 1, and **ReLU** cuts off what is below 0."
+    )
+    page.formula(
+        r"\sigma(z)=\frac{1}{1+e^{-z}},\qquad \tanh(z)=\frac{e^{z}-e^{-z}}{e^{z}+e^{-z}},"
+        r"\qquad \mathrm{ReLU}(z)=\max(0,z)"
     )
 
     def bends(axes):

@@ -90,7 +90,8 @@ def _minima(page: LessonPage) -> None:
         descent.append(point)
     walked = np.array(descent)
     page.text(
-        "A bent valley, $(1-x)^2+100(y-x^2)^2$, takes a few steps, one of them far off; descent walks along the bottom."
+        "A bent valley, $(1-x)^2+100(y-x^2)^2$, takes Newton a few steps, one of them far off; descent walks along "
+        "the bottom."
     )
     page.number(
         "rosenbrock_steps",
@@ -121,7 +122,7 @@ def _astray(page: LessonPage) -> None:
     saddle = np.diag([2.0, -2.0])
     level = newton_minimizer(lambda p: saddle @ p, lambda _: saddle, np.array([1.0, 0.5]), 1)
     page.text(
-        "**A double root** ($x^2$): the tangent is level there too, and the error only halves. **A circle** "
+        "**A double root** ($x^2$): the tangent is level there too, and the error only halves. **A cycle** "
         "($x^3-2x+2$ from 0): it comes back after two steps. **Flat wings** ($\\arctan x$): beyond 1.39 each step "
         "lands further out on the other side. **A hilltop**: it seeks level ground, not low ground, and takes a "
         "maximum or a saddle as gladly as a minimum."
@@ -141,5 +142,5 @@ def _astray(page: LessonPage) -> None:
         axes.plot(cycle[:7], "o-", color=THIRD, markersize=4)
         axes.set(xlabel="step", ylabel="place", ylim=(-6, 6), xticks=[0, 2, 4, 6])
 
-    keys = [("model", "arctan from 1.35"), ("second", "arctan from 1.42"), ("third", "the circle")]
+    keys = [("model", "arctan from 1.35"), ("second", "arctan from 1.42"), ("third", "the cycle")]
     page.figure(wings, "Near and far", keys=keys)

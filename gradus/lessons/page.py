@@ -21,6 +21,14 @@ from gradus.look.text import number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Primes as superscripts: text fonts raise and shrink them already, so that twice raised they would be a dot
+_PRIME = re.compile(r"<msup>(<m[io][^>]*>[^<]*</m[io]>)(<mi>&#x0203[23];</mi>)</msup>")
+_PRIME_BY_INDEX = re.compile(r"<msubsup>((?:(?!</?msubsup>).)*?)(<mi>&#x0203[23];</mi>)</msubsup>")
+# "p ln p" without spaces reads as one word. Inside an index or a power the name is one of a fixed number of parts
+_FUNCTION = r"<mi>(?:ln|log|exp|sin|cos|tan|tanh|arctan)</mi>"
+_BEFORE_FUNCTION = re.compile(rf"(?:(?<=</mi>)|(?<=</mn>)|(?<=</msub>)|(?<=&#x00029;</mo>))(?={_FUNCTION})")
+_AFTER_FUNCTION = re.compile(rf"(?<!<msub>)(?<!<msup>)(?<!<msubsup>)({_FUNCTION})(?=<mi>|<msub>|<msup>|<msubsup>)")
+_SPACE = '<mspace width="0.17em"/>'
 _MARKUP = re.compile(r"\$([^$]+)\$|\*\*([^*]+)\*\*|\*([^*\s][^*]*)\*|`([^`]+)`")
 
 
@@ -202,7 +210,10 @@ def math(latex: str, *, display: bool = False) -> Html:
     """LaTeX as MathML. It is ours, not a user's: what cannot be read is a mistake in the lesson."""
     from latex2mathml.converter import convert
 
-    return Html(convert(latex, display="block" if display else "inline"))
+    written = convert(latex, display="block" if display else "inline")
+    written = _PRIME.sub(r"<mrow>\1\2</mrow>", written)
+    written = _BEFORE_FUNCTION.sub(_SPACE, _AFTER_FUNCTION.sub(rf"\1{_SPACE}", written))
+    return Html(_PRIME_BY_INDEX.sub(r"<mrow><msub>\1</msub>\2</mrow>", written))
 
 
 def markup(words: str) -> Html:

@@ -86,9 +86,9 @@ KEYS = [("model", "plain descent"), ("second", "momentum 0.9"), ("third", "Adam"
 def show(page: LessonPage) -> None:
     page.text(
         "Descent stops where the slope is zero. That may be the bottom, but also a **local minimum** (low, not "
-        "lowest), a **saddle** (low in one direction, high in another) or the far end of a **plateau** (almost "
-        "level ground). Three small landscapes, and three ways to walk them: plain descent, **momentum** (a ball "
-        "that keeps its speed), and Adam (steps of about equal length, however gentle the slope)."
+        "lowest) or a **saddle** (a low place in one direction, a high one in another). On a **plateau** (almost "
+        "level ground) it hardly moves. Three small landscapes, and three ways to walk them: plain descent, "
+        "**momentum** (a ball that keeps its speed), and Adam (steps of about equal length, however gentle the slope)."
     )
     _local_minimum(page)
     _saddle(page)
@@ -169,7 +169,9 @@ def _saddle(page: LessonPage) -> None:
     page.figure(heights, "Loss by step", keys=KEYS)
     for name, path in paths.items():
         page.number(
-            f"saddle_{name.lower()}", steps_until(np.abs(path[:, 1]) > 0.5), f"steps until it is half way down, {name}"
+            f"saddle_{name.lower()}",
+            steps_until(np.abs(path[:, 1]) > 0.5),
+            f"steps until it is half way from the saddle to the lowest place, {name}",
         )
     generator = np.random.default_rng(0)
     page.text(

@@ -125,7 +125,10 @@ def show(page: LessonPage) -> None:
         axes.set(xlim=BOX, ylim=BOX, xticks=[-2, 0, 2], yticks=[-2, 0, 2], aspect="equal")
 
     page.figure(drawn, "Six lines and what they enclose", size=(4.4, 4.2))
-    page.formula(r"\mathrm{hexagon}:\ l_1,l_3,l_5<0<l_2,l_4,l_6")
+    page.formula(
+        r"\mathrm{hexagon}:\ l_1,l_3,l_5<0<l_2,l_4,l_6",
+        "$l_i$ is the weighted sum of the neuron of line $i$: 0 on the line, and of either sign beside it.",
+    )
     _printed(page, where, inside)
     _sigmoid(page, where, inside)
     _one_line(page, where, inside)
@@ -198,16 +201,17 @@ def _shattering(page: LessonPage) -> None:
     square = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])
     centre = np.array([[0.0, 0], [2, 0], [1, 2], [1, 0.7]])
     page.text(
-        "Give each of three points one of two colours, in all eight ways. If the points are not in a row, a line "
-        "can make each of them: the line **shatters** them. No four points can be shattered: of four corners, the "
-        "two diagonals cross, and no line has one diagonal on each side. The largest number of points that can be "
-        "shattered is the **VC dimension**; for lines in the plane it is 3."
+        "Give each of three points one of two colours, in all eight ways. If the points are not in a row, a line can "
+        "make each of them: the line **shatters** them. No four points can be shattered: of four corners, the two "
+        "diagonals cross, and no line has one diagonal on each side; nor has one the middle of a triangle on one side "
+        "and its corners on the other. The largest number of points that can be shattered is the **VC dimension**; "
+        "for lines in the plane it is 3."
     )
     for name, points, says in (
-        ("three", triangle, "of 8 colourings of three points"),
-        ("row", row, "of 8, the three in a row"),
-        ("four", square, "of 16 colourings of four corners"),
-        ("centre", centre, "of 16, one point inside a triangle"),
+        ("three", triangle, "colourings of three points that a line can make, of 8"),
+        ("row", row, "the same with the three in a row, of 8"),
+        ("four", square, "colourings of four corners, of 16"),
+        ("centre", centre, "of a triangle and a point inside it, of 16"),
     ):
         page.number(f"splits_{name}", splits(points), says)
 

@@ -126,12 +126,16 @@ def show(page: LessonPage) -> None:
 
     page.heading("Three hidden neurons")
     page.text(
-        "A hidden tanh neuron is a soft straight border of its own; the output adds three of them up. The formulas "
-        "are those of the lesson `forward-and-backward`, for all 300 rows at once. Each pass takes the gradient of "
-        "all rows."
+        "A hidden tanh neuron is a soft straight border of its own; the output adds three of them up, and **softmax** "
+        "makes two probabilities of its two sums. The loss is the mean of $-\\ln$ of the probability that the true "
+        "bacterium got, and a small penalty on large weights. The formulas are those of the lesson "
+        "`forward-and-backward`, for all 300 rows at once. Each pass takes the gradient of all rows."
     )
     page.formula(r"\mathbf{p}=\mathrm{softmax}(\tanh(XW_1+b_1)W_2+b_2)")
-    page.formula(r"\delta_2=\mathbf{p}-\mathbf{y},\quad \delta_1=\delta_2W_2^{T}\odot(1-h^2)")
+    page.formula(
+        r"\delta_2=\mathbf{p}-\mathbf{y},\quad \delta_1=\delta_2W_2^{T}\odot(1-h^2)",
+        "$h$ is what the hidden neurons say.",
+    )
     network, losses = train(3, points, classes, PASSES + 1)
     rows = [[f"{step:,}", f"{losses[step]:.6f}", f"{printed:.6f}"] for step, printed in PRINTED.items()]
     page.table(("pass", "loss here", "loss in the book"), rows)
@@ -193,11 +197,11 @@ def _sweep(
         for i, (width, net) in enumerate(networks.items())
     ]
     page.text(
-        "More hidden neurons bend the border more. On the rows they learnt from, that makes the loss smaller. "
-        "On 10,000 new patients, drawn the same way, it is smallest with three or four and then rises: what more "
-        "neurons learn are the accidents of these 300. This is **overfitting**. The share of right answers hardly "
-        "shows it: the network is not so much oftener wrong as more sure where it is wrong. And only rows that "
-        "were held out show it at all."
+        "More hidden neurons bend the border more. On the rows they learnt from, that makes the loss (here without "
+        "the penalty) by and large smaller. On 10,000 new patients, drawn the same way, it is smallest with three or "
+        "four and larger with more: what more neurons learn are the accidents of these 300. This is **overfitting**. "
+        "The share of right answers hardly shows it: the network is not so much oftener wrong as more sure where it "
+        "is wrong. And only rows that were held out show it at all."
     )
     page.table(("hidden", "loss, the 300", "loss, new", "right of the 300, %", "right of new, %"), rows)
 

@@ -72,8 +72,8 @@ def order(counts: np.ndarray, errors: np.ndarray) -> float:
 def show(page: LessonPage) -> None:
     x = np.linspace(0, 1, 500)
     page.text(
-        "Can a network with a single hidden layer follow any curve? Yes, as closely as we like, if it may have "
-        "enough neurons. The proof can be built by hand. Two sigmoids, one up and one down, make a **bump**. Put "
+        "Can a network with a single hidden layer follow any unbroken curve? Yes, as closely as we like, if it may "
+        "have enough neurons. The proof can be built by hand. Two sigmoids, one up and one down, make a **bump**. Put "
         "bumps side by side, each as high as the curve is there."
     )
     page.formula(r"h\,\sigma(k(x-a))-h\,\sigma(k(x-b))")

@@ -85,7 +85,10 @@ def _powers(page: LessonPage) -> None:
         "the layer's weight times the slope of its activation. A product of many factors below one is almost "
         "nothing (the gradient **vanishes**), one of many factors above one is enormous (it **explodes**)."
     )
-    page.formula(r"\frac{\partial L}{\partial x_1}=\frac{\partial L}{\partial x_n}\prod_{l=1}^{n-1} w_l\,f'(z_l)")
+    page.formula(
+        r"\frac{\partial L}{\partial x_1}=\frac{\partial L}{\partial x_n}\prod_{l=1}^{n-1} w_l\,f'(z_l)",
+        "A chain of one unit a layer: $x_l$ goes into layer $l$, $z_l$ is its sum, $w_l$ its weight.",
+    )
 
     def paint(axes):
         for factor, colour in ((1.5, SECOND), (1.0, INK), (0.5, MODEL), (0.25, FOURTH)):

@@ -91,8 +91,8 @@ def parity_wide(bits: np.ndarray) -> np.ndarray:
 
 def show(page: LessonPage) -> None:
     page.text(
-        "What does a second layer give, and a tenth? Three short experiments: layers without a bend, layers that "
-        "begin all equal, and layers that fold."
+        "What does a second layer give, and a tenth? Four short experiments: layers without a bend, layers that begin "
+        "all equal, layers that fold, and layers that count."
     )
     _collapse(page)
     _symmetry(page)

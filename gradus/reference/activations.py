@@ -231,7 +231,7 @@ CATALOGUE: tuple[Entry, ...] = (
         range=r"[-0.217234,1]",
         fast="gradus.nn.Sinc",
         source=TABLE,
-        note="Printed with pi in the denominators. torch.sinc has sin(pi x)/(pi x).",
+        note="As scanned, with pi in the denominators. torch.sinc has sin(pi x)/(pi x).",
         span=(-15, 15),
     ),
     Entry(

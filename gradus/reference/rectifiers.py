@@ -315,7 +315,7 @@ CATALOGUE: tuple[Entry, ...] = (
         range=r"(-\infty,\infty)",
         fast="gradus.nn.APL",
         source=f"Agostinelli et al. 2015, eq. 1; {TABLE}",
-        note="a_s and b_s are learned for each neuron; in print their indices are powers. Drawn with a = 0.2, b = 0.5.",
+        note="a_s and b_s are learned for each neuron; in the scan their indices read as powers. Drawn with a = 0.2, b = 0.5.",
         span=(-4, 4),
     ),
 )

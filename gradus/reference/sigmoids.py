@@ -168,7 +168,7 @@ CATALOGUE: tuple[Entry, ...] = (
         range=r"(-1,1)",
         fast="torch.nn.Softsign",
         source=TABLE,
-        note="The bars are lost in print.",
+        note="The bars are lost in the scan.",
         span=(-6, 6),
     ),
 )

@@ -102,6 +102,9 @@ def test_markup():
     assert markup("a < b, **c**, `d`") == "a &lt; b, <strong>c</strong>, <code>d</code>"
     assert markup("*Plain Talk* §1 and 2 * 3 * 4") == "<em>Plain Talk</em> §1 and 2 * 3 * 4"
     assert markup("$x^2$").startswith("<math")
+    assert "msup" not in markup("$f'(x)$") and "msubsup" not in markup("$x_{ij}'$"), "primes are raised already"
+    assert markup("$x_1^2+x_{ij}'$").count("<msubsup>") == 1
+    assert markup(r"$p\ln p$").count("<mspace") == 2 and "<mspace" not in markup(r"$\tanh^2(x)+\log_b(x)$")
 
 
 def test_a_page_of_a_lesson():

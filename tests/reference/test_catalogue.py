@@ -96,6 +96,8 @@ def test_the_page_shows_every_entry():
     written = html()
     assert all(f'id="{identity(entry)}"' in written for _, entry in ALL)
     assert "\\mathdefault" not in written
+    shown = re.sub(r"<(annotation|style|svg).*?</\1>", "", written, flags=re.DOTALL)
+    assert "\\" not in shown, "LaTeX is shown as text"
 
 
 def test_the_reference_needs_numpy_alone():
