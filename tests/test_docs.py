@@ -145,3 +145,10 @@ def test_rows_are_whole_and_told_once(page, columns):
 def test_every_lesson_is_among_the_books():
     named = {name for line in re.findall(r"`gradus lesson ([^`]+)`", TEXTS["books.md"]) for name in line.split()}
     assert named == set(LESSONS)
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
+def test_the_lessons_of_the_readme_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = " ".join(re.findall(r"^gradus lesson ((?:[a-z][\w-]* )+)", text, re.MULTILINE)).split()
+    assert named and set(named) <= set(LESSONS)
