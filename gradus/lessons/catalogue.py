@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradus.files import write_atomic
-from gradus.lessons.page import markup, math
+from gradus.lessons.page import markup, math, write_page
 from gradus.look.charts import MODEL, MUTED, SECOND, draw
 from gradus.look.page import Html, document, element, figure, join, pairs, section
 from gradus.look.text import count
@@ -43,10 +42,7 @@ LOSSES: dict[str, tuple[float, tuple[float, float], str]] = {
 
 def write_catalogue(folder: str | Path = "lessons") -> Path:
     """Writes `folder/catalogue.html`, whole or not at all."""
-    path = Path(folder) / "catalogue.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, html().encode("utf-8"))
-    return path
+    return write_page(Path(folder) / "catalogue.html", html())
 
 
 def html() -> str:

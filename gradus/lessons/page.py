@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradus.files import told_disk_errors, write_atomic
 from gradus.look.charts import SIZE, draw_panels
 from gradus.look.draw import draw_picture
 from gradus.look.page import Html, document, element, figure, join, pairs, table
@@ -195,6 +197,14 @@ class LessonPage:
         if self._said:
             said, self._said = self._said, []
             self._sections[-1][1].append(pairs([(markup(says), shown) for says, shown in said]))
+
+
+def write_page(path: Path, written: str) -> Path:
+    """Writes a page into a folder that is made if need be, whole or not at all. Raises `UserError` where that cannot be."""
+    with told_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, written.encode("utf-8"))
+    return path
 
 
 def _side_by_side(pieces: Sequence[Html]) -> list[Html]:

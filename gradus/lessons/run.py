@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradus.errors import unknown_name
-from gradus.files import write_atomic
-from gradus.lessons.page import LessonPage
+from gradus.lessons.page import LessonPage, write_page
 from gradus.lessons.table import LESSONS, module_of
 
 
@@ -45,7 +44,5 @@ def run_lesson(name: str, folder: str | Path = "lessons") -> Result:
     """Runs the lesson and writes `folder/NAME.html`, whole or not at all."""
     started = time.perf_counter()
     page = make_page(name)
-    path = Path(folder) / f"{name}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, page.html().encode("utf-8"))
+    path = write_page(Path(folder) / f"{name}.html", page.html())
     return Result(name, path, page.numbers, time.perf_counter() - started)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gradus.files import write_atomic
 from gradus.lessons import catalogue
-from gradus.lessons.page import markup
+from gradus.lessons.page import markup, write_page
 from gradus.lessons.run import run_lesson
 from gradus.lessons.table import SUBJECTS, module_of
 from gradus.look.page import document, element, join, section
@@ -65,13 +65,12 @@ def index() -> str:
 
 def make_site(folder: Path) -> None:
     """Runs every lesson and writes all pages into the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
     catalogue.write_catalogue(folder)
     for lessons in SUBJECTS.values():
         for name in lessons:
             result = run_lesson(name, folder)
             print(f"{name}: {result.seconds:.1f} s", flush=True)
-    write_atomic(folder / "index.html", index().encode("utf-8"))
+    write_page(folder / "index.html", index())
 
 
 def main() -> None:

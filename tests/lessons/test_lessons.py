@@ -14,6 +14,7 @@ from pages import shown
 
 import gradus.lessons
 from gradus.errors import UserError
+from gradus.lessons.catalogue import write_catalogue
 from gradus.lessons.page import LessonPage, markup
 from gradus.lessons.run import check_names, make_page, run_lesson
 from gradus.lessons.site import MADE
@@ -131,6 +132,17 @@ def test_an_unknown_lesson_is_told_before_any_runs(tmp_path):
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and not (tmp_path / "x").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    for write in (
+        lambda: run_lesson("linear-regression", tmp_path / "file"),
+        lambda: write_catalogue(tmp_path / "file"),
+    ):
+        with pytest.raises(UserError, match="cannot be written"):
+            write()
+    assert (tmp_path / "file").read_text() == ""
 
 
 @pytest.mark.parametrize("name", MADE)
