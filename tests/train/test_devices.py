@@ -36,6 +36,8 @@ def test_freed_memory_is_used_again():
         faults[keep] = int(
             subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         )
+    if faults[False] == 0:  # sandboxes such as gVisor count none
+        pytest.skip("this kernel counts no page faults")
     assert faults[True] < faults[False] / 5, faults
 
 
