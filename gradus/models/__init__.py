@@ -2,8 +2,10 @@
 
 `MODELS` is a literal table, and a network's file is imported when it is first asked for. All networks are plain
 `torch.nn.Module`s and share a few argument names: `num_classes` (outputs: classes, or numbers to predict), and `in_channels` and
-`image_size` (side in pixels) for pictures or `in_features` for vectors. A class that takes certain sizes only lists them in
-`image_sizes`, the usual one first; one that needs room for its layers says `smallest_image_size`.
+`image_size` (side in pixels, where the layers depend on it) for pictures or `in_features` for vectors. A class that takes
+certain sizes only lists them in `image_sizes`, the usual one first; one that needs room for its layers says
+`smallest_image_size`; one that its authors trained on another size than its data's says `usual_image_size`. Networks for
+pictures are chains of stages (`stages.py`).
 """
 
 from __future__ import annotations
@@ -22,13 +24,21 @@ MODELS: dict[str, tuple[str, str]] = {
     # name: (module:class, what it is)
     "logistic_regression": ("logistic_regression:LogisticRegression", "one linear layer: vectors or pictures"),
     "mlp": ("mlp:MultilayerPerceptron", "fully connected layers of any widths: vectors or pictures"),
-    "lenet5": ("lenet5:LeNet5", "LeCun 1998, today's form: ReLU, max pooling; grey 28x28 or 32x32"),
-    "lenet5_1998": ("lenet5:LeNet5Of1998", "LeCun 1998, as printed: scaled tanh, trainable subsampling, sparse C3"),
+    "lenet5": ("vision.lenet5:LeNet5", "LeCun 1998, today's form: ReLU, max pooling; grey 28x28 or 32x32"),
+    "lenet5_1998": (
+        "vision.lenet5:LeNet5Of1998",
+        "LeCun 1998, as printed: scaled tanh, trainable subsampling, sparse C3",
+    ),
     "lenet5_dropout": (
-        "lenet5:LeNet5Dropout",
+        "vision.lenet5:LeNet5Dropout",
         "the wider LeNet-5 with dropout of Principles and Practice, listing 4-5",
     ),
-    "mnist_convnet": ("mnist_convnet:MnistConvnet", "three 3x3 convolutions (Deep Learning with Python §5.1)"),
+    "squeezenet1_0": (
+        "vision.squeezenet:SqueezeNet1_0",
+        "Iandola 2016: AlexNet's accuracy with 50 times fewer parameters",
+    ),
+    "squeezenet1_1": ("vision.squeezenet:SqueezeNet1_1", "the same with 2.4 times fewer multiplications"),
+    "mnist_convnet": ("vision.mnist_convnet:MnistConvnet", "three 3x3 convolutions (Deep Learning with Python §5.1)"),
 }
 
 

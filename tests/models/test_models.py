@@ -234,8 +234,8 @@ def test_the_sides_that_a_network_takes():
 
 
 def test_a_network_is_imported_when_asked_for(monkeypatch):
-    monkeypatch.delitem(sys.modules, "gradus.models.mnist_convnet", raising=False)
+    monkeypatch.delitem(sys.modules, "gradus.models.vision.mnist_convnet", raising=False)
     model_class("mlp")
-    assert "gradus.models.mnist_convnet" not in sys.modules
+    assert "gradus.models.vision.mnist_convnet" not in sys.modules
     assert model_class("mnist_convnet").__name__ == "MnistConvnet"
-    assert "gradus.models.mnist_convnet" in sys.modules
+    assert "gradus.models.vision.mnist_convnet" in sys.modules

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from gradus.models.lenet5 import C3_CONNECTIONS
+from gradus.models.vision.lenet5 import C3_CONNECTIONS
 from gradus.nn import SparselyConnectedConv2d, Subsampling
 from gradus.reference import pooling
 

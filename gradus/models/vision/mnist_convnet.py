@@ -5,19 +5,23 @@ Other sizes and colour work too; the flattened width then follows the picture.
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from typing import ClassVar
+
+from torch import nn
 
 from gradus.errors import UserError
+from gradus.models.stages import StagedNetwork
 from gradus.nn import initialize
 
 
-class MnistConvnet(nn.Module):
+class MnistConvnet(StagedNetwork):
     """(B, in_channels, image_size, image_size) -> logits (B, num_classes); image_size at least 18.
 
     initialization: a scheme of `gradus.nn.initialize`, such as "pytorch", "glorot", "he"
     """
 
     smallest_image_size = 18
+    stages: ClassVar = {"features": ("features",), "hidden": ("flatten", "hidden"), "head": ("head",)}
 
     def __init__(
         self, num_classes: int, in_channels: int = 1, image_size: int = 28, initialization: str = "pytorch"
@@ -27,6 +31,7 @@ class MnistConvnet(nn.Module):
         if side < 1:
             raise UserError(f"mnist_convnet needs pictures of at least 18x18 pixels, received image_size {image_size}")
         self.image_size = image_size
+        self.flatten = nn.Flatten()
         self.features = nn.Sequential(  # for 28x28:
             nn.Conv2d(in_channels, 32, 3),  # 26x26
             nn.ReLU(),
@@ -40,6 +45,3 @@ class MnistConvnet(nn.Module):
         self.hidden = nn.Sequential(nn.Linear(64 * side * side, 64), nn.ReLU())
         self.head = nn.Linear(64, num_classes)
         initialize(self, initialization)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.head(self.hidden(self.features(inputs).flatten(1)))

@@ -11,9 +11,10 @@ lenet5_dropout     254 718  *Principles and Practice* listing 4-5: 32 maps of 3x
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
 from gradus.errors import UserError
+from gradus.models.stages import StagedNetwork
 from gradus.nn import ScaledTanh, SparselyConnectedConv2d, Subsampling, initialize
 
 # Table I of the paper: which of the 6 maps of S2 each of the 16 maps of C3 sees. 60 connections.
@@ -26,6 +27,8 @@ C3_CONNECTIONS = (
 
 IMAGE_SIZES = (28, 32)  # the sides it takes; data of another size are brought to the first
 
+STAGES = {"features": ("features",), "hidden": ("flatten", "hidden"), "head": ("head",)}
+
 
 def _padding(image_size: int) -> int:
     if image_size not in IMAGE_SIZES:
@@ -33,14 +36,16 @@ def _padding(image_size: int) -> int:
     return (32 - image_size) // 2
 
 
-class LeNet5(nn.Module):
+class LeNet5(StagedNetwork):
     """Today's form. (B, in_channels, 28 or 32, same) -> logits (B, num_classes)."""
 
     image_sizes = IMAGE_SIZES
+    stages = STAGES
 
     def __init__(self, num_classes: int = 10, in_channels: int = 1, image_size: int = 28) -> None:
         super().__init__()
         self.image_size = image_size
+        self.flatten = nn.Flatten()
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, 6, 5, padding=_padding(image_size)),  # C1: 28x28
             nn.ReLU(),
@@ -52,18 +57,17 @@ class LeNet5(nn.Module):
         self.hidden = nn.Sequential(nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU())  # C5, F6
         self.head = nn.Linear(84, num_classes)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.head(self.hidden(self.features(inputs).flatten(1)))
 
-
-class LeNet5Of1998(nn.Module):
+class LeNet5Of1998(StagedNetwork):
     """The paper's form, but for the output layer. (B, in_channels, 28 or 32, same) -> logits (B, num_classes)."""
 
     image_sizes = IMAGE_SIZES
+    stages = STAGES
 
     def __init__(self, num_classes: int = 10, in_channels: int = 1, image_size: int = 28) -> None:
         super().__init__()
         self.image_size = image_size
+        self.flatten = nn.Flatten()
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, 6, 5, padding=_padding(image_size)),  # C1: 28x28, 156 parameters
             ScaledTanh(),
@@ -78,12 +82,11 @@ class LeNet5Of1998(nn.Module):
         self.hidden = nn.Sequential(nn.Linear(400, 120), ScaledTanh(), nn.Linear(120, 84), ScaledTanh())
         self.head = nn.Linear(84, num_classes)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.head(self.hidden(self.features(inputs).flatten(1)))
 
-
-class LeNet5Dropout(nn.Module):
+class LeNet5Dropout(StagedNetwork):
     """The listing's form, 28x28 only there. (B, in_channels, image_size, same) -> logits (B, num_classes)."""
+
+    stages = STAGES
 
     def __init__(
         self, num_classes: int = 10, in_channels: int = 1, image_size: int = 28, initialization: str = "pytorch"
@@ -93,6 +96,7 @@ class LeNet5Dropout(nn.Module):
         if side < 1:
             raise UserError(f"lenet5_dropout needs pictures of at least 12x12 pixels, received image_size {image_size}")
         self.image_size = image_size
+        self.flatten = nn.Flatten()
         self.features = nn.Sequential(  # for 28x28:
             nn.Conv2d(in_channels, 32, 3, padding=1),  # 28x28
             nn.ReLU(),
@@ -108,6 +112,3 @@ class LeNet5Dropout(nn.Module):
         )
         self.head = nn.Linear(84, num_classes)
         initialize(self, initialization)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.head(self.hidden(self.features(inputs).flatten(1)))

@@ -1,0 +1,54 @@
+"""Networks as chains of stages: what freezing, cached features, heat maps and backbones are said in.
+
+A `StagedNetwork` applies its modules one after the other, and names them in groups, from the input to the head:
+
+    stages = {"stem": ("conv1", "bn1", "relu"), "layer1": ("layer1",), "head": ("avgpool", "flatten", "fc")}
+
+Modules keep the names that published weights use; a stage is only a word for some of them. `head` is always the last stage.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+from torch import Tensor, nn
+
+
+class StagedNetwork(nn.Module):
+    """A chain of stages. Subclasses set `stages`: stage -> names of its modules (dots allowed), in the order of use."""
+
+    stages: dict[str, tuple[str, ...]]
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.run(inputs)
+
+    def run(self, inputs: Tensor, first: str | None = None, last: str | None = None) -> Tensor:
+        """Applies the stages from `first` to `last` (both included; None: from the start, to the end)."""
+        names = list(self.stages)
+        begin = names.index(first) if first is not None else 0
+        end = names.index(last) + 1 if last is not None else len(names)
+        for stage in names[begin:end]:
+            for module in self.stages[stage]:
+                inputs = attrgetter(module)(self)(inputs)
+        return inputs
+
+
+def stages_of(model: nn.Module) -> dict[str, tuple[str, ...]]:
+    """The stages of a `StagedNetwork`; of any other module, each child with parameters is one, as they were registered."""
+    if isinstance(model, StagedNetwork):
+        return model.stages
+    children = [name for name, child in model.named_children() if any(True for _ in child.parameters())]
+    return {name: (name,) for name in children}
+
+
+def head_of(model: nn.Module) -> str:
+    """The name of the module whose outputs are the network's: the last layer with weights of the last stage."""
+    last = list(stages_of(model).values())[-1]
+    named = dict(model.named_modules())
+    layers = [
+        f"{name}.{inner}".removesuffix(".")
+        for name in last
+        for inner, module in named[name].named_modules()
+        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
+    ]
+    return layers[-1]
