@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from gradus.errors import UserError
-from gradus.models import MODELS, accepted_options, create_model, image_sizes, model_class
+from gradus.models import MODELS, accepted_options, create_model, image_sizes, model_class, smallest_image_size
 
 CLASSES = 7
 
@@ -49,6 +49,11 @@ def cases() -> list[Case]:
                 for channels in (1, 3):
                     options = {"num_classes": CLASSES, "in_channels": channels, "image_size": side}
                     found.append(Case(name, options, (channels, side, side)))
+        elif "in_channels" in accepted:
+            side = smallest_image_size(name) + 1
+            for channels in (1, 3):
+                options = {"num_classes": CLASSES, "in_channels": channels}
+                found.append(Case(name, options, (channels, side, side)))
         else:
             found.append(Case(name, {"num_classes": CLASSES, "in_features": 12}, (12,)))
             found.append(Case(name, {"num_classes": CLASSES, "in_features": 24}, (2, 3, 4)))
@@ -133,11 +138,13 @@ def test_it_knows_how_it_was_made(case):
         ("lenet5", {}, 61_706),
         ("lenet5_1998", {}, 60_850),  # 60 000 of the paper's layers, and a linear output of 850
         ("lenet5_dropout", {}, 254_718),  # Principles and Practice, listing 4-5
+        ("squeezenet1_0", {"num_classes": 1000}, 1_248_424),
+        ("squeezenet1_1", {"num_classes": 1000}, 1_235_496),
         ("mnist_convnet", {}, 93_322),  # Deep Learning with Python, listing 5-2
     ],
 )
 def test_parameters_are_as_many_as_published(name, options, published):
-    assert count(create_model(name, num_classes=10, **options)) == published
+    assert count(create_model(name, **{"num_classes": 10, **options})) == published
 
 
 def test_the_parts_of_lenet5_are_those_of_the_paper():
