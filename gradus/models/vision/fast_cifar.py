@@ -9,8 +9,8 @@ What makes it fast, and where it comes from:
 - Convolutions begin as the identity on the maps that they can hand on (dirac), which is a shortcut without its cost.
 - Norms learn a shift but no scale; GELU; logits are divided by 9, so that the first steps are small.
 
-Three parts of 64, 256, 256 maps at 15x15, 7x7, 3x3 (from 32x32). A forward pass takes 118 M multiply-adds a picture, against 380 M
-of Page's ResNet-9, in seven large convolutions, which suit a CPU too.
+Three parts of 64, 256, 256 maps at 15x15, 7x7, 3x3 (from 32x32). A forward pass takes 118 M multiply-adds a picture, against 380
+M of Page's ResNet-9, in seven large convolutions, which suit a CPU too.
 
 Differs from airbench94 in training only: its optimiser (Lookahead, 64 times the rate for the norms' shifts, a frozen bias),
 alternating flips and averages over shifted pictures in testing are not here.
