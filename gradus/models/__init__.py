@@ -4,7 +4,8 @@
 `torch.nn.Module`s and share a few argument names: `num_classes` (outputs: classes, or numbers to predict), and `in_channels` and
 `image_size` (side in pixels, where the layers depend on it) for pictures or `in_features` for vectors. A class that takes
 certain sizes only lists them in `image_sizes`, the usual one first; one that needs room for its layers says
-`smallest_image_size`; one that its authors trained on another size than its data's says `usual_image_size`. Networks for
+`smallest_image_size`; one that its authors trained on another size than its data's says `usual_image_size`. One with
+layers that are made from the training inputs and not learnt has `fit_inputs(inputs)`, called before training. Networks for
 pictures are chains of stages (`stages.py`).
 """
 

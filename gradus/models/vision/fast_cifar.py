@@ -52,12 +52,14 @@ class WhiteningConv2d(nn.Module):
     @torch.no_grad()
     def fit(self, pictures: Tensor) -> None:
         """Makes the filters from pictures (B, C, H, W) such as will be given, in float64 on the CPU."""
-        channels = pictures.shape[1]
-        patches = functional.unfold(pictures.detach().to("cpu", torch.float32), PATCH)  # (B, C * 4, places)
-        flat = patches.transpose(0, 1).flatten(1).to(torch.float64)
-        variances, axes = torch.linalg.eigh(flat @ flat.T / flat.shape[1])
+        products, places = torch.zeros(len(self.weight) // 2, len(self.weight) // 2, dtype=torch.float64), 0
+        for part in pictures.split(500):
+            patches = functional.unfold(part.detach().to("cpu", torch.float64), PATCH)  # (B, C * 4, places)
+            products += torch.einsum("bip,bjp->ij", patches, patches)
+            places += patches.shape[0] * patches.shape[2]
+        variances, axes = torch.linalg.eigh(products / places)
         largest_first = (axes / (variances + SMALLEST_VARIANCE).sqrt()).T.flip(0)
-        self.weight.copy_(self._filters(largest_first, channels))
+        self.weight.copy_(self._filters(largest_first, pictures.shape[1]))
 
     def forward(self, inputs: Tensor) -> Tensor:
         return functional.conv2d(inputs, self.weight, self.bias)

@@ -92,7 +92,7 @@ class FractalBlock(nn.Module):
 
 
 class FractalNet(StagedNetwork):
-    """(B, in_channels, H, W), usually 32x32 -> logits (B, num_classes).
+    """(B, in_channels, H, W), usually 32x32 -> logits (B, num_classes). A single stage that is run alone drops no paths.
 
     columns:      C
     drop_path:    probability that a join leaves out an input; 0: no drop-path at all, neither local nor global
@@ -140,13 +140,13 @@ class FractalNet(StagedNetwork):
         self.fc = nn.Linear(before, num_classes)
         draw_he(self)
 
-    def run(self, inputs: Tensor, first: str | None = None, last: str | None = None) -> Tensor:
+    def forward(self, inputs: Tensor) -> Tensor:
         blocks = [module for module in self.modules() if isinstance(module, FractalBlock)]
         dropping = self.training and self.drop_path > 0
         alone = self._draw_columns(len(inputs), inputs.device) if dropping else None
         for block in blocks:
             block.alone = alone
-        outputs = super().run(inputs, first, last)
+        outputs = super().forward(inputs)
         for block in blocks:
             block.alone = None
         return outputs
