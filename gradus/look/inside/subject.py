@@ -92,7 +92,7 @@ class Rows:
 
     pixels: Tensor
     labels: Tensor
-    names: Sequence[str]
+    names: Any  # a sequence of texts
 
     def __len__(self) -> int:
         return len(self.labels)
