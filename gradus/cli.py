@@ -32,6 +32,14 @@ TRAIN_FLAGS = {
     "validation": ("data.validation", "share or number of training rows held out to choose the best weights"),
     "task": ("task.name", "what to learn; inferred from the columns"),
     "model": ("model.name", "which network; `gradus list models`"),
+    "weights": (
+        "model.weights",
+        "trained weights to begin with: a safetensors file, a run, or a name such as imagenet",
+    ),
+    "freeze": (
+        "train.fine_tune.freeze",
+        "stages or modules that do not learn, joined by commas; features: all but the head",
+    ),
     "epochs": ("train.epochs", "passes over the training rows"),
     "batch-size": ("train.batch_size", "rows an update; auto: computed in as many parts as the memory asks for"),
     "learning-rate": ("train.optimizer.learning_rate", "size of the updates"),
@@ -96,8 +104,9 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="one JSON object")
 
     predict = command("predict", "Predict for pictures, or for rows of a table.")
-    predict.add_argument("run", metavar="RUN")
+    predict.add_argument("run", metavar="RUN|MODEL", help="a run, or a network's name with --weights")
     predict.add_argument("inputs", metavar="INPUT", nargs="+", help="files, folders, or a row as JSON")
+    predict.add_argument("--weights", metavar="FILE|NAME", help="trained weights of a network, such as imagenet")
     predict.add_argument("--json", action="store_true", help="one JSON object a line")
 
     report = command("report", "Write report.html into a run's folder.")
@@ -322,7 +331,12 @@ def _eval(arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    names, answers = _load(arguments.run).answers(arguments.inputs)
+    if arguments.weights:
+        from gradus.recipes.pretrained import Pretrained
+
+        names, answers = Pretrained(arguments.run, arguments.weights).answers(arguments.inputs)
+    else:
+        names, answers = _load(arguments.run).answers(arguments.inputs)
     if arguments.json:
         for name, answer in zip(names, answers, strict=True):
             print(json.dumps({"input": name, **answer.to_json()}, ensure_ascii=False))
@@ -490,6 +504,8 @@ def _recipe_of(arguments: argparse.Namespace) -> Recipe:
     if given.get("batch-size") == "auto":
         del given["batch-size"]
         more.append("train.accumulate=0")
+    if "freeze" in given:
+        given["freeze"] = json.dumps([name.strip() for name in given["freeze"].split(",") if name.strip()])
     for flag, value in given.items():
         values = settings.override(values, f"{TRAIN_FLAGS[flag][0]}={value}", Recipe)
     for assignment in [*more, *arguments.set]:

@@ -65,11 +65,26 @@ class ImageOptions:
 
     image_size: int | None = None  # side in pixels; None: the model's own, or the pictures' where all are equal, or 64
     fit: Fit = "stretch"  # how another aspect ratio is met: stretch, crop (the middle) or pad (with black)
+    resize: int | None = None  # crop: the side that the shorter one is brought to before the middle is cut out
     normalize: Literal["standardize", "unit"] = "standardize"  # by the channels' mean and deviation, or to 0..1
+    mean: tuple[float, ...] | None = (
+        None  # of each channel, of values in 0..1, in RGB order; None: the training rows' own
+    )
+    deviation: tuple[float, ...] | None = None  # likewise
+    channel_order: Literal["rgb", "bgr"] = "rgb"  # that the model takes; bgr: networks that come from Caffe
 
     def __post_init__(self) -> None:
         if self.image_size is not None and not 4 <= self.image_size <= 4096:
             raise UserError(f"image_size: expected 4 to 4096 pixels, received {self.image_size}")
+        if self.resize is not None and not (self.fit == "crop" and self.image_size and self.resize >= self.image_size):
+            raise UserError(f"resize: needs fit = 'crop' and an image_size of at most {self.resize}")
+        mean, deviation = self.mean, self.deviation
+        if (mean is None) != (deviation is None) or (mean and deviation and len(mean) != len(deviation)):
+            raise UserError("mean, deviation: expected both, with as many numbers each as there are channels")
+        if deviation is not None and (len(deviation) not in (1, 3) or min(deviation) <= 0):
+            raise UserError(f"deviation: expected 1 or 3 numbers above 0, received {list(deviation)}")
+        if mean is not None and self.normalize == "unit":
+            raise UserError("normalize: 'unit' and a mean exclude each other")
 
 
 LARGEST_NATURAL_SIZE = 64  # pictures larger than this are brought to it unless image_size says otherwise
@@ -106,14 +121,14 @@ class ImageInputs(Inputs):
                 self.notes.append(
                     f"sizes, means and deviations of the pictures: from {len(sample):,} of {len(column):,}"
                 )
-            rows = EncodedRows(column, self.size, self.options.fit)
+            rows = EncodedRows(column, self.size, self.options.fit, self.options.resize)
             self._fit_statistics(part.numpy() for part in rows.parts(sample))
             return
         self._note_size(column)
         refuse_if_too_large(
             len(column) * self.size**2 * column.type.channels, f"{len(column):,} pictures of {self.size}x{self.size}"
         )
-        pixels = stack_pictures(column, (self.size, self.size), self.options.fit)
+        pixels = stack_pictures(column, (self.size, self.size), self.options.fit, self.options.resize)
         # in slices, so that the sums of squares never need a second copy of the whole column
         self._fit_statistics(np.array_split(pixels, min(len(pixels), 1 + pixels.nbytes // PART_BYTES)))
         self._pixels_of_train = (column, pixels)
@@ -131,7 +146,11 @@ class ImageInputs(Inputs):
         return needed * size**2 > self.limit
 
     def _fit_statistics(self, parts: Iterable[np.ndarray]) -> None:
-        """Mean and deviation of each channel over uint8 (N, H, W, C) in parts; the sums are exact, however they are cut."""
+        """Mean and deviation of each channel over uint8 (N, H, W, C) in parts, unless they are given; the sums are exact, however
+        they are cut."""
+        if self.options.mean is not None and self.options.deviation is not None:
+            self._take_given(self.options.mean, self.options.deviation)
+            return
         count, total, squares = 0, np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
         for part in parts:
             wide = part.astype(np.int64)
@@ -140,6 +159,19 @@ class ImageInputs(Inputs):
         mean = total / count
         self.mean = [float(value) for value in mean]  # in 0..255
         self.deviation = [float(value) for value in np.sqrt(np.maximum(squares / count - mean**2, 1.0))]
+
+    def _take_given(self, mean: tuple[float, ...], deviation: tuple[float, ...]) -> None:
+        channels = self.types[self.column].channels
+        if channels == 3 and len(mean) == 1:
+            raise UserError("mean: one number is for grey pictures, these have 3 channels")
+        if channels == 1 and len(mean) == 3:
+            self.notes.append("grey pictures are given to the model as RGB, all three channels alike")
+        self.mean, self.deviation = [255 * value for value in mean], [255 * value for value in deviation]
+
+    @property
+    def channels(self) -> int:
+        """Of what the model takes: those of the pictures, or 3 where grey pictures are given to a model of coloured ones."""
+        return len(self.mean)
 
     def _note_size(self, column: Column) -> None:
         self.size, note = self._choose_size(column)
@@ -184,8 +216,8 @@ class ImageInputs(Inputs):
             values = EncodedImages(column.values.sources, column.values.names, kind.channels)
             column = Column(kind, values)
         if self.streamed:
-            return EncodedRows(column, self.size, self.options.fit)
-        return torch.from_numpy(stack_pictures(column, (self.size, self.size), self.options.fit))
+            return EncodedRows(column, self.size, self.options.fit, self.options.resize)
+        return torch.from_numpy(stack_pictures(column, (self.size, self.size), self.options.fit, self.options.resize))
 
     def to_device(self, device: torch.device) -> None:
         self.center = torch.tensor(self.mean, device=device)[:, None, None]
@@ -195,8 +227,12 @@ class ImageInputs(Inputs):
         """uint8 (B, H, W, C) -> float32 (B, C, H, W); the permuted view keeps the memory order, which is channels-last."""
         pictures = batch.permute(0, 3, 1, 2).to(torch.float32)
         if self.options.normalize == "unit":
-            return pictures.div_(255)
-        return pictures.sub_(self.center).div_(self.scale)
+            pictures = pictures.div_(255)
+        elif pictures.shape[1] == len(self.mean):
+            pictures = pictures.sub_(self.center).div_(self.scale)
+        else:
+            pictures = pictures.sub(self.center).div_(self.scale)  # (B, 1, H, W) -> (B, 3, H, W)
+        return pictures.flip(1) if self.options.channel_order == "bgr" else pictures
 
     def features(self, encoded: Tensor) -> np.ndarray:
         """(N, at most 28 * 28 * C) float32 in 0..1 for the linear baseline: larger pictures are averaged down."""
@@ -207,7 +243,7 @@ class ImageInputs(Inputs):
         return (pictures.float() / 255).flatten(1).numpy()
 
     def model_options(self) -> dict[str, Any]:
-        channels = self.types[self.column].channels
+        channels = self.channels
         return {
             "in_channels": channels,
             "image_size": self.size,
