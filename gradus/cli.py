@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gradus import __version__, cli_learn, cli_look, cli_search
+from gradus import __version__, cli_import, cli_learn, cli_look, cli_search
 from gradus.errors import UserError, did_you_mean
 from gradus.files import unread
 from gradus.stopping import on_signals, stop_now, told_when_stopped
@@ -133,6 +133,7 @@ def build_parser() -> argparse.ArgumentParser:
     cli_search.add_commands(command, _add_recipe_flags)
     cli_learn.add_commands(command)
     cli_look.add_commands(command)
+    cli_import.add_commands(command)
     return parser
 
 
@@ -252,7 +253,15 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
         flags = [
-            f"--{flag}" for flag in (*TRAIN_FLAGS, *OTHER_FLAGS, *cli_search.FLAGS, *cli_learn.FLAGS, *cli_look.FLAGS)
+            f"--{flag}"
+            for flag in (
+                *TRAIN_FLAGS,
+                *OTHER_FLAGS,
+                *cli_search.FLAGS,
+                *cli_learn.FLAGS,
+                *cli_look.FLAGS,
+                *cli_import.FLAGS,
+            )
         ]
         raise UserError(f"{parsed.command}: unknown argument '{unknown[0]}'{did_you_mean(unknown[0], flags)}")
     if parsed.command is None:
@@ -467,6 +476,7 @@ _COMMANDS = {
     **cli_search.COMMANDS,
     **cli_learn.COMMANDS,
     **cli_look.COMMANDS,
+    **cli_import.COMMANDS,
 }
 
 
