@@ -21,6 +21,7 @@ from gradus.files import unread
 from gradus.stopping import on_signals, stop_now, told_when_stopped
 
 if TYPE_CHECKING:
+    from gradus.data.dataset import Dataset
     from gradus.recipes.ensemble import Ensemble
     from gradus.recipes.recipe import Recipe
     from gradus.recipes.run import Run
@@ -50,8 +51,10 @@ TRAIN_FLAGS = {
 }
 
 
+AUGMENT_HELP = "how training pictures are changed: none, light, standard, strong, digits, cifar, book, ..."
 OTHER_FLAGS = (
     "out",
+    "augment",
     "set",
     "tensorboard",
     "compile",
@@ -125,6 +128,12 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("action", choices=("scan", "show"))
     data.add_argument("data", metavar="DATA")
     data.add_argument("--target", metavar="COLUMN", help="the column to learn")
+    data.add_argument(
+        "--augment", metavar="PRESET", help=f"show: draw some pictures as training sees them; {AUGMENT_HELP}"
+    )
+    data.add_argument("--set", metavar="augment.field=value", action="append", default=[], help="with --augment")
+    data.add_argument("--out", metavar="FILE.png", help="with --augment: where to (augmented-DATA.png)")
+    data.add_argument("--seed", metavar="N", default="0", help="with --augment: another draw")
 
     reproduce = command("reproduce", "Run recipes with several seeds, beside the published results.")
     reproduce.add_argument("recipes", metavar="RECIPE", nargs="+")
@@ -151,6 +160,7 @@ def _add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", nargs="?", help="a recipe's name (`gradus list recipes`) or a TOML file")
     for flag, (setting, about) in TRAIN_FLAGS.items():
         parser.add_argument(f"--{flag}", metavar="X", help=f"{about} ({setting})")
+    parser.add_argument("--augment", metavar="PRESET", help=f"{AUGMENT_HELP}; then --set augment.rotation=20")
     parser.add_argument(
         "--set",
         metavar="part.field=value",
@@ -419,6 +429,9 @@ def _data(arguments: argparse.Namespace) -> None:
         print(f"{len(result.findings)} findings" if result.findings else "nothing found that needs attention")
         return
     dataset = load_data(arguments.data, arguments.target)
+    if arguments.augment is not None or arguments.set:
+        _show_augmented(dataset, arguments)
+        return
     print(f"{dataset.name}: {dataset.about}" if dataset.about else dataset.name)
     for note in dataset.notes:
         print(f"note: {note}")
@@ -438,6 +451,25 @@ def _data(arguments: argparse.Namespace) -> None:
         for index in range(shown)
     ]
     _print_table([["", *types], *rows])
+
+
+def _show_augmented(dataset: Dataset, arguments: argparse.Namespace) -> None:
+    """Some pictures of a data set with what augmentation makes of them, as a PNG."""
+    from gradus import settings
+    from gradus.data.augment.settings import get_preset
+    from gradus.look.augmented import draw_augmented
+    from gradus.recipes.recipe import Recipe
+
+    values: dict[str, Any] = {"augment": settings.to_dict(get_preset(arguments.augment or "none"))}
+    for assignment in arguments.set:
+        if not assignment.startswith("augment."):
+            raise UserError(f"--set {assignment}: only augment.FIELD=VALUE changes what is drawn here")
+        values = settings.override(values, assignment, Recipe)
+    asked = settings.from_dict(Recipe, values).augment
+    path = Path(arguments.out or f"augmented-{dataset.name}.png")
+    draw_augmented(dataset, asked, path, seed=_count(arguments.seed, "--seed", 0))
+    print(f"{asked.describe() or 'nothing is changed'}")
+    print(path)
 
 
 def _describe(kind: Any) -> str:
@@ -490,6 +522,7 @@ def _named_recipe(name: str) -> Recipe:
 def _recipe_of(arguments: argparse.Namespace) -> Recipe:
     """The recipe that a `train` command line asks for."""
     from gradus import settings
+    from gradus.data.augment.settings import get_preset
     from gradus.recipes.recipe import Recipe
 
     if not arguments.recipe and not arguments.data:
@@ -516,6 +549,8 @@ def _recipe_of(arguments: argparse.Namespace) -> Recipe:
         more.append("train.accumulate=0")
     if "freeze" in given:
         given["freeze"] = json.dumps([name.strip() for name in given["freeze"].split(",") if name.strip()])
+    if arguments.augment is not None:
+        values["augment"] = settings.to_dict(get_preset(arguments.augment))
     for flag, value in given.items():
         values = settings.override(values, f"{TRAIN_FLAGS[flag][0]}={value}", Recipe)
     for assignment in [*more, *arguments.set]:

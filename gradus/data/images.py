@@ -93,23 +93,19 @@ class EncodedImages(Sequence):
                 yield (picture.width, picture.height) if turned else (picture.height, picture.width)
 
 
-def resize(array: np.ndarray, size: tuple[int, int], fit: Fit = "stretch", shorter: int | None = None) -> np.ndarray:
+def resize(array: np.ndarray, size: tuple[int, int], fit: Fit = "stretch") -> np.ndarray:
     """A uint8 picture (height, width, channels) at `size` (height, width), antialiased.
 
     stretch: both sides scaled on their own. crop: the shorter side scaled, the rest of the longer cut off evenly.
     pad: the longer side scaled, the rest filled with black.
-
-    shorter: with crop, the side that the shorter one of the picture is brought to before the middle is cut out: at 256 for a size
-    of 224 the outer eighth is cut off, as networks of ImageNet are judged. One resampling does both.
     """
-    if array.shape[:2] == size and not shorter:
+    if array.shape[:2] == size:
         return array
     picture = PillowImage.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
     target = (size[1], size[0])
     bilinear = PillowImage.Resampling.BILINEAR
     if fit == "crop":
-        margin = (1 - min(size) / shorter) / 2 if shorter else 0.0
-        picture = ImageOps.fit(picture, target, bilinear, bleed=margin)
+        picture = ImageOps.fit(picture, target, bilinear)
     elif fit == "pad":
         picture = ImageOps.pad(picture, target, bilinear)
     else:
@@ -118,14 +114,12 @@ def resize(array: np.ndarray, size: tuple[int, int], fit: Fit = "stretch", short
     return result[:, :, None] if result.ndim == 2 else result
 
 
-def stack_pictures(
-    column: Column, size: tuple[int, int], fit: Fit = "stretch", shorter: int | None = None
-) -> np.ndarray:
+def stack_pictures(column: Column, size: tuple[int, int], fit: Fit = "stretch") -> np.ndarray:
     """All pictures of a column as one uint8 array (N, height, width, channels) at `size` (height, width)."""
     assert isinstance(column.type, Image)
-    if isinstance(column.values, np.ndarray) and column.values.shape[1:3] == size and not shorter:
+    if isinstance(column.values, np.ndarray) and column.values.shape[1:3] == size:
         return column.values
     stacked = np.empty((len(column), *size, column.type.channels), dtype=np.uint8)
     for index, array in enumerate(column):
-        stacked[index] = resize(array, size, fit, shorter)
+        stacked[index] = resize(array, size, fit)
     return stacked

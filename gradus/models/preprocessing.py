@@ -30,7 +30,7 @@ class Preprocessing:
 
     image_size: int = 224  # side in pixels
     fit: Literal["stretch", "crop", "pad"] = "crop"  # how another aspect ratio is met
-    resize: int | None = None  # crop: the side that the shorter one is brought to before the middle is cut out
+    resize: int | None = None  # the side that pictures are brought to first, of which the middle image_size is cut out
     mean: tuple[float, ...] = IMAGENET_MEAN  # of each channel in 0..1, in RGB order
     deviation: tuple[float, ...] = IMAGENET_DEVIATION
     channel_order: Literal["rgb", "bgr"] = "rgb"  # bgr: networks that come from Caffe
@@ -43,8 +43,8 @@ class Preprocessing:
             raise UserError(f"mean, deviation: expected 1 or 3 numbers each, received {self.mean} and {self.deviation}")
         if min(self.deviation) <= 0:
             raise UserError(f"deviation: expected numbers above 0, received {self.deviation}")
-        if self.resize is not None and (self.resize < self.image_size or self.fit != "crop"):
-            raise UserError(f"resize: needs fit = 'crop' and at least image_size ({self.image_size})")
+        if self.resize is not None and self.resize < self.image_size:
+            raise UserError(f"resize: expected at least image_size ({self.image_size}), received {self.resize}")
 
     def apply(self, pictures: Tensor) -> Tensor:
         """uint8 or float 0..255 (B, H, W, C) -> float32 (B, C, H, W), channels-last in memory. Sizes stay."""
@@ -63,8 +63,7 @@ class Preprocessing:
 
     def describe(self) -> str:
         """In words: "227x227, the middle of the shorter side at 256, ..."."""
-        way = {"stretch": "stretched", "crop": "the middle", "pad": "padded"}[self.fit]
-        way += f" of the shorter side at {self.resize}" if self.resize else ""
+        way = self.fit + (f", the middle of {self.resize}x{self.resize}" if self.resize else "")
         mean, deviation = (", ".join(f"{value:g}" for value in row) for row in (self.mean, self.deviation))
         return (
             f"{self.image_size}x{self.image_size} ({way}), {self.channel_order.upper() if len(self.mean) > 1 else 'grey'}, "

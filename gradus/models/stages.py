@@ -54,11 +54,15 @@ def stages_of(model: nn.Module) -> dict[str, tuple[str, ...]]:
 
 def head_of(model: nn.Module) -> str:
     """The name of the module whose outputs are the network's: the last layer with weights of the last stage."""
-    last = list(stages_of(model).values())[-1]
+    return last_layer(model, list(stages_of(model).values())[-1])
+
+
+def last_layer(model: nn.Module, names: tuple[str, ...]) -> str:
+    """The name of the last linear or convolutional layer in the modules of these names."""
     named = dict(model.named_modules())
     layers = [
         f"{name}.{inner}".removesuffix(".")
-        for name in last
+        for name in names
         for inner, module in named[name].named_modules()
         if isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
     ]

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gradus.data.augment.settings import AugmentSettings, get_preset
 from gradus.data.dataset import Dataset
 from gradus.data.load import DataSettings
 from gradus.errors import UserError
@@ -45,6 +46,7 @@ def fit(
     validation: float | int = 0.1,
     test: float | int = 0.2,
     target: str | None = None,
+    augment: AugmentSettings | str = "none",
     out: str | Path | None = None,
     callbacks: tuple[Observer, ...] = (),
     **training: Any,
@@ -53,6 +55,7 @@ def fit(
 
     data:      a Dataset, a catalogue name, or a path
     task:      its name; inferred from the columns where empty
+    augment:   how training pictures are changed: AugmentSettings, or the name of a preset
     training:  fields of TrainSettings (epochs, batch_size, seed, ...), with `optimizer` as a name, and `learning_rate`,
                `momentum`, `weight_decay` of the optimiser
     callbacks: functions that are given a record (a dict) at every look, epoch and end; they cannot change the training
@@ -63,6 +66,7 @@ def fit(
     recipe = Recipe(
         data=DataSettings(source=source, target=target, validation=validation, test=test),
         task=TaskSettings(name=task, options=dict(task_options or {})),
+        augment=get_preset(augment) if isinstance(augment, str) else augment,
         train=train_settings(**training),
     )
     return train_recipe(

@@ -15,7 +15,7 @@ from gradus import settings
 from gradus.data.catalogue import CATALOGUE
 from gradus.data.dataset import Dataset
 from gradus.data.load import DataSettings, load_data
-from gradus.data.splits import complete_splits, one_fold
+from gradus.data.splits import complete_splits, fewer_rows, one_fold
 from gradus.errors import UserError
 from gradus.models import (
     MODELS,
@@ -38,6 +38,8 @@ from gradus.train.measure import choose_precision, choose_threads, operations
 from gradus.train.randomness import INITIAL_WEIGHTS, derive
 from gradus.train.settings import TrainSettings
 from gradus.train.stream import choose_workers, resident_limit
+
+SHOWN_ROWS = 5_000  # training rows that layers are made from, where a network has such
 
 
 @dataclass
@@ -94,8 +96,11 @@ def prepare(
         return split, task, {name: task.encode(rows) for name, rows in split.splits.items()}
 
     dataset, task, tensors = _once(cache, (recipe.data, repr(recipe.task), sizes, smallest), encode)
+    if recipe.augment.is_on:
+        task = task.augmented(recipe.augment, tensors["train"])
     if model is None:
         recipe, model = _make_model(recipe, task)
+        _show_inputs(model, task, tensors["train"])
     learning = put_weights(model, begin_with.tensors, begin_with.where) if begin_with else []
     learning += _describe_learning(recipe, model)
     per_row = _try_model(model, task, tensors["train"], recipe.model.name)
@@ -140,7 +145,7 @@ def _split(dataset: Dataset, data: DataSettings) -> Dataset:
     dataset = complete_splits(dataset, validation, data.test, data.split_seed, data.target)
     if data.folds:
         dataset = one_fold(dataset, data.folds, data.fold, data.repeat, data.split_seed, data.target)
-    return dataset
+    return fewer_rows(dataset, data.rows, data.split_seed, data.target) if data.rows else dataset
 
 
 def _resolve(recipe: Recipe, dataset: Dataset, model: nn.Module | None) -> tuple[Dataset, Recipe, list[str]]:
@@ -206,6 +211,15 @@ def _make_model(recipe: Recipe, task: Task) -> tuple[Recipe, nn.Module]:
     options = {**from_data, **recipe.model.options}
     torch.manual_seed(derive(recipe.train.seed, INITIAL_WEIGHTS))
     return replace(recipe, model=replace(recipe.model, options=options)), create_model(name, **options)
+
+
+def _show_inputs(model: nn.Module, task: Task, tensors: dict[str, Any]) -> None:
+    """Networks with layers that are made from the data (`fit_inputs`) are shown the first training rows, not augmented."""
+    fit_inputs = getattr(model, "fit_inputs", None)
+    if fit_inputs is not None:
+        task.to_device(torch.device("cpu"))
+        rows = {name: tensor[:SHOWN_ROWS] for name, tensor in tensors.items()}
+        fit_inputs(task.prepare(rows, training=False)[0])
 
 
 def _try_model(model: nn.Module, task: Task, tensors: dict[str, Any], name: str) -> float:

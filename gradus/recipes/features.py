@@ -94,7 +94,7 @@ def compute_features(experiment: Experiment, say: Callable[[str], None] = lambda
     settings = train.fine_tune
     if not (settings.freezes and settings.cache) or not isinstance(task, InputTargetTask):
         return None
-    if not isinstance(model, StagedNetwork) or _is_augmented(experiment):
+    if not isinstance(model, StagedNetwork) or experiment.recipe.augment.is_on:
         return None
     count = fixed_modules(model, FineTune(model, settings).frozen_at(train.epochs - 1))
     if not count:
@@ -118,11 +118,6 @@ def compute_features(experiment: Experiment, say: Callable[[str], None] = lambda
     learner_task.inputs = FeatureInputs(task.inputs)
     rest.entry = count
     return Features(splits, learner_task, rest)
-
-
-def _is_augmented(experiment: Experiment) -> bool:
-    """Whether the rows differ from epoch to epoch."""
-    return bool(getattr(getattr(experiment.recipe, "augment", None), "active", False))
 
 
 def _of_split(

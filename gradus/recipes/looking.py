@@ -91,7 +91,10 @@ def subject_of_run(run: Run) -> Subject:
         tensors = run.experiment.tensors
         if split not in tensors:
             raise unknown_name("split", split, tensors)
-        return Rows(tensors[split]["inputs"], tensors[split]["targets"], run.experiment.dataset[split].origins)
+        first = (inputs.size - inputs.seen_size) // 2
+        pixels = tensors[split]["inputs"][:]
+        seen = pixels[:, first : first + inputs.seen_size, first : first + inputs.seen_size]
+        return Rows(seen, tensors[split]["targets"], run.experiment.dataset[split].origins)
 
     channels = inputs.types[inputs.column].channels
     return Subject(
@@ -99,7 +102,8 @@ def subject_of_run(run: Run) -> Subject:
         model=model,
         prepare=prepare,
         invert=lambda given: ((given.flip(1) if bgr else given) * scale + center) / 255,
-        size=inputs.size,
+        size=inputs.seen_size,
+        resize=inputs.size if inputs.options.crop_size else None,
         channels=channels,
         fit=inputs.options.fit,
         classes=tuple(getattr(task.target, "classes", None) or ()) or None,
@@ -126,6 +130,7 @@ def subject_of_model(name: str, weights: str | None, options: dict[str, Any]) ->
         prepare=preprocessing.apply,
         invert=preprocessing.invert,
         size=preprocessing.image_size,
+        resize=preprocessing.resize,
         channels=options.get("in_channels", 3) if "in_channels" in accepted_options(name) else 3,
         fit=preprocessing.fit,
         classes=preprocessing.classes or None,

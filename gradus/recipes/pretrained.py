@@ -37,16 +37,17 @@ class Pretrained:
             raise UserError(f"{found.where}: {found.notes[-1]}; write it down, or import the file again")
         self.record, self.notes = found.record, found.notes
         record, channels = found.record, len(found.record.mean)
-        options = {"image_size": record.image_size, "fit": record.fit, "channel_order": record.channel_order}
+        size = record.resize or record.image_size
+        options = {"image_size": size, "fit": record.fit, "channel_order": record.channel_order}
         options |= {"mean": list(record.mean), "deviation": list(record.deviation)}
-        options |= {"resize": record.resize} if record.resize else {}
+        options |= {"crop_size": record.image_size} if record.resize else {}
         classes = record.classes or tuple(f"class {index}" for index in range(outputs_of(network, found.tensors) or 0))
         scales = {name: [255 * value for value in getattr(record, name)] for name in ("mean", "deviation")}
         kind = type_to_dict(Image(channels=channels))
         state = {
             "labels": False,
             "fitted": {
-                "inputs": {"column": "image", "type": kind, "size": record.image_size, **scales},
+                "inputs": {"column": "image", "type": kind, "size": size, **scales},
                 "target": {"column": "label", "classes": list(classes)},
             },
         }

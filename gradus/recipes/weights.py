@@ -93,9 +93,9 @@ def _of_run(path: Path) -> Weights:
     if isinstance(inputs, ImageInputs):
         options, unit = inputs.options, inputs.options.normalize == "unit"
         record = Preprocessing(
-            image_size=inputs.size,
+            image_size=inputs.seen_size,
             fit=options.fit,
-            resize=options.resize,
+            resize=inputs.size if options.crop_size else None,
             mean=(0.0,) * inputs.channels if unit else tuple(value / 255 for value in inputs.mean),
             deviation=(1.0,) * inputs.channels if unit else tuple(value / 255 for value in inputs.deviation),
             channel_order=options.channel_order,
@@ -112,12 +112,11 @@ def prepare_as(record: Preprocessing, recipe: Recipe) -> tuple[Recipe, list[str]
         return recipe, []
     options: dict[str, Any] = dict(recipe.task.options)
     own_size = options.get("image_size") is not None
-    if "fit" not in options:
-        options["fit"] = record.fit
-        if record.resize and not own_size:
-            options["resize"] = record.resize
+    options.setdefault("fit", record.fit)
     if not own_size:
-        options["image_size"] = record.image_size
+        options["image_size"] = record.resize or record.image_size
+        if record.resize:
+            options.setdefault("crop_size", record.image_size)
     own_scale = [name for name in ("normalize", "mean", "deviation") if name in options]
     if not own_scale:
         options["mean"], options["deviation"] = list(record.mean), list(record.deviation)

@@ -31,9 +31,9 @@ class EncodedRows:
 
     dtype = torch.uint8
 
-    def __init__(self, column: Column, size: int, fit: Fit = "stretch", shorter: int | None = None) -> None:
+    def __init__(self, column: Column, size: int, fit: Fit = "stretch") -> None:
         assert isinstance(column.type, Image)
-        self.size, self.fit, self.shorter = size, fit, shorter
+        self.size, self.fit = size, fit
         self.column = Column(column.type, _packed(column.values))
         self.shape = torch.Size((len(column), size, size, column.type.channels))
 
@@ -50,7 +50,7 @@ class EncodedRows:
         numbers = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows)
         pixels = np.empty((len(numbers), *self.shape[1:]), dtype=np.uint8)
         for place in np.argsort(numbers, kind="stable").tolist():  # in the order of the disk
-            pixels[place] = resize(self.column[int(numbers[place])], (self.size, self.size), self.fit, self.shorter)
+            pixels[place] = resize(self.column[int(numbers[place])], (self.size, self.size), self.fit)
         return torch.from_numpy(pixels)
 
     def cpu(self) -> EncodedRows:
@@ -68,7 +68,7 @@ class EncodedRows:
 
     def fingerprint(self) -> bytes:
         """A hash that changes when the data do, without decoding them: of names and sizes of files, of the footers of Parquet."""
-        digest = hashlib.sha256(f"{tuple(self.shape)} {self.fit}{self.shorter or ''}".encode())
+        digest = hashlib.sha256(f"{tuple(self.shape)} {self.fit}".encode())
         values = self.column.values
         if isinstance(values, np.ndarray):
             digest.update(np.ascontiguousarray(values).data)
