@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gradus import __version__, cli_learn, cli_look, cli_search
+from gradus import __version__, cli_import, cli_learn, cli_look, cli_search
 from gradus.errors import UserError, did_you_mean
 from gradus.files import unread
 from gradus.stopping import on_signals, stop_now, told_when_stopped
@@ -33,6 +33,14 @@ TRAIN_FLAGS = {
     "validation": ("data.validation", "share or number of training rows held out to choose the best weights"),
     "task": ("task.name", "what to learn; inferred from the columns"),
     "model": ("model.name", "which network; `gradus list models`"),
+    "weights": (
+        "model.weights",
+        "trained weights to begin with: a safetensors file, a run, or a name such as imagenet",
+    ),
+    "freeze": (
+        "train.fine_tune.freeze",
+        "stages or modules that do not learn, joined by commas; features: all but the head",
+    ),
     "epochs": ("train.epochs", "passes over the training rows"),
     "batch-size": ("train.batch_size", "rows an update; auto: computed in as many parts as the memory asks for"),
     "learning-rate": ("train.optimizer.learning_rate", "size of the updates"),
@@ -99,8 +107,9 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="one JSON object")
 
     predict = command("predict", "Predict for pictures, or for rows of a table.")
-    predict.add_argument("run", metavar="RUN")
+    predict.add_argument("run", metavar="RUN|MODEL", help="a run, or a network's name with --weights")
     predict.add_argument("inputs", metavar="INPUT", nargs="+", help="files, folders, or a row as JSON")
+    predict.add_argument("--weights", metavar="FILE|NAME", help="trained weights of a network, such as imagenet")
     predict.add_argument("--json", action="store_true", help="one JSON object a line")
 
     report = command("report", "Write report.html into a run's folder.")
@@ -133,6 +142,7 @@ def build_parser() -> argparse.ArgumentParser:
     cli_search.add_commands(command, _add_recipe_flags)
     cli_learn.add_commands(command)
     cli_look.add_commands(command)
+    cli_import.add_commands(command)
     return parser
 
 
@@ -253,7 +263,15 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
         flags = [
-            f"--{flag}" for flag in (*TRAIN_FLAGS, *OTHER_FLAGS, *cli_search.FLAGS, *cli_learn.FLAGS, *cli_look.FLAGS)
+            f"--{flag}"
+            for flag in (
+                *TRAIN_FLAGS,
+                *OTHER_FLAGS,
+                *cli_search.FLAGS,
+                *cli_learn.FLAGS,
+                *cli_look.FLAGS,
+                *cli_import.FLAGS,
+            )
         ]
         raise UserError(f"{parsed.command}: unknown argument '{unknown[0]}'{did_you_mean(unknown[0], flags)}")
     if parsed.command is None:
@@ -332,7 +350,12 @@ def _eval(arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    names, answers = _load(arguments.run).answers(arguments.inputs)
+    if arguments.weights:
+        from gradus.recipes.pretrained import Pretrained
+
+        names, answers = Pretrained(arguments.run, arguments.weights).answers(arguments.inputs)
+    else:
+        names, answers = _load(arguments.run).answers(arguments.inputs)
     if arguments.json:
         for name, answer in zip(names, answers, strict=True):
             print(json.dumps({"input": name, **answer.to_json()}, ensure_ascii=False))
@@ -485,6 +508,7 @@ _COMMANDS = {
     **cli_search.COMMANDS,
     **cli_learn.COMMANDS,
     **cli_look.COMMANDS,
+    **cli_import.COMMANDS,
 }
 
 
@@ -523,6 +547,8 @@ def _recipe_of(arguments: argparse.Namespace) -> Recipe:
     if given.get("batch-size") == "auto":
         del given["batch-size"]
         more.append("train.accumulate=0")
+    if "freeze" in given:
+        given["freeze"] = json.dumps([name.strip() for name in given["freeze"].split(",") if name.strip()])
     if arguments.augment is not None:
         values["augment"] = settings.to_dict(get_preset(arguments.augment))
     for flag, value in given.items():

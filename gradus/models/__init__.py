@@ -133,6 +133,9 @@ class ModelSettings:
 
     name: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+    weights: str = (
+        ""  # to begin with: a safetensors file, a run's folder, or a name such as imagenet; empty: random ones
+    )
 
 
 def model_class(name: str) -> type[nn.Module]:
