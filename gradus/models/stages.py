@@ -13,6 +13,8 @@ from operator import attrgetter
 
 from torch import Tensor, nn
 
+from gradus.errors import UserError
+
 
 class StagedNetwork(nn.Module):
     """A chain of stages. Subclasses set `stages`: stage -> names of its modules (dots allowed), in the order of use."""
@@ -20,7 +22,11 @@ class StagedNetwork(nn.Module):
     stages: dict[str, tuple[str, ...]]
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.run(inputs)
+        try:
+            return self.run(inputs)
+        except RuntimeError:
+            self.refuse_if_too_small(inputs)
+            raise
 
     def run(self, inputs: Tensor, first: str | None = None, last: str | None = None) -> Tensor:
         """Applies the stages from `first` to `last` (both included; None: from the start, to the end)."""
@@ -31,6 +37,16 @@ class StagedNetwork(nn.Module):
             for module in self.stages[stage]:
                 inputs = attrgetter(module)(self)(inputs)
         return inputs
+
+    def refuse_if_too_small(self, pictures: Tensor) -> None:
+        """Raises `UserError` where the pictures are smaller than `smallest_image_size`: for when they did not go through."""
+        smallest = getattr(self, "smallest_image_size", 1)
+        height, width = pictures.shape[-2:]
+        if min(height, width) < smallest:
+            name = getattr(getattr(self, "created_as", None), "name", type(self).__name__)
+            raise UserError(
+                f"{name} takes pictures of at least {smallest}x{smallest} pixels, received {height}x{width}"
+            ) from None
 
 
 def stages_of(model: nn.Module) -> dict[str, tuple[str, ...]]:

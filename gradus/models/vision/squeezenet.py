@@ -89,5 +89,7 @@ class SqueezeNet1_0(SqueezeNet):
 
 
 class SqueezeNet1_1(SqueezeNet):
+    smallest_image_size = 17
+
     def __init__(self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5) -> None:
         super().__init__("1_1", num_classes, in_channels, dropout)

@@ -15,13 +15,13 @@ from gradus.nn import LocalResponseNorm, initialize
 
 
 class ZFNet(StagedNetwork):
-    """(B, in_channels, H, W), H and W at least 55 -> logits (B, num_classes).
+    """(B, in_channels, H, W), H and W at least 53 -> logits (B, num_classes).
 
     initialization: a scheme of `gradus.nn.initialize`; "normal" is the paper's N(0, 0.01^2) with biases of 0
     """
 
     usual_image_size = 224
-    smallest_image_size = 55
+    smallest_image_size = 53
 
     def __init__(
         self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, initialization: str = "normal"
