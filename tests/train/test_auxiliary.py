@@ -116,6 +116,7 @@ def test_what_is_not_finite_is_found_behind_a_head_too():
     assert made.diagnose(data) == ("the parameter aux2.bias", None)
     made.model.aux2.bias.data[1] = 0.0
     made.model.aux2.weight.data[1] = 1.5e308
+    made.model.second.bias.data += 10.0
     assert made.diagnose(data)[0] == "the output of layer aux2 (Linear)"
     made.model.aux2.weight.data[1] = 1.0
     made.model.auxiliary_weight = float("inf")
