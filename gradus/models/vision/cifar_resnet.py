@@ -88,7 +88,6 @@ class CifarResNet(StagedNetwork):
     """
 
     usual_image_size = 32
-    smallest_image_size = 8
     stages: ClassVar = {
         "stem": ("conv1", "bn1", "relu"),
         **{name: (name,) for name in ("layer1", "layer2", "layer3")},

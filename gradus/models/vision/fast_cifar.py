@@ -115,7 +115,7 @@ class FastCifar(StagedNetwork):
     """
 
     usual_image_size = 32
-    smallest_image_size = 17
+    smallest_image_size = 9
     stages: ClassVar = {
         "stem": ("whitening", "gelu"),
         **{name: (name,) for name in ("part1", "part2", "part3")},

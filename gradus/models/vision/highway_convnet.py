@@ -35,7 +35,7 @@ class HighwayConvnet(StagedNetwork):
     """
 
     usual_image_size = 32
-    smallest_image_size = 8
+    smallest_image_size = 4
     stages: ClassVar = {
         **{name: (name,) for name in ("stem", "part1", "part2", "part3")},
         "head": ("avgpool", "flatten", "fc"),

@@ -86,7 +86,6 @@ class MergeAndRun(StagedNetwork):
     """(B, in_channels, H, W), usually 32x32 -> logits (B, num_classes). depth: 6n + 2. width: the factor of the maps."""
 
     usual_image_size = 32
-    smallest_image_size = 8
     stages: ClassVar = {
         "stem": ("stem",),
         **{name: (name,) for name in ("layer1", "layer2", "layer3")},

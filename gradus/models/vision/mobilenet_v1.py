@@ -37,14 +37,13 @@ def _pair(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
 
 
 class MobileNetV1(StagedNetwork):
-    """(B, in_channels, H, W), H and W at least `smallest_image_size` -> logits (B, num_classes).
+    """(B, in_channels, H, W), usually 224x224 -> logits (B, num_classes).
 
     width:   the factor of all numbers of maps (the paper's alpha)
     dropout: before the linear layer; the paper says no more than that little regularisation is needed
     """
 
     usual_image_size = 224
-    smallest_image_size = 32
     stages: ClassVar = {
         "stem": ("stem",),
         **{name: (name,) for name in ("block1", "block2", "block3", "block4", "block5")},

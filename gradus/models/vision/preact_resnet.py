@@ -60,7 +60,6 @@ class PreActivationResNet(StagedNetwork):
     """
 
     usual_image_size = 32
-    smallest_image_size = 8
     stages: ClassVar = {
         "stem": ("conv1",),
         **{name: (name,) for name in ("layer1", "layer2", "layer3")},

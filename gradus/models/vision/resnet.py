@@ -100,13 +100,12 @@ class WideBottleneck(Bottleneck):
 
 
 class ResNet(StagedNetwork):
-    """(B, in_channels, H, W), H and W at least `smallest_image_size` -> logits (B, num_classes).
+    """(B, in_channels, H, W), usually 224x224 -> logits (B, num_classes).
 
     zero_init_residual: the last norm of each branch begins at 0, so that each block begins as the identity (Goyal et al. 2017)
     """
 
     usual_image_size = 224
-    smallest_image_size = 32  # the last maps are then of one point
     block: type[BasicBlock | Bottleneck]
     blocks: tuple[int, int, int, int]  # in each stage
     stages: ClassVar = {

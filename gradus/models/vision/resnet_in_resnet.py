@@ -67,7 +67,6 @@ class ResNetInResNet(StagedNetwork):
     """(B, in_channels, H, W), usually 32x32 -> logits (B, num_classes). width: maps of a stream at the start."""
 
     usual_image_size = 32
-    smallest_image_size = 8
     stages: ClassVar = {
         "stem": ("stem",),
         **{name: (name,) for name in ("layer1", "layer2", "layer3")},
