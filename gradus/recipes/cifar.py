@@ -137,7 +137,7 @@ def cifar10_wrn28_10() -> Recipe:
 
 
 def cifar10_tutorial() -> Recipe:
-    """*Plain-talk Deep Learning* §6.9: the TensorFlow tutorial. The book prints no result; the tutorial says about 86 %.
+    """*Plain Talk* §6.9: the TensorFlow tutorial. The book prints no result; the tutorial says about 86 %.
 
     100 000 of the book's 1 000 000 updates, which is what the tutorial's number is of: the rate would fall first after 350
     epochs. The listing lets the weights of local3 and local4 alone decay; here those of the convolutions and the output

@@ -266,7 +266,7 @@ def test_zeros_fill_the_new_maps():
 
 
 def test_a_plain_net_loses_its_gradient_on_the_way_down_and_a_residual_one_does_not():
-    """Without norms to hold them up gradients of 54 layers fade; a shortcut is a way around (eq. 4-11 of the course notes)."""
+    """Without norms to hold them up gradients of 54 layers fade; a shortcut is a way around (eq. 4-11 of *Deep Learning and Computer Vision*)."""
     kept = {}
     for name in ("plain56", "resnet56"):
         model = make(name, {}).eval()  # norms at their starting statistics are the identity
@@ -300,7 +300,7 @@ def test_initial_weights_are_he_by_fan_out():
 
 
 def test_a_stage_adds_its_branches_to_its_input():
-    """Eq. 4-10 of the course notes' second part: x_(i+n) = x_i + the sum of the branches between."""
+    """Eq. 4-10 of *Deep Learning and Computer Vision*: x_(i+n) = x_i + the sum of the branches between."""
     model = make("preact_resnet", {"depth": 29}).eval()
     first, *others = model.layer2
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The CIFAR-10 network of the TensorFlow tutorial (*Plain-talk Deep Learning* §6.9), after Krizhevsky's cuda-convnet.
+"""The CIFAR-10 network of the TensorFlow tutorial (*Plain Talk* §6.9), after Krizhevsky's cuda-convnet.
 
 24x24 pictures (cut from 32x32), 1 068 298 parameters:
 
