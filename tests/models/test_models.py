@@ -25,6 +25,8 @@ MANY_PARAMETERS, MANY_LAYERS = 3_000_000, 100  # from here on a network is heavy
 SLIM = {f"vgg{depth}{norm}": {"hidden": (16,), "map_size": 1} for depth in (11, 13, 16, 19) for norm in ("", "_bn")}
 SLIM |= {name: {"hidden": (16,)} for name in ("alexnet", "alexnet_2012", "caffenet", "zfnet")}
 
+VERY_DEEP = {"preact_resnet1001"}  # rounding grows to some thousandths over a thousand layers: tested in float64
+
 
 @dataclass(frozen=True)
 class Case:
@@ -227,6 +229,8 @@ def test_stages_and_heads(case):
 def test_a_heavy_network_in_one_go(case):
     """All of the above on one set of weights; that they follow from the seed by their first and last layer."""
     model, inputs = case.make(0), case.inputs(3)
+    if case.name in VERY_DEEP:
+        model, inputs = model.double(), inputs.double()
     settle_norms(model, inputs)
     outputs = answers(model, inputs)
     assert_logits(outputs, 3)

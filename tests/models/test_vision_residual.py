@@ -266,7 +266,10 @@ def test_zeros_fill_the_new_maps():
 
 
 def test_a_plain_net_loses_its_gradient_on_the_way_down_and_a_residual_one_does_not():
-    """Without norms to hold them up gradients of 54 layers fade; a shortcut is a way around (eq. 4-11 of *Deep Learning and Computer Vision*)."""
+    """Without norms to hold them up gradients of 54 layers fade; a shortcut is a way around.
+
+    *Deep Learning and Computer Vision*, eq. 4-11.
+    """
     kept = {}
     for name in ("plain56", "resnet56"):
         model = make(name, {}).eval()  # norms at their starting statistics are the identity

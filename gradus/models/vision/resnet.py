@@ -18,12 +18,16 @@ of whose results are then never read). Where a block changes the shape its short
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from gradus.models.stages import StagedNetwork
 from gradus.models.vision.residual import ResidualBlock, conv1x1, conv3x3, draw_he
+
+STAGES = {
+    "stem": ("conv1", "bn1", "relu", "maxpool"),
+    **{name: (name,) for name in ("layer1", "layer2", "layer3", "layer4")},
+    "head": ("avgpool", "flatten", "fc"),
+}
 
 
 class BasicBlock(ResidualBlock):
@@ -108,11 +112,7 @@ class ResNet(StagedNetwork):
     usual_image_size = 224
     block: type[BasicBlock | Bottleneck]
     blocks: tuple[int, int, int, int]  # in each stage
-    stages: ClassVar = {
-        "stem": ("conv1", "bn1", "relu", "maxpool"),
-        **{name: (name,) for name in ("layer1", "layer2", "layer3", "layer4")},
-        "head": ("avgpool", "flatten", "fc"),
-    }
+    stages = STAGES
 
     def __init__(self, num_classes: int = 1000, in_channels: int = 3, zero_init_residual: bool = False) -> None:
         super().__init__()
