@@ -48,7 +48,7 @@ def _he(name: str, about: str, accuracy: float | None = None) -> Recipe:
 
 
 def _small(recipe: Recipe) -> Recipe:
-    about = f"{recipe.about.removesuffix('.')}: 10 000 pictures, 10 epochs, for a CPU."
+    about = f"{recipe.model.name} on 10 000 pictures, 10 epochs, for a CPU."
     return replace(
         recipe, name=f"{recipe.name}-small", about=about, data=SMALL_ROWS, train=SMALL_TRAINING, published=None
     )

@@ -373,7 +373,9 @@ def test_a_shut_gate_carries():
     assert torch.equal(layer(inputs), inputs)
     layer.gate.bias.data.fill_(50)
     assert torch.allclose(layer(inputs), layer.transform(inputs).relu(), atol=1e-6)
-    assert all(float(m.gate.bias[0]) == -2 for m in make("highway_convnet", {}).modules() if isinstance(m, Highway))
+    assert all(
+        float(m.gate.bias.detach()[0]) == -2 for m in make("highway_convnet", {}).modules() if isinstance(m, Highway)
+    )
 
 
 def test_more_than_a_hundred_highway_layers_learn_where_plain_ones_do_not():
