@@ -54,8 +54,8 @@ def collect(model: nn.Module, layers: Mapping[str, nn.Module], inputs: Tensor) -
 
 
 def as_inputs(subject: Subject, picture: Tensor) -> Tensor:
-    """Pictures of 0..1 (B, C, H, W) as the network takes them; differentiable."""
-    return subject.prepare(255 * picture.permute(0, 2, 3, 1))
+    """Pictures of 0..1 (B, C, H, W) as the network takes them, channels-last in memory; differentiable."""
+    return subject.prepare(255 * picture.permute(0, 2, 3, 1).contiguous())
 
 
 @contextmanager
