@@ -6,6 +6,7 @@ sum is made small. The network stays as it is: only the picture changes (gradien
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -88,9 +89,11 @@ def out_of_range(picture: Tensor) -> Tensor:
 
 @dataclass
 class Made:
-    """picture: the result, not clipped. history: term -> its value at each evaluation. kept: iteration -> picture after it."""
+    """picture: the result, not clipped; loss: its loss. history: term -> its value at each evaluation. kept: iteration -> the
+    picture after it."""
 
     picture: Tensor
+    loss: float = float("nan")
     history: dict[str, list[float]] = field(default_factory=dict)
     kept: dict[int, Tensor] = field(default_factory=dict)
     iterations: int = 0
@@ -130,20 +133,18 @@ def descend(
     keep:          iterations after which the picture is kept
     words:         what the counter on a terminal says; "" for none
 
-    Ctrl-C ends it early and keeps what there is.
+    The picture of the smallest loss is given. Ctrl-C, or a loss that is not finite, ends it early and keeps what there is.
     """
     picture = start.detach().clone().requires_grad_()
-    made, counter, begun = Made(picture), Counter(words, iterations), time.perf_counter()
-    best: tuple[float, Tensor] | None = None
+    made, counter, begun = Made(start.detach()), Counter(words, iterations), time.perf_counter()
 
     def evaluate() -> Tensor:
-        nonlocal best
         terms = objective(picture)
         total = torch.stack(list(terms.values())).sum()
         (picture.grad,) = torch.autograd.grad(total, picture)
         loss = made.note(terms)
-        if torch.isfinite(total) and (best is None or loss < best[0]):
-            best = (loss, picture.detach().clone())
+        if not loss >= made.loss and math.isfinite(loss):
+            made.loss, made.picture = loss, picture.detach().clone()
         return total.detach()
 
     if optimizer == "lbfgs":
@@ -160,16 +161,13 @@ def descend(
             made.iterations = iteration
             if iteration in keep:
                 made.kept[iteration] = picture.detach().clone()
-            counter.show(iteration, made.losses()[-1])
-            if not torch.isfinite(picture).all():
-                made.why = "the picture was no longer finite"
+            counter.show(iteration, made.loss)
+            if not torch.isfinite(picture).all() or not math.isfinite(made.losses()[-1]):
+                made.why = "the loss was no longer finite"
                 break
     except KeyboardInterrupt:
         made.interrupted, made.why = True, "stopped"
     counter.end()
-    last = picture.detach()
-    usable = bool(torch.isfinite(last).all()) and not made.interrupted
-    made.picture = last if usable or best is None else best[1]
     made.seconds = time.perf_counter() - begun
     return made
 
@@ -203,8 +201,8 @@ def ascend(
             shifted = picture.roll(shift, (2, 3)).requires_grad_()
             value = objective(shifted)
             (gradient,) = torch.autograd.grad(value, shifted)
-            made.note({"loss": value})
-            if limit is not None and float(value.detach()) > limit:
+            made.loss = made.note({"loss": value})
+            if limit is not None and made.loss > limit:
                 made.why = f"the loss passed {limit:g}"
                 break
             gradient = gradient / gradient.abs().mean().clamp(min=1e-7)

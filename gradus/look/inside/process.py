@@ -85,11 +85,11 @@ def tell(sight: Sight, made: Made, evaluations: int, settings: dict[str, Any]) -
     """Adds the result's losses, time and settings to a sight: what all looks made by `descend` say alike."""
     losses = made.losses()
     if made.why:
-        sight.said.append(f"It ended in iteration {made.iterations + 1}: {made.why}.")
+        sight.said.append(f"It ended after {made.iterations} iterations: {made.why}.")
     sight.drawings.append(losses_drawing(made, evaluations))
     sight.numbers |= {
         "loss_at_start": losses[0],
-        "loss": min(losses),
+        "loss": made.loss,
         **{f"loss_{name}": values[-1] for name, values in made.history.items()},
         "evaluations": made.evaluations,
         "seconds": made.seconds,
