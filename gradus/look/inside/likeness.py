@@ -19,6 +19,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from gradus.look.inside.layer_choice import Layer
 from gradus.look.inside.pixels import as_inputs, collect
@@ -33,11 +34,19 @@ USUAL_WEIGHTS: dict[str, tuple[float, float, float]] = {
     "gatys": (1.0, 1000.0, 0.0),
     "keras": (0.025, 1.0, 1e-4),
 }
+MARGIN = 8  # pixels
 LUMINANCE = (0.299, 0.587, 0.114)  # of R, G, B: ITU-R BT.601
 
 
-def features_of(subject: Subject, layers: Sequence[Layer], picture: Tensor) -> dict[str, Tensor]:
-    """Name -> features (1, C, H, W) of a picture of 0..1."""
+def features_of(subject: Subject, layers: Sequence[Layer], picture: Tensor, margin: str = "") -> dict[str, Tensor]:
+    """Name -> features (1, C, H, W) of a picture of 0..1.
+
+    margin: "reflect" or "circular" goes on that way beyond the edges, which the network would else see less of than of the rest
+            and leave as they were; a texture whose margin is circular fits to itself as a tile
+    """
+    if margin:
+        down, right = (min(MARGIN, side - 1) for side in picture.shape[2:])
+        picture = functional.pad(picture, (right, right, down, down), margin)
     return collect(subject.model, {layer.name: layer.module for layer in layers}, as_inputs(subject, picture))
 
 
@@ -56,13 +65,15 @@ def style_difference(features: Tensor, wanted_gram: Tensor, scale: Scale, pictur
 
 
 @torch.no_grad()
-def wanted_grams(subject: Subject, layers: Sequence[Layer], pictures: Sequence[Tensor], weights: Sequence[float]):
+def wanted_grams(
+    subject: Subject, layers: Sequence[Layer], pictures: Sequence[Tensor], weights: Sequence[float], margin: str = ""
+) -> dict[str, list[tuple[float, Tensor]]]:
     """Layer -> for each style picture of weight above 0 (its share, the mean products of channels (1, C, C))."""
     total = sum(weights)
     wanted: dict[str, list[tuple[float, Tensor]]] = {layer.name: [] for layer in layers}
     for picture, weight in zip(pictures, weights, strict=True):
         if weight > 0:
-            for name, features in features_of(subject, layers, picture).items():
+            for name, features in features_of(subject, layers, picture, margin).items():
                 wanted[name].append((weight / total, gram_matrix(features) / features[0, 0].numel()))
     return wanted
 

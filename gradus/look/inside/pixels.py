@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gradus.errors import UserError
 from gradus.look.inside.subject import Subject
 
 Terms = dict[str, Tensor]
@@ -135,6 +136,8 @@ def descend(
 
     The picture of the smallest loss is given. Ctrl-C, or a loss that is not finite, ends it early and keeps what there is.
     """
+    if min(iterations, evaluations) < 1 or learning_rate <= 0:
+        raise UserError("iterations, evaluations and learning_rate must be above 0")
     picture = start.detach().clone().requires_grad_()
     made, counter, begun = Made(start.detach()), Counter(words, iterations), time.perf_counter()
 

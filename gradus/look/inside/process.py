@@ -27,6 +27,8 @@ STRIP = 1200  # the most pixels a strip is wide
 
 def picture_of(subject: Subject, picture: Picture, height: int) -> Tensor:
     """(1, C, height, width) of 0..1 on the subject's device, its aspect kept. Raises `UserError` where the network needs more."""
+    if height < 1:
+        raise UserError(f"height: expected 1 pixel or more, received {height}")
     width = max(1, round(picture.pixels.shape[1] * height / picture.pixels.shape[0]))
     check_size(subject, height, width, picture.name)
     pixels = torch.from_numpy(resize(picture.pixels, (height, width)).copy()).to(subject.device)

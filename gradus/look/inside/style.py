@@ -175,13 +175,13 @@ def _objective(
     content_weight, style_weight, variation = weights
     content_layers, style_layers = ([] if not w else given for given, w in zip(layers, weights[:2], strict=True))
     with torch.no_grad():
-        wanted = features_of(subject, content_layers, seen[0]) if content_layers else {}
-    grams = wanted_grams(subject, style_layers, seen[1], shares) if style_layers else {}
+        wanted = features_of(subject, content_layers, seen[0], "reflect") if content_layers else {}
+    grams = wanted_grams(subject, style_layers, seen[1], shares, "reflect") if style_layers else {}
     whole = sum(layer.weight for layer in content_layers)
     size = (seen[0].shape[2], seen[0].shape[3])
 
     def objective(picture: Tensor) -> Terms:
-        features = features_of(subject, [*content_layers, *style_layers], picture)
+        features = features_of(subject, [*content_layers, *style_layers], picture, "reflect")
         terms = {}
         for layer in content_layers:
             difference = content_difference(features[layer.name], wanted[layer.name], scale)

@@ -38,7 +38,7 @@ def texture(
     learning_rate: float = 0.02,
     seed: int = 0,
 ) -> Sight:
-    """A new picture that has the texture of the one given.
+    """A new picture that has the texture of the one given, and that fits to itself as a tile.
 
     layers:        `name=weight, name, ...` whose Gram matrices are to agree
     sample_height: to which the sample is brought, in pixels; height, width: of the new picture (0: the sample's)
@@ -57,10 +57,12 @@ def texture(
     generator = torch.Generator().manual_seed(seed)
     begin = noise((1, subject.channels, *size), generator).to(sample)
     with average_pooling(subject.model, pooling == "average"):
-        wanted = wanted_grams(subject, used, [sample], [1.0])
+        wanted = wanted_grams(subject, used, [sample], [1.0], "reflect")
 
         def objective(picture: Tensor) -> Terms:
-            terms = {"style": style_sum(features_of(subject, used, picture), used, wanted, "relative", size)}
+            terms = {
+                "style": style_sum(features_of(subject, used, picture, "circular"), used, wanted, "relative", size)
+            }
             if variation:
                 terms["variation"] = variation * smoothness(picture, "relative")
             return terms | {"range": RANGE * out_of_range(picture)}
