@@ -135,12 +135,26 @@ def test_gram_of_one_argument_is_not_the_picture_of_the_other():
     content, style, other = tensor(0), tensor(1), tensor(2)
 
     def value(first, second, weights, at):
-        return float(sum(_objective(seen, layers, (first, [second]), [1.0], weights, "relative")(at).values()))
+        return float(sum(_objective(seen, layers, (first, [second]), [1.0], weights, "relative")(at).values()).detach())
 
     assert value(content, style, (0.0, 1.0, 0.0), style) == pytest.approx(0, abs=1e-20)
     assert value(content, style, (0.0, 1.0, 0.0), content) > 1e-4
     assert value(content, style, (1.0, 0.0, 0.0), content) == pytest.approx(0, abs=1e-20)
     assert value(content, style, (0.0, 1.0, 0.0), other) == value(other, style, (0.0, 1.0, 0.0), other)
+    both = value(content, style, (1.0, 0.0, 0.0), other) + value(content, style, (0.0, 1.0, 0.0), other)
+    assert value(content, style, (1.0, 1.0, 0.0), other) == pytest.approx(both, rel=1e-12)  # added, none thrown away
+
+
+def test_content_and_styles_pass_the_network_once():
+    seen = subject()
+    passes = []
+    seen.model.features[0].register_forward_hook(lambda *_: passes.append(1))
+    layers = chosen_layers(seen, "conv1_2", "content"), chosen_layers(seen, "conv1_1, conv2_1", "style")
+    content, *styles = (tensor(seed, torch.float32) for seed in range(3))
+    objective = _objective(seen, layers, (content, styles), [1.0, 1.0], (1.0, 1.0, 1.0), "relative")
+    assert len(passes) == 3
+    made = descend(content, objective, iterations=2, evaluations=4)
+    assert len(passes) == 3 + made.evaluations  # loss and gradient of all layers from one pass
 
 
 def test_content_alone_from_noise_gives_the_content_back():
@@ -176,6 +190,29 @@ def test_descent_lowers_the_loss_keeps_pictures_and_repeats_itself(optimizer):
         assert made.evaluations == 24
     else:  # the search along a line may finish what it began
         assert 3 * 8 <= made.evaluations < 3 * (8 + 25)
+
+
+def test_l_bfgs_keeps_what_it_learnt_from_one_iteration_to_the_next():
+    """A long valley: begun anew for every iteration, it would have to learn its direction each time."""
+    slopes = torch.logspace(0, 4, 16).reshape(1, 1, 4, 4)
+
+    def objective(picture):
+        return {"loss": (slopes * (picture - 0.5).square()).sum()}
+
+    start = torch.zeros(1, 1, 4, 4)
+    kept = descend(start, objective, iterations=6, evaluations=5)
+    anew = start
+    for _ in range(6):
+        again = descend(anew, objective, iterations=1, evaluations=5)
+        anew = again.picture
+    assert kept.loss < 0.5 * again.loss
+
+
+def test_noise_is_uniform_and_the_generator_s():
+    first, again = (noise((1, 3, 60, 60), torch.Generator().manual_seed(4)) for _ in range(2))
+    assert torch.equal(first, again) and float(first.min()) >= 0 and float(first.max()) <= 1
+    shares = torch.histc(first, 10, 0, 1) / first.numel()
+    assert float((shares - 0.1).abs().max()) < 0.01
 
 
 def test_ctrl_c_keeps_the_best_picture_so_far():

@@ -6,7 +6,7 @@ relative: each layer's difference over the square of what is wanted, for Gram ma
           same for every network and size. The default.
 gatys:    1/2 sum (F - P)^2 and sum (G - A)^2 / (4 C^2 M^2), the C and M of the layer (*Principles and Practice* eq. 6-6, 6-8)
 keras:    sum (F - P)^2 and sum (G - A)^2 / (4 * 3^2 (H W)^2), H W the pixels of the whole picture for every layer, and
-          smoothness as a sum over pixels of 0..255 (Keras; *Deep Learning with Python* 8-16 to 8-18, *Principles and
+          smoothness as a sum over pixels of 0..255 (Keras; *Deep Learning with Python* 8-17 to 8-20, *Principles and
           Practice* 6-19)
 
 A style that was seen at another size has Gram matrices of another number of positions: they are brought to that of the picture.

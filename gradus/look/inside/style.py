@@ -55,7 +55,7 @@ def style(
     start: Literal["content", "noise"] = "content",
     height: int = 256,
     style_size: float = 1.0,
-    pooling: Pooling = "average",
+    pooling: Pooling = "max",
     optimizer: Literal["lbfgs", "adam"] = "lbfgs",
     iterations: int = 15,
     evaluations: int = 20,
@@ -73,7 +73,7 @@ def style(
     start:          the picture that is changed
     height:         of the result in pixels, its width as the content's; style_size: height of the styles as a share of it, which
                     makes their strokes larger or smaller
-    pooling:        "average" in place of the network's max pools, as Gatys et al. prefer
+    pooling:        "average": in place of the max pools of the network, as Gatys et al. prefer for VGG
     iterations:     of `evaluations` evaluations of loss and gradient each; learning_rate: of Adam, in units of 0..1
     """
     chosen = {name: value for name, value in locals().items() if name not in ("subject", "pictures")}

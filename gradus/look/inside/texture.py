@@ -31,7 +31,7 @@ def texture(
     height: int = 0,
     width: int = 0,
     variation: float = 0.0,
-    pooling: Pooling = "average",
+    pooling: Pooling = "max",
     optimizer: Literal["lbfgs", "adam"] = "lbfgs",
     iterations: int = 15,
     evaluations: int = 20,
