@@ -36,6 +36,7 @@ def dream(
     steps: int = 20,
     step: float = 0.01,
     limit: float | None = None,
+    bounded: bool = True,
     jitter: int = 0,
     height: int = 256,
     seed: int = 0,
@@ -48,6 +49,7 @@ def dream(
     octaves, octave_scale: sizes, each so many times the one before it; the last is that of the picture at `height` pixels
     steps:    in each octave; step: how far a pixel moves on average, in a picture of -1..1 as the text's network takes it
     limit:    an octave ends where the loss is above it
+    bounded:  pixels stay in 0..1; the text leaves them free, and its limit ends it before they go far
     jitter:   shifts the picture by up to that many pixels for each step
 
     Ctrl-C ends the climbing; the octaves that are left are only enlarged.
@@ -69,7 +71,7 @@ def dream(
         if not made.interrupted:
             ascend(
                 picture, lambda pixels: objective(as_inputs(subject, pixels)),
-                steps=steps, step=step / 2, limit=limit, jitter=jitter, generator=generator, made=made,
+                steps=steps, step=step / 2, limit=limit, bounded=bounded, jitter=jitter, generator=generator, made=made,
             )  # fmt: skip
             made.iterations += 1
             counter.show(made.iterations, made.losses()[-1])

@@ -33,9 +33,9 @@ class Layer:
 USUAL: dict[str, dict[str, str]] = {
     "squeezenet1_0": {
         "content": "features.8",
-        "style": "features.1, features.3, features.5, features.8, features.10",
+        "style": "features.1=4, features.3=2, features.5, features.8, features.10",
         "texture": "features.1, features.3, features.5, features.8, features.10",
-        "dream": "features.7=1, features.10=1",
+        "dream": "features.10",
     },
     "vgg": {
         "content": "conv4_2",

@@ -30,7 +30,7 @@ Scale = Literal["relative", "gatys", "keras"]
 
 # of content, style, smoothness: ours for "relative"; Gatys et al. 2016 figure 3, without smoothness; Keras' example
 USUAL_WEIGHTS: dict[str, tuple[float, float, float]] = {
-    "relative": (1.0, 10.0, 1.0),
+    "relative": (1.0, 60.0, 20.0),
     "gatys": (1.0, 1000.0, 0.0),
     "keras": (0.025, 1.0, 1e-4),
 }

@@ -182,6 +182,7 @@ def ascend(
     steps: int,
     step: float,
     limit: float | None = None,
+    bounded: bool = False,
     jitter: int = 0,
     generator: torch.Generator | None = None,
     made: Made | None = None,
@@ -190,6 +191,7 @@ def ascend(
 
     step:   how far a pixel moves on average, in the picture's own units
     limit:  no step is taken from where the scalar is above it (the test comes before the step)
+    bounded: every step is followed by a cut to 0..1, so that no more is gained by what no screen shows
     jitter: the picture is shifted by up to that many pixels for each step, and back, so that no grid of the strides is seen
     made:   a history to go on with
     """
@@ -210,6 +212,7 @@ def ascend(
                 break
             gradient = gradient / gradient.abs().mean().clamp(min=1e-7)
             picture = (shifted.detach() + step * gradient).roll((-shift[0], -shift[1]), (2, 3))
+            picture = picture.clamp(0, 1) if bounded else picture
     except KeyboardInterrupt:
         made.interrupted, made.why = True, "stopped"
     made.picture = picture
