@@ -30,7 +30,7 @@ def texture(
     sample_height: int = 256,
     height: int = 0,
     width: int = 0,
-    variation: float = 0.0,
+    variation: float = 2.0,
     pooling: Pooling = "max",
     optimizer: Literal["lbfgs", "adam"] = "lbfgs",
     iterations: int = 15,
