@@ -144,9 +144,8 @@ def test_the_texture_of_a_constant_picture_is_constant():
     constant = picture(0)
     colour = np.array([200, 120, 40])
     constant.pixels[:] = colour
-    sight = texture(
-        subject(nn.Sequential(convolution)), [constant], layers="0", sample_height=12, height=9, width=14, iterations=8
-    )
+    chosen = {"sample_height": 12, "height": 9, "width": 14, "iterations": 8, "variation": 0.0}
+    sight = texture(subject(nn.Sequential(convolution)), [constant], layers="0", **chosen)
     result = sight.arrays["picture"]
     assert result.shape == (9, 14, 3)
     assert np.abs(result - colour / 255).max() < 0.02
