@@ -117,7 +117,7 @@ def test_a_style_of_another_size_is_compared_by_the_mean_over_its_positions():
     wanted = wanted_grams(seen, layers, [tile], [1.0])
     for scale in ("relative", "gatys"):
         features = {"0": seen.model(seen.prepare(255 * tile.repeat(1, 1, 2, 2).permute(0, 2, 3, 1)))}
-        assert float(style_sum(features, layers, wanted, scale, (16, 16))) == pytest.approx(0, abs=1e-20)
+        assert float(style_sum(features, layers, wanted, scale, (16, 16)).detach()) == pytest.approx(0, abs=1e-20)
 
 
 def test_gram_matrices_forget_where_things_stand():
@@ -227,6 +227,14 @@ def test_ctrl_c_keeps_the_best_picture_so_far():
     assert made.interrupted and made.iterations == 2 and made.evaluations == 7
     assert made.loss == min(made.losses())
     assert float((made.picture - 0.3).square().sum()) == pytest.approx(made.loss)
+
+
+def test_ctrl_c_before_anything_was_seen_ends_all():
+    def objective(picture):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        descend(torch.zeros(1, 1, 2, 2), objective, iterations=1)
 
 
 def test_a_loss_that_is_not_finite_ends_the_descent_with_the_best_picture_before_it():

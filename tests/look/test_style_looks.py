@@ -208,7 +208,7 @@ def test_the_border_counts_neither_in_the_sum_nor_in_the_divisor():
 def test_dream_climbs_in_every_octave_and_has_the_picture_s_shape():
     sight = dream(subject(), [picture(1, 24, 30)], layers="conv1_2=0.5, conv2_1=2", height=24, steps=5)
     assert sight.arrays["picture"].shape == (24, 30, 3)
-    losses = sight.arrays["loss_loss"].reshape(3, 5)
+    losses = sight.arrays["loss"].reshape(3, 5)
     assert (np.diff(losses, axis=1) > 0).all()
     assert [panel.name for panel in sight.panels] == ["original", "octave-1", "octave-2", "result"]
     again = dream(subject(), [picture(1, 24, 30)], layers="conv1_2=0.5, conv2_1=2", height=24, steps=5)
@@ -217,7 +217,7 @@ def test_dream_climbs_in_every_octave_and_has_the_picture_s_shape():
 
 def test_a_limit_ends_an_octave_not_the_dream():
     free = dream(subject(), [picture(1, 24, 30)], layers="conv2_1", height=24, steps=6)
-    limit = float(free.arrays["loss_loss"][2])
+    limit = float(free.arrays["loss"][2])
     bounded = dream(subject(), [picture(1, 24, 30)], layers="conv2_1", height=24, steps=6, limit=limit)
     assert 3 < bounded.numbers["evaluations"] < 18
     assert bounded.arrays["octave_3"].shape == (24, 30, 3)

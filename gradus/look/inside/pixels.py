@@ -65,6 +65,7 @@ def average_pooling(model: nn.Module, wanted: bool = True) -> Iterator[None]:
     """Max pools give the mean of their windows inside the block, which Gatys et al. 2016 prefer."""
 
     def average(pool: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        assert isinstance(pool, nn.MaxPool2d)
         return functional.avg_pool2d(
             given[0], pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode, count_include_pad=False
         )
@@ -169,6 +170,8 @@ def descend(
                 made.why = "the loss was no longer finite"
                 break
     except KeyboardInterrupt:
+        if not made.evaluations:  # there is nothing to be kept
+            raise
         made.interrupted, made.why = True, "stopped"
     counter.end()
     made.seconds = time.perf_counter() - begun
@@ -214,6 +217,8 @@ def ascend(
             picture = (shifted.detach() + step * gradient).roll((-shift[0], -shift[1]), (2, 3))
             picture = picture.clamp(0, 1) if bounded else picture
     except KeyboardInterrupt:
+        if not made.evaluations:  # there is nothing to be kept
+            raise
         made.interrupted, made.why = True, "stopped"
     made.picture = picture
     made.seconds += time.perf_counter() - begun

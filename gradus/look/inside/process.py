@@ -86,18 +86,19 @@ def losses_drawing(made: Made, evaluations: int) -> Html:
 def tell(sight: Sight, made: Made, evaluations: int, settings: dict[str, Any]) -> Sight:
     """Adds the result's losses, time and settings to a sight: what all looks made by `descend` say alike."""
     losses = made.losses()
+    terms = made.history if len(made.history) > 1 else {}
     if made.why:
         sight.said.append(f"It ended after {made.iterations} iterations: {made.why}.")
     sight.drawings.append(losses_drawing(made, evaluations))
     sight.numbers |= {
         "loss_at_start": losses[0],
         "loss": made.loss,
-        **{f"loss_{name}": values[-1] for name, values in made.history.items()},
+        **{f"loss_{name}": values[-1] for name, values in terms.items()},
         "evaluations": made.evaluations,
         "seconds": made.seconds,
         "seconds_an_evaluation": made.seconds / made.evaluations,
     }
-    sight.arrays |= {f"loss_{name}": np.array(values) for name, values in made.history.items()}
+    sight.arrays |= {"loss": np.array(losses)} | {f"loss_{name}": np.array(values) for name, values in terms.items()}
     rows = [[name, _written(value)] for name, value in settings.items()]
     sight.tables.append(("Settings", ["setting", "value"], rows))
     return sight

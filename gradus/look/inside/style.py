@@ -182,7 +182,7 @@ def _objective(
 
     def objective(picture: Tensor) -> Terms:
         features = features_of(subject, [*content_layers, *style_layers], picture, "reflect")
-        terms = {}
+        terms: Terms = {}
         for layer in content_layers:
             difference = content_difference(features[layer.name], wanted[layer.name], scale)
             terms["content"] = terms.get("content", 0) + content_weight * layer.weight / whole * difference
