@@ -107,8 +107,22 @@ def style(
 
     result = finished(made.picture)
     on_the_way = {f"iteration {at}": finished(picture) for at, picture in made.kept.items() if at < made.iterations}
+    sight = _sight(subject, pictures, layers, (content, styles, result), on_the_way)
+    sight.arrays |= {f"iteration_{at}": as_array(finished(kept)) for at, kept in made.kept.items()}
+    named = dict(zip(("content_weight", "style_weight", "variation"), weights, strict=True))
+    return tell(sight, made, evaluations, chosen | named | {"style_weights": shares})
+
+
+def _sight(
+    subject: Subject,
+    pictures: Sequence[Picture],
+    layers: tuple[Sequence[Layer], Sequence[Layer]],
+    shown: tuple[Tensor, Sequence[Tensor], Tensor],
+    on_the_way: dict[str, Tensor],
+) -> Sight:
+    content, styles, result = shown
     names = " and ".join(picture.name for picture in pictures[1:])
-    sight = Sight(
+    return Sight(
         "style",
         f"{pictures[0].name} in the style of {names}, seen by {subject.name}",
         said=[
@@ -124,13 +138,8 @@ def style(
             panel("result", "Result", result),
             strip({"content": content, **on_the_way, "result": result}),
         ],
-        arrays={
-            "picture": as_array(result),
-            **{f"iteration_{at}": as_array(finished(p)) for at, p in made.kept.items()},
-        },
+        arrays={"picture": as_array(result)},
     )
-    named = dict(zip(("content_weight", "style_weight", "variation"), weights, strict=True))
-    return tell(sight, made, evaluations, chosen | named | {"style_weights": shares})
 
 
 def _shares(given: Sequence[float], styles: int) -> tuple[float, ...]:
