@@ -226,12 +226,14 @@ class ImageInputs(Inputs):
                 "augment.random_crop: needs the side that is cut out, --set task.options.crop_size=N, below the pictures' "
                 f"{self.size} pixels"
             )
+        channels = self.types[self.column].channels
+        mean = self.mean if len(self.mean) == channels else [sum(self.mean) / len(self.mean)] * channels
         components = None
-        if settings.pca and len(self.mean) == 3:
+        if settings.pca and channels == 3:
             rows = np.unique(np.linspace(0, len(encoded) - 1, COLOUR_SAMPLE).astype(np.int64))
             components = principal_components(encoded[rows].numpy())
         size = self.seen_size, self.seen_size
-        return Augmentation(settings, size, torch.tensor(self.mean, dtype=torch.float32), components)
+        return Augmentation(settings, size, torch.tensor(mean, dtype=torch.float32), components)
 
     @property
     def seen_size(self) -> int:

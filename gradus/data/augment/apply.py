@@ -41,7 +41,7 @@ class Augmentation:
     def notes(self, asked: AugmentSettings) -> list[str]:
         """What is done, in words, and what of the settings asked for is not."""
         lost = [name for name in COLOURFUL if getattr(asked, name) != getattr(self.settings, name)]
-        told = [f"training pictures are augmented: {self.settings.describe()}"] if self.settings.is_on else []
+        told = [f"training pictures are augmented: {self.settings.describe()}"] if self.settings.active else []
         return told + ([f"augment: the pictures are grey, so {', '.join(lost)} are left out"] if lost else [])
 
     def to_device(self, device: torch.device) -> Augmentation:
@@ -52,8 +52,8 @@ class Augmentation:
         return moved
 
     def __call__(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Pictures uint8 (B, H, W, C) -> float32 (B, C, height, width) in levels 0 to 255, channels-last in memory; and where
-        pictures are mixed the share (B,) that each has of itself (`mixing.others_of`)."""
+        """Pictures uint8 (B, H, W, C) -> float32 (B, C, height, width) in levels 0 to 255; and where pictures are mixed the share
+        (B,) that each has of itself (`mixing.others_of`)."""
         settings = self.settings
         source = batch.shape[1], batch.shape[2]
         if settings.moves or source != self.size:
@@ -73,7 +73,7 @@ class Augmentation:
         shares = None
         if settings.mixup or settings.cutmix:
             pictures, shares = mix(pictures, settings)
-        return pictures.contiguous(memory_format=torch.channels_last), shares
+        return pictures, shares
 
 
 def is_set(value: Range) -> bool:
