@@ -84,7 +84,7 @@ def prepare(
         return split, task, {name: task.encode(rows) for name, rows in split.splits.items()}
 
     dataset, task, tensors = _once(cache, (recipe.data, repr(recipe.task), sizes, smallest), encode)
-    if recipe.augment.active:
+    if recipe.augment.is_on:
         task = task.augmented(recipe.augment, tensors["train"])
     if model is None:
         recipe, model = _make_model(recipe, task)

@@ -132,7 +132,7 @@ def obstacle(experiment: Experiment) -> str:
         return "the plateau schedule follows each model's own loss"
     if train.accumulate != 1:
         return "its batches are computed in parts"
-    if experiment.recipe.augment.active:
+    if experiment.recipe.augment.is_on:
         return "augmentation draws random numbers of its own"
     if any(not isinstance(tensor, Tensor) for tensor in experiment.tensors["train"].values()):
         return "its data are streamed"

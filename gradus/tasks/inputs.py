@@ -226,10 +226,11 @@ class ImageInputs(Inputs):
                 "augment.random_crop: needs the side that is cut out, --set task.options.crop_size=N, below the pictures' "
                 f"{self.size} pixels"
             )
-        channels = self.types[self.column].channels
-        mean = self.mean if len(self.mean) == channels else [sum(self.mean) / len(self.mean)] * channels
         components = None
-        if settings.pca and channels == 3:
+        mean = self.mean
+        if self.types[self.column].channels < len(mean):  # grey pictures, which become RGB after this
+            mean = [sum(mean) / len(mean)]
+        if settings.pca and len(mean) == 3:
             rows = np.unique(np.linspace(0, len(encoded) - 1, COLOUR_SAMPLE).astype(np.int64))
             components = principal_components(encoded[rows].numpy())
         size = self.seen_size, self.seen_size

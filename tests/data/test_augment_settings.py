@@ -48,7 +48,7 @@ def test_presets_survive_a_file(name, tmp_path):
     recipe = Recipe(augment=get_preset(name))
     (tmp_path / "recipe.toml").write_text(write_recipe(recipe))
     assert read_recipe(tmp_path / "recipe.toml") == recipe
-    assert recipe.augment.active == (name != "none")
+    assert recipe.augment.is_on == (name != "none")
     assert bool(recipe.augment.describe()) == (name != "none")
 
 
@@ -58,7 +58,7 @@ def test_an_unknown_preset_has_a_neighbour():
 
 
 def test_what_only_says_how_does_nothing():
-    assert not AugmentSettings(fill="wrap", fill_value=3, zoom_sides="apart", crop_aspect=(0.5, 2.0)).active
+    assert not AugmentSettings(fill="wrap", fill_value=3, zoom_sides="apart", crop_aspect=(0.5, 2.0)).is_on
 
 
 def test_the_book_is_listing_5_11():

@@ -41,7 +41,7 @@ class Augmentation:
     def notes(self, asked: AugmentSettings) -> list[str]:
         """What is done, in words, and what of the settings asked for is not."""
         lost = [name for name in COLOURFUL if getattr(asked, name) != getattr(self.settings, name)]
-        told = [f"training pictures are augmented: {self.settings.describe()}"] if self.settings.active else []
+        told = [f"training pictures are augmented: {self.settings.describe()}"] if self.settings.is_on else []
         return told + ([f"augment: the pictures are grey, so {', '.join(lost)} are left out"] if lost else [])
 
     def to_device(self, device: torch.device) -> Augmentation:

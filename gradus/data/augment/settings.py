@@ -94,12 +94,12 @@ class AugmentSettings:
         return not (self.rotation or self.shear or _varies(self.zoom) or self.crops_area)
 
     @property
-    def active(self) -> bool:
+    def is_on(self) -> bool:
         return self != AugmentSettings(**{name: getattr(self, name) for name in MANNERS})
 
     def describe(self) -> str:
         """What is done, in words: "rotation 40, zoom 0.2, flip_horizontal 0.5, fill nearest"; empty where nothing is."""
-        if not self.active:
+        if not self.is_on:
             return ""
         nothing = AugmentSettings()
         changed = [field.name for field in fields(self) if getattr(self, field.name) != getattr(nothing, field.name)]
