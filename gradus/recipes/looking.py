@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from gradus import settings
+from gradus.data.columns import Image, Label
 from gradus.data.images import SUFFIXES, decode_picture
+from gradus.data.load import load_data
 from gradus.errors import UserError, did_you_mean, unknown_name
 from gradus.look.inside.sight import Sight
 from gradus.look.inside.subject import Picture, Rows, Subject
@@ -22,6 +25,7 @@ from gradus.models import MODELS, accepted_options, create_model
 from gradus.models.preprocessing import Preprocessing
 from gradus.recipes.run import Run, load_run
 from gradus.tasks.inputs import ImageInputs
+from gradus.tasks.rows import EncodedRows
 from gradus.tasks.task import InputTargetTask
 
 
@@ -62,12 +66,46 @@ def _typed(what: str, function: Any, chosen: dict[str, Any]) -> dict[str, Any]:
 
 
 def subject_of(name: str, *, weights: str | None = None, data: str | None = None, **options: Any) -> Subject:
-    """The subject of a run's folder, or of a network of the table with published weights (or, without them, random ones)."""
+    """The subject of a run's folder, or of a network of the table with published weights (or, without them, random ones).
+
+    data: a catalogue name or a path: labelled rows to look at, in place of those of the run
+    """
     if name not in MODELS or (Path(name) / "recipe.toml").exists():
         if not Path(name).is_dir() and name not in MODELS:
             raise UserError(f"{name}: neither a run nor a network{did_you_mean(name, list(MODELS))}")
-        return subject_of_run(load_run(name))
-    return subject_of_model(name, weights, options)
+        if weights:
+            raise UserError(f"{name}: --weights is for a network of the table; a run has weights of its own")
+        subject = subject_of_run(load_run(name))
+    else:
+        subject = subject_of_model(name, weights, options)
+    return replace(subject, rows=rows_of_data(data, subject)) if data else subject
+
+
+def rows_of_data(source: str, subject: Subject) -> Callable[[str], Rows]:
+    """The labelled pictures of a data set, brought to the subject's size when they are asked for.
+
+    Raises `UserError` where it has not one column of pictures and one of classes.
+    """
+    dataset = load_data(source)
+    images = {name: kind for name, kind in dataset.types.items() if isinstance(kind, Image)}
+    labels = {name: kind for name, kind in dataset.types.items() if isinstance(kind, Label)}
+    label = dataset.target if dataset.target in labels else next(iter(labels), None)
+    if len(images) != 1 or label is None:
+        raise UserError(f"{source}: labelled pictures are needed, one column of pictures and one of classes")
+    ((image, kind),) = images.items()
+    if kind.channels != subject.channels:
+        seen = {1: "grey", 3: "coloured"}
+        raise UserError(f"{source}: {subject.name} sees {seen.get(subject.channels, subject.channels)} pictures only")
+
+    def rows(split: str) -> Rows:
+        if split not in dataset.splits:
+            raise unknown_name("split", split, dataset.splits)
+        part = dataset[split]
+        pixels = EncodedRows(part[image], subject.size, subject.fit)
+        targets = torch.from_numpy(np.asarray(part[label].values, dtype=np.int64))
+        return Rows(pixels, targets, part.origins, labels[label].classes)
+
+    return rows
 
 
 def subject_of_run(run: Run) -> Subject:

@@ -20,6 +20,7 @@ class Panel:
     """One picture of a sight. pixels: uint8 (height, width, 3 or 1); it is written as NAME.png and stands in the page.
 
     magnify: shown that many times as large, in whole pixels, in the page and in the file
+    drawing: an SVG element that the page shows in its place, for charts (`painting.py`)
     """
 
     name: str  # letters, digits, hyphens
@@ -27,6 +28,7 @@ class Panel:
     pixels: np.ndarray
     note: str = ""
     magnify: int = 1
+    drawing: Html | None = None
 
 
 @dataclass
@@ -72,6 +74,8 @@ class Sight:
 
 
 def _image(panel: Panel) -> Html:
+    if panel.drawing is not None:
+        return panel.drawing
     data = base64.b64encode(encode_png(panel.pixels, panel.magnify)).decode()
     return element("img", src=f"data:image/png;base64,{data}", alt=panel.title)
 

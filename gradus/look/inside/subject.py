@@ -88,11 +88,19 @@ class Subject:
 
 @dataclass(frozen=True)
 class Rows:
-    """Labelled rows. pixels: uint8 (N, size, size, C); labels: (N,) int64; names: where each came from."""
+    """Labelled rows. pixels: uint8 (N, size, size, C), or `EncodedRows` that decode them when indexed; labels: (N,) int64;
+    names: where each came from; classes: the names of the labels, empty where they are those of the subject."""
 
-    pixels: Tensor
+    pixels: Any
     labels: Tensor
     names: Any  # a sequence of texts
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def sample(self, count: int, seed: int = 0) -> Rows:
+        """At most `count` rows, chosen by the seed, in the order of the split; their pixels are decoded."""
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
+        names = [str(self.names[int(row)]) for row in chosen]
+        return Rows(self.pixels[torch.from_numpy(chosen)], self.labels[torch.from_numpy(chosen)], names, self.classes)

@@ -18,5 +18,8 @@ class Look:
 
 
 LOOKS: dict[str, Look] = {
-    "filters": Look("filters:filters", "the weights of the first convolution as pictures", pictures=False),
+    "activations": Look(
+        "activations:activations", "the outputs of every layer: grids of maps, and how sparse they are"
+    ),
+    "filters": Look("filters:filters", "the weights of a convolution as pictures", pictures=False),
 }
