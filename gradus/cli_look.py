@@ -24,7 +24,9 @@ def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None
     look.add_argument("--weights", metavar="FILE", help="trained weights of the network (safetensors)")
     look.add_argument("--data", metavar="DATA", help="labelled rows for a network that is not a run")
     look.add_argument("--layer", metavar="NAME", help="a layer or stage of the network (short for --set layer=NAME)")
-    look.add_argument("--class", metavar="NAME", dest="of_class", help="a class (short for --set of_class=NAME)")
+    look.add_argument(
+        "--class", metavar="NAME", dest="of_class", action="append", help="a class (short for --set of_class=NAME)"
+    )
     look.add_argument("--set", metavar="name=value", action="append", default=[], help="a setting of the look")
     look.add_argument("--out", metavar="DIR", help="where it goes (RUN/look, or look/MODEL)")
     look.add_argument("--json", action="store_true", help="one JSON object of what was measured and written")
@@ -69,7 +71,7 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.layer is not None:
         chosen["layer"] = arguments.layer
     if arguments.of_class is not None:
-        chosen["of_class"] = arguments.of_class
+        chosen["of_class"] = ",".join(arguments.of_class)
     return chosen
 
 

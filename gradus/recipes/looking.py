@@ -103,7 +103,7 @@ def rows_of_data(source: str, subject: Subject) -> Callable[[str], Rows]:
         part = dataset[split]
         pixels = EncodedRows(part[image], subject.size, subject.fit)
         targets = torch.from_numpy(np.asarray(part[label].values, dtype=np.int64))
-        return Rows(pixels, targets, part.origins, labels[label].classes)
+        return Rows(pixels, targets, part.origins, labels[label].classes, part[image])
 
     return rows
 
@@ -125,7 +125,9 @@ def subject_of_run(run: Run) -> Subject:
         tensors = run.experiment.tensors
         if split not in tensors:
             raise unknown_name("split", split, tensors)
-        return Rows(tensors[split]["inputs"], tensors[split]["targets"], run.experiment.dataset[split].origins)
+        part = run.experiment.dataset[split]
+        originals = part.columns.get(inputs.column)
+        return Rows(tensors[split]["inputs"], tensors[split]["targets"], part.origins, originals=originals)
 
     channels = inputs.types[inputs.column].channels
     return Subject(
@@ -185,8 +187,7 @@ def read_pictures(subject: Subject, given: Sequence[str | Path | np.ndarray]) ->
             rows = subject.rows(split)
             if int(row) >= len(rows):
                 raise UserError(f"{one}: the split has {len(rows)} rows")
-            pixels = rows.pixels[int(row) : int(row) + 1].numpy()[0]
-            pictures.append(Picture(rows.names[int(row)], pixels, int(rows.labels[int(row)])))
+            pictures.append(rows.picture(int(row)))
             continue
         path = Path(one)
         files = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES) if path.is_dir() else [path]

@@ -89,12 +89,19 @@ class Subject:
 @dataclass(frozen=True)
 class Rows:
     """Labelled rows. pixels: uint8 (N, size, size, C), or `EncodedRows` that decode them when indexed; labels: (N,) int64;
-    names: where each came from; classes: the names of the labels, empty where they are those of the subject."""
+    names: where each came from; classes: the names of the labels, empty where they are those of the subject;
+    originals: the pictures at their own sizes, uint8 (height, width, C) each."""
 
     pixels: Any
     labels: Tensor
     names: Any  # a sequence of texts
     classes: tuple[str, ...] = ()
+    originals: Any = None  # a sequence of arrays
+
+    def picture(self, row: int) -> Picture:
+        """One row as a picture at its own size."""
+        pixels = self.originals[row] if self.originals is not None else self.pixels[row : row + 1].numpy()[0]
+        return Picture(str(self.names[row]), pixels, int(self.labels[row]))
 
     def __len__(self) -> int:
         return len(self.labels)
