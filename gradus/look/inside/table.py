@@ -21,5 +21,18 @@ LOOKS: dict[str, Look] = {
     "activations": Look(
         "activations:activations", "the outputs of every layer: grids of maps, and how sparse they are"
     ),
+    "saliency": Look("why:saliency", "the pixels that a class's score hangs on: gradient, SmoothGrad, guided"),
+    "occlusion": Look("why:occlusion", "how far a class falls when a patch of the picture is hidden"),
+    "integrated-gradients": Look("why:integrated_gradients", "what each pixel adds to a class's score"),
+    "cam": Look("why:cam", "the map whose mean is a class's score (after global average pooling)"),
+    "grad-cam": Look("why:grad_cam", "where a layer's maps speak for a class"),
+    "compare": Look("faithful:compare", "all of these maps on one picture, measured against each other"),
+    "pointing": Look(
+        "pointing:pointing", "how often a map's strongest place lies on the object (boxes of yours)", pictures=False
+    ),
+    "adversarial": Look("attacks:adversarial", "the smallest change of a picture that turns the answer"),
+    "robustness": Look(
+        "attacks:robustness", "accuracy when every picture is changed a little", pictures=False, rows=True
+    ),
     "filters": Look("filters:filters", "the weights of a convolution as pictures", pictures=False),
 }
