@@ -45,8 +45,7 @@ def methods_of(subject: Subject, inputs: Tensor, layer: str = "") -> dict[str, M
         return gradients.smooth_gradient(asked.model, asked.inputs, asked.targets).abs().amax(1)
 
     def guided(asked: Asked) -> Tensor:
-        with gradients.guided():
-            return plain(asked).abs().amax(1)
+        return gradients.gradient(asked.model, asked.inputs, asked.targets, guided=True).abs().amax(1)
 
     def integrated(asked: Asked) -> Tensor:
         start = reference(asked.subject, asked.picture, "black")

@@ -6,24 +6,29 @@ left in the model: its parameters get no gradients, its modes stay.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from gradus.look.inside.hooks import parts
 from gradus.look.inside.scores import ScoreKind, evaluating, of_targets
 
 
-def gradient(model: nn.Module, inputs: Tensor, targets: Tensor, kind: ScoreKind = "score") -> Tensor:
-    """d score of target / d inputs, (B, C, H, W) (Simonyan, Vedaldi, Zisserman 2013)."""
+def gradient(
+    model: nn.Module, inputs: Tensor, targets: Tensor, kind: ScoreKind = "score", *, guided: bool = False
+) -> Tensor:
+    """d score of target / d inputs, (B, C, H, W) (Simonyan, Vedaldi, Zisserman 2013).
+
+    guided: guided backpropagation (Springenberg et al. 2015): what arrives at a ReLU on its way back loses its negative part
+    """
     found = []
     with evaluating(model), torch.enable_grad():
         for part in parts(len(inputs)):
             given = inputs[part].detach().requires_grad_()
             scores = of_targets(model(given), targets[part], kind)
+            for node in relus(scores) if guided else ():
+                node.register_prehook(lambda arrived: tuple(one.clamp(min=0) for one in arrived))
             found.append(torch.autograd.grad(scores.sum(), given)[0])
     return torch.cat(found)
 
@@ -37,6 +42,7 @@ def smooth_gradient(
     samples: int = 25,
     noise: float = 0.15,
     seed: int = 0,
+    guided: bool = False,
 ) -> Tensor:
     """SmoothGrad (Smilkov et al. 2017): the mean gradient of `samples` noisy copies, (B, C, H, W).
 
@@ -45,9 +51,11 @@ def smooth_gradient(
     generator = torch.Generator(inputs.device).manual_seed(seed)
     spread = noise * (inputs.amax((1, 2, 3), keepdim=True) - inputs.amin((1, 2, 3), keepdim=True))
     total = torch.zeros_like(inputs)
-    for _ in range(samples):
-        drawn = torch.randn(inputs.shape, generator=generator, device=inputs.device, dtype=inputs.dtype)
-        total += gradient(model, inputs + spread * drawn, targets, kind)
+    for part in parts(samples):
+        copies = part.stop - part.start
+        shape = (copies, *inputs.shape)
+        noisy = inputs + spread * torch.randn(shape, generator=generator, device=inputs.device, dtype=inputs.dtype)
+        total += gradient(model, noisy.flatten(0, 1), targets.repeat(copies), kind, guided=guided).view(shape).sum(0)
     return total / samples
 
 
@@ -88,23 +96,15 @@ def completeness(
     return attributions.sum((1, 2, 3)), at_inputs - at_baseline
 
 
-class _Guided(TorchDispatchMode):
-    """Cuts the negative part off every gradient that arrives at a ReLU, on its way back."""
-
-    met = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if function is torch.ops.aten.threshold_backward.default:
-            self.met += 1
-            args = (args[0].clamp(min=0), *args[1:])
-        return function(*args, **(kwargs or {}))
-
-
-@contextmanager
-def guided() -> Iterator[_Guided]:
-    """Guided backpropagation (Springenberg et al. 2015) for the gradients taken meanwhile, of ReLU modules and functions alike.
-
-    What is yielded counts in `met` the ReLUs passed: with none of them nothing was guided.
-    """
-    with _Guided() as mode:
-        yield mode
+def relus(scores: Tensor) -> list[Any]:
+    """The ReLUs that a tensor was computed through, modules and functions alike: their nodes in its graph of gradients."""
+    found, seen, waiting = [], set(), [scores.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node.name() == "ReluBackward0":
+            found.append(node)
+        waiting += [following for following, _ in node.next_functions]
+    return found

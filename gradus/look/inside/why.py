@@ -18,6 +18,7 @@ from gradus.look.inside.scores import (
     ScoreKind,
     certainties,
     classes_asked,
+    evaluating,
     outputs_in_parts,
     percent,
     top_answers,
@@ -80,24 +81,20 @@ def saliency(
     samples: SmoothGrad's noisy copies (25 are usual), 0 for the plain gradient; noise: their deviation, as a share of the range
     guided: guided backpropagation through ReLUs; scores: score (before the softmax) or probability
     """
-    met = 0
+    with evaluating(subject.model):
+        if guided and not gradients.relus(subject.model(subject.inputs(pictures[:1]).requires_grad_())):
+            raise UserError(f"saliency: {subject.name} has no ReLU through which gradients could be guided")
 
     def maps(asked: Asked) -> Tensor:
-        nonlocal met
-        if guided:
-            with gradients.guided() as mode:
-                found = slopes(asked)
-            met += mode.met
-        else:
-            found = slopes(asked)
+        found = slopes(asked)
         return (found * asked.inputs).sum(1) if times_input else found.abs().amax(1)
 
     def slopes(asked: Asked) -> Tensor:
         if samples > 0:
             return gradients.smooth_gradient(
-                asked.model, asked.inputs, asked.targets, scores, samples=samples, noise=noise, seed=seed
+                asked.model, asked.inputs, asked.targets, scores, samples=samples, noise=noise, seed=seed, guided=guided
             )
-        return gradients.gradient(asked.model, asked.inputs, asked.targets, scores)
+        return gradients.gradient(asked.model, asked.inputs, asked.targets, scores, guided=guided)
 
     words = [
         *(["guided"] if guided else []),
@@ -107,9 +104,7 @@ def saliency(
     sight = _sight("saliency", f"{' '.join(words)} of the {scores}", subject, pictures, of_class, maps, opacity, True)
     if guided:
         sight.said.append(
-            "Guided maps show edges whatever the class is: they change little when the weights are random."
-            if met
-            else f"{subject.name} has no ReLU, so guiding changed nothing."
+            "Guided maps show edges, much the same for every class: look at `compare` before believing them."
         )
     return sight
 
