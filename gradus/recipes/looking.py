@@ -155,7 +155,7 @@ def subject_of_model(name: str, weights: str | None, options: dict[str, Any]) ->
     preprocessing = Preprocessing(image_size=size)
     return Subject(
         name=name,
-        model=without_in_place(model.eval()),
+        model=without_in_place(model.eval()).to(memory_format=torch.channels_last),
         prepare=preprocessing.apply,
         invert=preprocessing.invert,
         size=size,
