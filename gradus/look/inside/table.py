@@ -22,5 +22,6 @@ LOOKS: dict[str, Look] = {
         "activations:activations", "the outputs of every layer: grids of maps, and how sparse they are"
     ),
     "wants": Look("wants:wants", "pictures that each filter answers to most, found by gradient ascent", pictures=False),
+    "class-wants": Look("class_wants:class_wants", "pictures that the network answers as a class", pictures=False),
     "filters": Look("filters:filters", "the weights of a convolution as pictures", pictures=False),
 }
