@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gradus.errors import UserError
+from gradus.look.inside.answers import probabilities
 from gradus.look.inside.ascent import STEPS, Ascent, Method
 from gradus.look.inside.hooks import parts
 from gradus.look.inside.painting import captioned, enlarged, under_title
@@ -41,7 +42,7 @@ def class_wants(
     The pictures are judged as they are written, in 8 bits. A network answers one picture the same way each time, so asking it a
     hundred times about one (*Principles and Practice*, §6.2.3) measures nothing; a hundred starts (starts=100) do.
 
-    of_class: a class's name or number; several with semicolons between
+    of_class: a class's name or number; several with commas between
     size:     the pictures' side; 0: the network's own, or 128 where it takes any
     Arrays by class: `NAME` uint8 (starts, size, size, C) and `NAME.probability` (starts,).
     """
@@ -52,7 +53,7 @@ def class_wants(
     side = size or (subject.size if has_own_size(subject) else min(subject.size, SIZE))
     score = class_scores(subject)
     sight = Sight("class-wants", f"What {subject.name} wants to see")
-    for wanted in of_class.split(";"):
+    for wanted in of_class.split(","):
         index = subject.class_index(wanted.strip())
         ascent = Ascent(size=side, method=method, steps=steps, rate=rate, jitter=min(jitter, side // 8), seed=seed)
         found = []
@@ -84,13 +85,6 @@ def class_scores(subject: Subject) -> Callable[[Tensor], Tensor]:
         if outputs.ndim == 2 and last(inputs).shape == outputs.shape:
             return last
     return subject.model
-
-
-@torch.no_grad()
-def probabilities(subject: Subject, pixels: Tensor) -> np.ndarray:
-    """(N, classes) float64 of pictures uint8 (N, H, W, C)."""
-    answers = [subject.model(subject.prepare(pixels[part].to(subject.device))) for part in parts(len(pixels))]
-    return torch.softmax(torch.cat(answers).double(), dim=1).cpu().numpy()
 
 
 def _report(sight: Sight, subject: Subject, index: int, pixels: Tensor, sure: float, how: str) -> None:

@@ -23,5 +23,12 @@ LOOKS: dict[str, Look] = {
     ),
     "wants": Look("wants:wants", "pictures that each filter answers to most, found by gradient ascent", pictures=False),
     "class-wants": Look("class_wants:class_wants", "pictures that the network answers as a class", pictures=False),
+    "separability": Look(
+        "separability:separability",
+        "how well the classes can be told apart after each stage",
+        pictures=False,
+        rows=True,
+    ),
+    "mistakes": Look("mistakes:mistakes", "the wrong answers it was surest of", pictures=False, rows=True),
     "filters": Look("filters:filters", "the weights of a convolution as pictures", pictures=False),
 }
