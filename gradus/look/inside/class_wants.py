@@ -12,7 +12,7 @@ from gradus.errors import UserError
 from gradus.look.inside.answers import probabilities
 from gradus.look.inside.ascent import STEPS, Ascent, Method
 from gradus.look.inside.hooks import parts
-from gradus.look.inside.painting import captioned, enlarged, under_title
+from gradus.look.inside.painting import captioned, enlarged
 from gradus.look.inside.sight import Panel, Sight
 from gradus.look.inside.subject import Picture, Subject
 from gradus.look.inside.wants import BATCH, answer_of, ascend
@@ -104,4 +104,4 @@ def _report(sight: Sight, subject: Subject, index: int, pixels: Tensor, sure: fl
     title = f"{name}: {len(chosen)} random starts, {percent(share, 0)} answered so with more than {number(100 * sure)}%"
     columns = min(len(captions), 8 if len(captions) > 16 else 4)
     tiles = captioned(enlarged(pixels.numpy(), 128), captions, columns=columns, gap=8)
-    sight.panels.append(Panel(f"class-{index}", title, under_title(tiles, title)))
+    sight.panels.append(Panel(f"class-{index}", title, tiles, titled=True))

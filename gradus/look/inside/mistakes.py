@@ -10,7 +10,7 @@ import torch
 
 from gradus.errors import UserError
 from gradus.look.inside.answers import demand_its_classes, probabilities, row_classes
-from gradus.look.inside.painting import captioned, enlarged, under_title
+from gradus.look.inside.painting import captioned, enlarged
 from gradus.look.inside.sight import Panel, Sight
 from gradus.look.inside.subject import Picture, Subject
 from gradus.look.text import percent, plural
@@ -54,9 +54,9 @@ def mistakes(
         said.append(f"The commonest mistake: {names[real]} taken for {names[taken]} ({times} times).")
     shown = asked[order]
     captions = [
-        f"{names[truth[i]]} → {names[answers[i]]}\n{percent(float(certainty[i]))}, {_short(held.names[int(asked[i])])}"
+        f"{names[truth[i]]} → {names[answers[i]]}\n{percent(float(certainty[i]))}, {split}:{asked[i]}"
         if answers[i] != truth[i]
-        else f"{names[truth[i]]}\n{percent(float(certainty[i]))}, {_short(held.names[int(asked[i])])}"
+        else f"{names[truth[i]]}\n{percent(float(certainty[i]))}, {split}:{asked[i]}"
         for i in order
     ]
     title = said[0]
@@ -68,7 +68,11 @@ def mistakes(
         said=said,
         panels=[
             Panel(
-                "worst", title, under_title(tiles, title), "Below each: the truth → the answer, its certainty, the row."
+                "worst",
+                title,
+                tiles,
+                f"Below each: the truth → the answer, its certainty, the row as other looks take it ({split}:ROW).",
+                titled=True,
             )
         ],
         arrays={"rows": shown, "truth": truth[order], "answer": answers[order], "certainty": certainty[order]},
@@ -84,8 +88,3 @@ def _said(asked: int, wrong: int, shown: int, split: str) -> list[str]:
         ]
     which = "all of them" if shown == wrong else f"the {shown} it was surest of"
     return [f"{wrong:,} of {plural(asked, f'{split} row')} are answered wrong; here are {which}."]
-
-
-def _short(name: str) -> str:
-    """row 17 of test.parquet -> row 17; cats/17.jpg -> 17.jpg"""
-    return str(name).split(" of ")[0].rsplit("/", 1)[-1]

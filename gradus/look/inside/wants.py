@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gradus.errors import UserError
 from gradus.look.inside.ascent import STEPS, Ascent, Method
 from gradus.look.inside.hooks import parts
-from gradus.look.inside.painting import captioned, chart, enlarged, under_title
+from gradus.look.inside.painting import captioned, chart, enlarged
 from gradus.look.inside.sight import Panel, Sight, to_uint8
 from gradus.look.inside.subject import Picture, Subject
 from gradus.look.text import number, percent
@@ -177,7 +177,7 @@ def _panel(name: str, found: _Found, share: float, kind: str) -> Panel:
     ]
     title = f"{name}: what {len(captions)} filters want, {percent(share, 0)} above {kind}"
     tiles = captioned(enlarged(found.pictures, 96), captions, columns=8, gap=6, letters=11)
-    return Panel(name.replace(".", "-"), title, under_title(tiles, title))
+    return Panel(name.replace(".", "-"), title, tiles, titled=True)
 
 
 def _shares_chart(shares: dict[str, float]) -> Panel:
