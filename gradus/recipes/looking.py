@@ -21,15 +21,17 @@ from gradus.errors import UserError, did_you_mean, unknown_name
 from gradus.look.inside.sight import Sight
 from gradus.look.inside.subject import Picture, Rows, Subject
 from gradus.look.inside.table import LOOKS
+from gradus.look.inside.table_subject import TableSubject
 from gradus.models import MODELS, accepted_options, create_model
 from gradus.models.preprocessing import Preprocessing
+from gradus.recipes.looking_tables import subject_of_table
 from gradus.recipes.run import Run, load_run
-from gradus.tasks.inputs import ImageInputs
+from gradus.tasks.inputs import ImageInputs, TableInputs
 from gradus.tasks.rows import EncodedRows
 from gradus.tasks.task import InputTargetTask
 
 
-def look(subject: Subject, what: str, pictures: Sequence[Picture] = (), **chosen: Any) -> Sight:
+def look(subject: Subject | TableSubject, what: str, pictures: Sequence[Picture] = (), **chosen: Any) -> Sight:
     """Makes one look (`LOOKS`). chosen: the look's own settings; texts are read as their types.
 
     Raises `UserError` for an unknown look or setting, or where pictures or rows are missing that it needs.
@@ -37,6 +39,9 @@ def look(subject: Subject, what: str, pictures: Sequence[Picture] = (), **chosen
     if what not in LOOKS:
         raise unknown_name("look", what, LOOKS)
     kind = LOOKS[what]
+    if kind.tables != isinstance(subject, TableSubject):
+        takes, is_for = ("tables", "pictures") if kind.tables else ("pictures", "tables")
+        raise UserError(f"{what}: it looks into networks for {takes}, {subject.name} is one for {is_for}")
     module, _, name = kind.function.partition(":")
     function = getattr(importlib.import_module(f"gradus.look.inside.{module}"), name)
     if kind.pictures and not pictures:
@@ -65,7 +70,9 @@ def _typed(what: str, function: Any, chosen: dict[str, Any]) -> dict[str, Any]:
     return typed
 
 
-def subject_of(name: str, *, weights: str | None = None, data: str | None = None, **options: Any) -> Subject:
+def subject_of(
+    name: str, *, weights: str | None = None, data: str | None = None, **options: Any
+) -> Subject | TableSubject:
     """The subject of a run's folder, or of a network of the table with published weights (or, without them, random ones).
 
     data: a catalogue name or a path: labelled rows to look at, in place of those of the run
@@ -75,7 +82,10 @@ def subject_of(name: str, *, weights: str | None = None, data: str | None = None
             raise UserError(f"{name}: neither a run nor a network{did_you_mean(name, list(MODELS))}")
         if weights:
             raise UserError(f"{name}: --weights is for a network of the table; a run has weights of its own")
-        subject = subject_of_run(load_run(name))
+        run = load_run(name)
+        if isinstance(getattr(run.task, "inputs", None), TableInputs) and not data:
+            return subject_of_table(run)
+        subject = subject_of_run(run)
     else:
         subject = subject_of_model(name, weights, options)
     return replace(subject, rows=rows_of_data(data, subject)) if data else subject
@@ -157,7 +167,7 @@ def subject_of_model(name: str, weights: str | None, options: dict[str, Any]) ->
     preprocessing = Preprocessing(image_size=size)
     return Subject(
         name=name,
-        model=without_in_place(model.eval()),
+        model=without_in_place(model.eval()).to(memory_format=torch.channels_last),
         prepare=preprocessing.apply,
         invert=preprocessing.invert,
         size=size,
@@ -175,8 +185,12 @@ def without_in_place(model: nn.Module) -> nn.Module:
     return model
 
 
-def read_pictures(subject: Subject, given: Sequence[str | Path | np.ndarray]) -> list[Picture]:
+def read_pictures(subject: Subject | TableSubject, given: Sequence[str | Path | np.ndarray]) -> list[Picture]:
     """Pictures of files, folders, arrays uint8 (height, width, channels), or `SPLIT:ROW` of the subject's rows."""
+    if isinstance(subject, TableSubject):
+        if given:
+            raise UserError(f"{given[0]}: {subject.name} is a network for tables, which takes no pictures")
+        return []
     pictures: list[Picture] = []
     for one in given:
         if isinstance(one, np.ndarray):

@@ -129,5 +129,5 @@ def test_the_robustness_of_a_linear_network_is_the_share_of_rows_with_margin():
         classes=("a", "b"),
         rows=lambda split: type(rows(split))(drawn, labels, rows(split).names, ("cat", "dog")),
     )
-    with pytest.raises(UserError, match="not those of the network"):
+    with pytest.raises(UserError, match="other classes"):
         attacks.robustness(foreign)

@@ -10,7 +10,7 @@ from torch import nn
 
 from gradus.errors import UserError
 from gradus.look.inside.hooks import layers, outputs_of
-from gradus.look.inside.painting import as_rgb, captioned, chart, coloured, enlarged, under_title
+from gradus.look.inside.painting import as_rgb, captioned, chart, coloured, enlarged
 from gradus.look.inside.sight import Panel, Sight
 from gradus.look.inside.subject import Picture, Subject
 from gradus.look.text import number, percent
@@ -56,7 +56,7 @@ def activations(
             shown, note = draw_output(output[index], channels, order, scale)
             title = f"{name}, {type(chosen[name]).__name__}: {note}"
             title = f"{picture.name}: {title}" if len(pictures) > 1 else title
-            sight.panels.append(Panel(before + name.replace(".", "-"), title, under_title(shown, title)))
+            sight.panels.append(Panel(before + name.replace(".", "-"), title, shown, titled=True))
     sight.said.append(
         "Bright is much, dark is little"
         + (", in each channel by its own mean and deviation" if scale == "channel" else ", on one scale a layer")

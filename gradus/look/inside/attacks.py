@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gradus.errors import UserError
+from gradus.look.inside.answers import demand_its_classes
 from gradus.look.inside.hooks import parts
 from gradus.look.inside.painting import as_rgb, captioned, chart, enlarged
 from gradus.look.inside.scores import certainties, classes_asked, evaluating, outputs_in_parts, percent, top_answers
@@ -198,8 +199,7 @@ def robustness(
     """
     assert subject.rows is not None
     rows = subject.rows(split).sample(count, seed)
-    if rows.classes and rows.classes != subject.classes:
-        raise UserError("robustness: the classes of the data are not those of the network; give a run trained on them")
+    demand_its_classes(subject, rows, "robustness")
     if rows.labels.ndim != 1 or rows.labels.is_floating_point():
         raise UserError("robustness: it needs one class a row")
     if steps < 1 or min(epsilons, default=0) < 0:

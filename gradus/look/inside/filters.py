@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from gradus.errors import UserError
-from gradus.look.inside.painting import captioned, coloured, enlarged, under_title
+from gradus.look.inside.painting import captioned, coloured, enlarged
 from gradus.look.inside.sight import Panel, Sight, grid, to_uint8
 from gradus.look.inside.subject import Picture, Subject
 
@@ -53,7 +53,7 @@ def filters(
         "filters",
         f"Filters of {name} in {subject.name}",
         said=[f"{words} filters of {weight.shape[1]} x {weight.shape[2]} x {weight.shape[3]}; {seen}."],
-        panels=[Panel(name.replace(".", "-"), title, under_title(picture, title))],
+        panels=[Panel(name.replace(".", "-"), title, picture, titled=True)],
         arrays={"weight": weight},
         numbers={"largest_weight": float(largest.max())},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,7 @@ def captioned(
     count, height, width = tiles.shape[:3]
     columns = min(count, columns or int(np.ceil(np.sqrt(count))))
     rows = -(-count // columns)
-    font = ImageFont.load_default(letters)
+    font = _font(letters)
     lines = max((caption.count("\n") + 1 for caption in captions), default=0)
     below = lines * (letters + 4) + 4
     size = (columns * (width + gap) + gap, rows * (height + below + gap) + gap)
@@ -96,6 +97,14 @@ def captioned(
     return np.asarray(sheet)
 
 
+@functools.cache
+def _font(letters: int) -> Any:
+    """DejaVu Sans, which comes with matplotlib: Latin, Greek, Cyrillic and the signs of mathematics."""
+    import matplotlib
+
+    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", letters)
+
+
 def _cut(line: str, font: Any, width: int) -> str:
     """The line as far as it fits into so many pixels."""
     while len(line) > 1 and font.getlength(line) > width + 8:
@@ -105,7 +114,7 @@ def _cut(line: str, font: Any, width: int) -> str:
 
 def under_title(picture: np.ndarray, title: str, letters: int = 15) -> np.ndarray:
     """An RGB picture with a line of text above it, wider where the text needs it."""
-    font = ImageFont.load_default(letters)
+    font = _font(letters)
     pixels = as_rgb(picture)
     width = max(pixels.shape[1], int(font.getlength(title)) + 20)
     sheet = Image.new("RGB", (width, pixels.shape[0] + letters + 14), "white")

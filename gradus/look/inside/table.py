@@ -14,6 +14,7 @@ class Look:
     function: str  # module of gradus.look.inside : function
     shows: str
     pictures: bool = True  # whether it needs pictures
+    tables: bool = False  # whether it looks into networks for tables, in place of those for pictures
     rows: bool = False  # whether it needs labelled rows: a run's, or those of --data
 
 
@@ -33,6 +34,27 @@ LOOKS: dict[str, Look] = {
     "adversarial": Look("attacks:adversarial", "the smallest change of a picture that turns the answer"),
     "robustness": Look(
         "attacks:robustness", "accuracy when every picture is changed a little", pictures=False, rows=True
+    ),
+    "wants": Look("wants:wants", "pictures that each filter answers to most, found by gradient ascent", pictures=False),
+    "class-wants": Look("class_wants:class_wants", "pictures that the network answers as a class", pictures=False),
+    "separability": Look(
+        "separability:separability",
+        "how well the classes can be told apart after each stage",
+        pictures=False,
+        rows=True,
+    ),
+    "embeddings": Look(
+        "embeddings:embeddings",
+        "a map of pictures by what the network holds of them, to zoom in",
+        pictures=False,
+        rows=True,
+    ),
+    "mistakes": Look("mistakes:mistakes", "the wrong answers it was surest of", pictures=False, rows=True),
+    "boundary": Look(
+        "boundary:boundary",
+        "where a network for tables changes its answer, over two columns",
+        pictures=False,
+        tables=True,
     ),
     "filters": Look("filters:filters", "the weights of a convolution as pictures", pictures=False),
 }
