@@ -46,9 +46,7 @@ def fit(model: nn.Module, inputs: torch.Tensor, steps: int, rate: float) -> list
 def test_two_pictures_are_told_apart_in_a_few_steps(name, side, rate):
     torch.manual_seed(0)
     options = {"image_size": side} if name in ("cifar10_tutorial", "cats_dogs_convnet") else {}
-    options |= (
-        {"initialization": "he"} if name == "separable_convnet" else {}
-    )  # from Keras' weights it takes 40
+    options |= {"initialization": "he"} if name == "separable_convnet" else {}  # from Keras' weights it takes 40
     model = create_model(name, num_classes=2, **options)
     losses = fit(model, torch.randn(2, 3, side, side), 12, rate)
     assert losses[-1] < 0.35 * losses[0]
