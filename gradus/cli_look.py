@@ -21,7 +21,7 @@ def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None
     look.add_argument("subject", metavar="RUN|MODEL", nargs="?", help="a run's folder, or a network's name")
     look.add_argument("what", metavar="WHAT", nargs="?", help="what to look at")
     look.add_argument("inputs", metavar="INPUT", nargs="*", help="pictures: files, folders, or a row as test:17")
-    look.add_argument("--weights", metavar="FILE", help="trained weights of the network (safetensors)")
+    look.add_argument("--weights", metavar="FILE|RUN|NAME", help="trained weights of the network")
     look.add_argument("--data", metavar="DATA", help="labelled rows for a network that is not a run")
     look.add_argument("--layer", metavar="NAME", help="a layer or stage of the network (short for --set layer=NAME)")
     look.add_argument(
@@ -53,11 +53,16 @@ def run_look(arguments: argparse.Namespace) -> None:
     usual = subject.run.path / "look" if subject.run is not None else Path("look") / subject.name
     written = sight.write(Path(arguments.out) if arguments.out else usual)
     if arguments.json:
-        print(json.dumps({"look": sight.name, "numbers": sight.numbers, "files": [str(path) for path in written]}))
+        tables = [{"title": title, "header": header, "rows": rows} for title, header, rows in sight.tables]
+        files = [str(path) for path in written]
+        print(json.dumps({"look": sight.name, "numbers": sight.numbers, "tables": tables, "files": files}))
         return
     for sentence in sight.said:
         print(sentence)
     _print_table([[name, number(value, 4)] for name, value in sight.numbers.items()])
+    for title, header, rows in sight.tables if not sight.numbers else []:
+        print(title)
+        _print_table([header, *rows])
     _say(f"written: {written[0]}" + (f" and {len(written) - 1} PNG files beside it" if len(written) > 1 else ""))
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_subject import small_convnet
+from small_subject import small_convnet, subject_with
 from torch import nn
 
-from gradus.data.images import resize
 from gradus.errors import UserError
 from gradus.look.inside import cams
 from gradus.look.inside.overlay import blend, in_frame, strongest, with_bar
+from gradus.look.inside.subject import Picture
 from gradus.models import create_model
 
 
@@ -139,25 +139,31 @@ def test_the_layer_by_default_stands_before_the_last_pooling():
 
 
 @pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("cut", [None, 40])
 @pytest.mark.parametrize(("height", "width"), [(60, 90), (90, 60), (64, 64), (33, 128)])
-def test_a_map_lies_where_the_network_saw_it(fit: str, height: int, width: int):
+def test_a_map_lies_where_the_network_saw_it(fit: str, cut: int | None, height: int, width: int):
     # a bright spot is sent the way that pictures go; as a map, brought back, it must be the spot again
     top, left = height // 2 + 3, width // 2 - 9
     picture = np.zeros((height, width, 1), dtype=np.uint8)
     picture[top : top + 6, left : left + 6] = 255
-    shown = resize(picture, (32, 32), fit)[:, :, 0] / 255
-    values, seen = in_frame(shown, height, width, 32, fit)
+    subject = subject_with(small_convnet(), size=32, channels=1, fit=fit, resize=cut)
+    shown = subject.pixels([Picture("spot", picture)])[0, :, :, 0] / 255
+    assert shown.shape == (32, 32)
+    values, seen = in_frame(shown, subject, height, width)
     assert values.shape == seen.shape == (height, width)
     y, x = strongest(values, seen)
     assert top - 2 <= y < top + 8 and left - 2 <= x < left + 8
-    square = min(height, width) ** 2
-    assert abs(seen.sum() - (square if fit == "crop" else height * width)) <= max(height, width)
-    enlarged, _ = in_frame(shown, height, width, 32, fit, times=3)
+    if cut is None:
+        square = min(height, width) ** 2
+        assert abs(seen.sum() - (square if fit == "crop" else height * width)) <= max(height, width)
+    else:
+        assert seen.sum() < 0.95 * height * width  # something is cut away, at the sides that are not padded
+    enlarged, _ = in_frame(shown, subject, height, width, times=3)
     assert enlarged.shape == (3 * height, 3 * width)
 
 
 def test_coarse_maps_are_aligned_by_the_centres_of_their_cells():
-    values, _ = in_frame(np.array([[0.0, 1.0]]), 4, 8, 8, "stretch")
+    values, _ = in_frame(np.array([[0.0, 1.0]]), subject_with(small_convnet(), size=8), 4, 8)
     assert np.allclose(values[0], [0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1])
 
 

@@ -170,7 +170,7 @@ def _compare_one(
 ) -> None:
     subject, picture, target = asked.subject, asked.picture, int(asked.targets[0])
     blur = reference(subject, picture, "blur")
-    maps, rows, curves = {}, [], {}
+    maps, rows, measured, curves = {}, [], [], {}
     for name, ranked, seconds in [*_timed(methods, asked), *_controls(asked, seed)]:
         cells = in_cells(ranked, asked.inputs.shape[-1])
         deleted = curve(asked.model, asked.inputs, blur, target, cells, steps)
@@ -183,10 +183,10 @@ def _compare_one(
                 kept = rank_correlation(ranked, methods[name](dataclasses.replace(asked, subject=other))[0])
         values = [area(deleted), area(inserted), kept, seconds]
         rows.append([name, *(number(value, 2) if np.isfinite(value) else MISSING for value in values)])
-        for what, value in zip(("deletion", "insertion", "shuffled weights"), values, strict=False):
-            if np.isfinite(value):
-                sight.numbers[f"{what}, {name}, {picture.name}"] = value
-    sight.arrays |= {f"{index}-{name}": values for name, values in maps.items()}
+        measured.append(values[:3])
+    sight.arrays |= {f"{index}-{name}": values for name, values in maps.items()} | {
+        f"measured-{index}": np.array(measured)
+    }
     sight.panels.append(Panel(f"{index}", picture.name, _tiles(asked, maps)))
     sight.panels.append(_curves(f"deletion-{index}", picture.name, curves))
     header = ["method", "deletion", "insertion", "shuffled weights", "seconds"]
@@ -233,7 +233,7 @@ def _tiles(asked: Asked, maps: dict[str, np.ndarray]) -> np.ndarray:
         fine = name in FINE
         size = float(np.quantile(np.abs(one), UPRIGHT)) if fine else float(np.abs(one).max())
         scaled = one / size if size > 0 else np.zeros_like(one)
-        values, seen = in_frame(scaled, height, width, asked.subject.size, asked.subject.fit, times)
+        values, seen = in_frame(scaled, asked.subject, height, width, times)
         signed = bool((one < 0).any())
         tiles.append(blend(large, values, seen, signed=signed, opacity=1.0 if fine else 0.65, faint=fine))
         captions.append(name)

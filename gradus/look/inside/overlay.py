@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from gradus.data.images import Fit
 from gradus.look.inside.painting import as_rgb
 from gradus.look.inside.sight import to_uint8
+from gradus.look.inside.subject import Subject
 from gradus.look.text import number
 
 FOR_COLOURS = "turbo"  # 0 (dark blue) to 1 (red)
@@ -22,31 +22,32 @@ BAR, GAP, LABELS = 12, 6, 44  # widths in pixels
 
 
 def in_frame(
-    shown: np.ndarray, height: int, width: int, size: int, fit: Fit, times: int = 1
+    shown: np.ndarray, subject: Subject, height: int, width: int, times: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
     """A map (h, w) of what the network saw -> float32 (height * times, width * times) over the picture, and where it was seen.
 
     Bilinear between the centres of the map's places; where the map is as fine as the network's pixels, each keeps its own value.
     """
-    across, covered_x = _along(width, height, width, size, fit, times)
-    down, covered_y = _along(height, height, width, size, fit, times)
+    high, wide = subject.seen(height, width)
+    across, covered_x = _along(width, wide, times)
+    down, covered_y = _along(height, high, times)
     grid = torch.stack(
         [torch.from_numpy(across)[None].expand(len(down), -1), torch.from_numpy(down)[:, None].expand(-1, len(across))],
         dim=-1,
     )
     values = torch.from_numpy(np.ascontiguousarray(shown, dtype=np.float32))[None, None]
-    mode = "nearest" if times > 1 and max(shown.shape) >= size else "bilinear"
+    mode = "nearest" if times > 1 and max(shown.shape) >= subject.size else "bilinear"
     placed = torch.nn.functional.grid_sample(
         values, grid[None].float(), mode=mode, padding_mode="border", align_corners=False
     )
     return placed[0, 0].numpy(), covered_y[:, None] & covered_x[None]
 
 
-def _along(length: int, height: int, width: int, size: int, fit: Fit, times: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each pixel of one side of the enlarged picture: where in the square it lies (-1..1), and whether it lies in it."""
-    side = {"stretch": length, "crop": min(height, width), "pad": max(height, width)}[
-        fit
-    ]  # of the square, in its pixels
+def _along(length: int, side: float, times: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each pixel of one side of the enlarged picture: where in the part seen it lies (-1..1), and whether it lies in it.
+
+    side: of the part that is seen, in pixels of the picture
+    """
     places = (np.arange(length * times) + 0.5) / times - (length - side) / 2
     relative = 2 * places / side - 1
     return relative, np.abs(relative) <= 1

@@ -118,7 +118,7 @@ def pointing(
     for game in games:
         asked = asked_of(subject, game.picture, game.of_class)
         shown = methods[method](asked)[0].cpu().numpy()
-        points.append(strongest(*in_frame(shown, *game.mask.shape, subject.size, subject.fit)))
+        points.append(strongest(*in_frame(shown, subject, *game.mask.shape)))
     hits = np.array([game.mask[point] for game, point in zip(games, points, strict=True)])
     centre = np.array([game.mask[game.mask.shape[0] // 2, game.mask.shape[1] // 2] for game in games])
     chance = float(np.mean([game.mask.mean() for game in games]))

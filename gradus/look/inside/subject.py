@@ -31,7 +31,8 @@ class Subject:
     name:     for titles and file names
     prepare:  uint8 or float 0..255 (B, H, W, C) -> the inputs of the model; differentiable by its argument where that is float
     invert:   its inverse: inputs of the model -> float 0..1 (B, C, H, W), not clipped
-    size:     the side in pixels that pictures are brought to; fit: how another aspect ratio is met
+    size:     the side in pixels of what the model sees; fit: how another aspect ratio is met
+    resize:   the side that pictures are brought to first, of which the middle is cut out; None: size
     channels: 1 (grey) or 3 (RGB)
     classes:  the names of the outputs, or None where they are not known
     rows:     split name -> rows of labelled pictures: the data of a run, or those given with --data
@@ -45,6 +46,7 @@ class Subject:
     size: int
     channels: int = 3
     fit: Fit = "stretch"
+    resize: int | None = None
     classes: tuple[str, ...] | None = None
     rows: Callable[[str], Rows] | None = None
     run: Any = None
@@ -60,7 +62,19 @@ class Subject:
 
     def pixels(self, pictures: Sequence[Picture]) -> np.ndarray:
         """uint8 (B, size, size, C): the pictures as the model sees them, before normalisation."""
-        return np.stack([resize(picture.pixels, (self.size, self.size), self.fit) for picture in pictures])
+        side = self.resize or self.size
+        return self.middle(np.stack([resize(picture.pixels, (side, side), self.fit) for picture in pictures]))
+
+    def seen(self, height: int, width: int) -> tuple[float, float]:
+        """(height, width) of the middle part that the model sees, in pixels of a picture of this size; beyond it, padding."""
+        sides = {"stretch": (height, width), "crop": (min(height, width),) * 2, "pad": (max(height, width),) * 2}
+        share = self.size / (self.resize or self.size)
+        high, wide = sides[self.fit]
+        return high * share, wide * share
+
+    def middle(self, pixels: np.ndarray) -> np.ndarray:
+        """What the model sees of uint8 pictures (B, resize, resize, C): (B, size, size, C)."""
+        return MiddleOf(pixels, self.size)[:]
 
     def layer(self, name: str) -> nn.Module:
         """The module of a name, or the last one of a stage's name. Raises `UserError` naming the nearest."""
@@ -87,8 +101,23 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class MiddleOf:
+    """Square pictures (N, side, side, C), a tensor, an array or `EncodedRows`; when indexed, their middle of size x size."""
+
+    pictures: Any
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, rows: Any) -> Any:
+        first = (self.pictures.shape[1] - self.size) // 2
+        return self.pictures[rows][:, first : first + self.size, first : first + self.size]
+
+
+@dataclass(frozen=True)
 class Rows:
-    """Labelled rows. pixels: uint8 (N, size, size, C), or `EncodedRows` that decode them when indexed; labels: (N,) int64;
+    """Labelled rows. pixels: uint8 (N, size, size, C), or what gives such when indexed; labels: (N,) int64;
     names: where each came from; classes: the names of the labels, empty where they are those of the subject;
     originals: the pictures at their own sizes, uint8 (height, width, C) each."""
 

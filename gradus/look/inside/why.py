@@ -298,7 +298,7 @@ def _strip(asked: Asked, maps: np.ndarray, opacity: float, fine: bool, positive:
     for target, one in zip(asked.targets.tolist(), maps, strict=True):
         size = float(np.quantile(np.abs(one), UPRIGHT)) if fine else float(np.abs(one).max())
         scaled = one / size if size > 0 else np.zeros_like(one)  # an empty map stays empty
-        values, seen = in_frame(scaled, height, width, subject.size, subject.fit, times)
+        values, seen = in_frame(scaled, subject, height, width, times)
         shown = blend(large, values, seen, signed=signed, opacity=opacity, faint=fine)
         tiles.append(with_bar(shown, -size if signed else 0.0, size, signed=signed))
         captions.append(f"{brief(subject.class_name(target))}\n{percent(float(asked.certain[target]))}")
