@@ -118,7 +118,7 @@ def test_classes_are_asked_by_name_number_and_range():
     outputs = torch.tensor([0.1, 0.9, 0.3, 0.4])
     assert classes_asked(subject, "", outputs) == [1]
     assert classes_asked(subject, "dog, ant", outputs) == [3, 0]
-    assert classes_asked(subject, "2-3,0", outputs) == [3, 0]
+    assert classes_asked(subject, "2-3,0,dog", outputs) == [3, 0]
     for wrong in ("wolf", "3-9", "2-1", "9"):
         with pytest.raises(UserError, match="class"):
             classes_asked(subject, wrong, outputs)

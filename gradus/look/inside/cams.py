@@ -6,6 +6,7 @@ B rows, K classes, F maps of h x w places.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ PASSING = (
 )
 
 
-def has_places(value: object) -> bool:
+def has_places(value: object) -> TypeGuard[Tensor]:
     """Whether it is a tensor of maps (B, F, h, w) with more than one place."""
     return isinstance(value, Tensor) and value.ndim == 4 and value.shape[2] * value.shape[3] > 1
 

@@ -59,7 +59,8 @@ def classes_asked(subject: Subject, of_class: str, outputs: Tensor) -> list[int]
         return [int(outputs.argmax())]
     if subject.classes and of_class in subject.classes:
         return [subject.classes.index(of_class)]
-    return [_one_class(subject, part.strip(), outputs) for part in of_class.split(",") if part.strip()]
+    asked = [_one_class(subject, part.strip(), outputs) for part in of_class.split(",") if part.strip()]
+    return list(dict.fromkeys(asked))  # a range may meet a class that was named
 
 
 def _one_class(subject: Subject, wanted: str, outputs: Tensor) -> int:
