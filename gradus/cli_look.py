@@ -24,7 +24,9 @@ def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None
     look.add_argument("--weights", metavar="FILE|RUN|NAME", help="trained weights of the network")
     look.add_argument("--data", metavar="DATA", help="labelled rows for a network that is not a run")
     look.add_argument("--layer", metavar="NAME", help="a layer or stage of the network (short for --set layer=NAME)")
-    look.add_argument("--class", metavar="NAME", dest="of_class", help="a class (short for --set of_class=NAME)")
+    look.add_argument(
+        "--class", metavar="NAME", dest="of_class", action="append", help="a class (short for --set of_class=NAME)"
+    )
     look.add_argument("--set", metavar="name=value", action="append", default=[], help="a setting of the look")
     look.add_argument("--out", metavar="DIR", help="where it goes (RUN/look, or look/MODEL)")
     look.add_argument("--json", action="store_true", help="one JSON object of what was measured and written")
@@ -51,11 +53,16 @@ def run_look(arguments: argparse.Namespace) -> None:
     usual = subject.run.path / "look" if subject.run is not None else Path("look") / subject.name
     written = sight.write(Path(arguments.out) if arguments.out else usual)
     if arguments.json:
-        print(json.dumps({"look": sight.name, "numbers": sight.numbers, "files": [str(path) for path in written]}))
+        tables = [{"title": title, "header": header, "rows": rows} for title, header, rows in sight.tables]
+        files = [str(path) for path in written]
+        print(json.dumps({"look": sight.name, "numbers": sight.numbers, "tables": tables, "files": files}))
         return
     for sentence in sight.said:
         print(sentence)
     _print_table([[name, number(value, 4)] for name, value in sight.numbers.items()])
+    for title, header, rows in sight.tables if not sight.numbers else []:
+        print(title)
+        _print_table([header, *rows])
     _say(f"written: {written[0]}" + (f" and {len(written) - 1} PNG files beside it" if len(written) > 1 else ""))
 
 
@@ -69,7 +76,7 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.layer is not None:
         chosen["layer"] = arguments.layer
     if arguments.of_class is not None:
-        chosen["of_class"] = arguments.of_class
+        chosen["of_class"] = ",".join(arguments.of_class)
     return chosen
 
 

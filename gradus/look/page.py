@@ -5,7 +5,10 @@ element("td", "<b>", class_="n")   ->   <td class="n">&lt;b&gt;</td>
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
+import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
 
@@ -104,17 +107,33 @@ def figure(picture: object, title: str, keys: Sequence[tuple[str, str]] = (), no
     return element("figure", caption, picture, element("p", note, class_="note") if note else "")
 
 
-def document(title: str, body: Html) -> str:
-    """A whole HTML page that stands alone: the styles are inside, and its policy forbids scripts and every request."""
+def document(title: str, body: Html, script: str = "") -> str:
+    """A whole HTML page that stands alone: the styles are inside, and its policy forbids every request and every script.
+
+    script: of our own, which the policy allows by its SHA-256 and nothing beside it
+    """
     style = resources.files("gradus.look").joinpath("report.css").read_text(encoding="utf-8")
     head = join(
         (
             element("meta", charset="utf-8"),
-            element("meta", http_equiv="Content-Security-Policy", content=POLICY),
+            element(
+                "meta",
+                http_equiv="Content-Security-Policy",
+                content=POLICY + (f"; script-src {script_hash(script)}" if script else ""),
+            ),
             element("meta", name="viewport", content="width=device-width, initial-scale=1"),
             element("meta", name="color-scheme", content="light dark"),
             element("title", title),
             element("style", Html(style)),
         )
     )
-    return "<!DOCTYPE html>\n" + element("html", element("head", head), element("body", body), lang="en") + "\n"
+    whole = join((body, Html(f"<script>{script}</script>"))) if script else body
+    return "<!DOCTYPE html>\n" + element("html", element("head", head), element("body", whole), lang="en") + "\n"
+
+
+def script_hash(script: str) -> str:
+    """The source expression of a content security policy that allows this very script. Raises `ValueError` where the text would
+    end its element early."""
+    if re.search(r"</script|<!--", script, re.IGNORECASE):
+        raise ValueError("a script inside a page cannot hold '</script' or '<!--'")
+    return Html(f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'")

@@ -7,6 +7,7 @@ told. Auxiliary heads may differ too, or be missing on one side. Whatever else d
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from gradus.errors import UserError
 from gradus.models import MODELS, ModelSettings, create_model
-from gradus.models.stages import head_of, stages_of
+from gradus.models.stages import head_of, last_layer, stages_of
 
 UNPICKLED = (".pth", ".pt", ".pkl", ".bin", ".ckpt", ".tar")  # endings of files that may hold code
 COUNTER = "num_batches_tracked"  # of batch normalisation; old files have none, and nothing depends on it
@@ -85,20 +86,14 @@ def _within(name: str, modules: tuple[str, ...]) -> bool:
 
 def _heads(model: nn.Module) -> dict[tuple[str, ...], str]:
     """The parts of a network that may differ: the modules of its head and of each auxiliary head -> the last layer in them."""
-    named = dict(model.named_modules())
     found = {tuple(stages_of(model).values())[-1]: head_of(model)}
+    heads = getattr(model, "auxiliary_heads", None)
+    if heads is None:
+        return found
+    made = getattr(model, "created_as", None)
     # a head that this network was made without may still be in the file
-    for name in getattr(model, "auxiliary_heads", {}).values():
-        layers = [
-            inner
-            for inner, module in named[name].named_modules()
-            if isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
-        ]
-        found[(name,)] = f"{name}.{layers[-1]}".removesuffix(".")
-    if "auxiliary_heads" in vars(model):
-        for name in ("aux1", "aux2", "AuxLogits"):
-            found.setdefault((name,), name)
-    return found
+    whole = model if heads or made is None else _on_meta(made.name)
+    return found | {(name,): last_layer(whole, (name,)) for name in whole.auxiliary_heads.values()}  # type: ignore
 
 
 def _differing(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> set[str]:
@@ -135,15 +130,21 @@ def network_with(tensors: Mapping[str, Tensor], but: str = "") -> str:
     for name in MODELS:
         if name == but:
             continue
-        try:
-            model = _on_meta(name)
-        except Exception:  # it needs options, or cannot be made without memory: then it is not found by its layout
-            continue
-        heads = _heads(model)
-        differing = _differing(model.state_dict(), tensors)
-        if all(any(_within(tensor, part) for part in heads) for tensor in differing):
+        layout, heads = _layout(name)
+        differing = _differing(layout, tensors)
+        if layout and all(any(_within(tensor, part) for part in heads) for tensor in differing):
             return name
     return ""
+
+
+@cache
+def _layout(network: str) -> tuple[dict[str, Tensor], list[tuple[str, ...]]]:
+    """The tensors of a network with its usual options, without memory, and the modules of its heads."""
+    try:
+        model = _on_meta(network)
+    except Exception:  # it needs options, or cannot be made without memory: then it is not found by its layout
+        return {}, []
+    return model.state_dict(), list(_heads(model))
 
 
 def _on_meta(network: str) -> nn.Module:

@@ -57,7 +57,7 @@ def fit(
     task:      its name; inferred from the columns where empty
     augment:   how training pictures are changed: AugmentSettings, or the name of a preset
     training:  fields of TrainSettings (epochs, batch_size, seed, ...), with `optimizer` as a name, and `learning_rate`,
-               `momentum`, `weight_decay` of the optimiser
+               `momentum`, `weight_decay` of the optimiser, and `freeze`, the parts of the network that do not learn
     callbacks: functions that are given a record (a dict) at every look, epoch and end; they cannot change the training
 
     Raises `UserError` for what does not fit together, before anything is written.

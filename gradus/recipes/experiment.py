@@ -36,7 +36,7 @@ from gradus.train.devices import Plan, plan_device
 from gradus.train.fine_tune import FineTune
 from gradus.train.measure import choose_precision, choose_threads, operations
 from gradus.train.randomness import INITIAL_WEIGHTS, derive
-from gradus.train.settings import TrainSettings
+from gradus.train.settings import FineTuneSettings, TrainSettings
 from gradus.train.stream import choose_workers, resident_limit
 
 SHOWN_ROWS = 5_000  # training rows that layers are made from, where a network has such
@@ -267,7 +267,8 @@ def fingerprint(tensors: dict[str, Any]) -> str:
 
 
 def train_settings(**flat: object) -> TrainSettings:
-    """TrainSettings from flat arguments: `learning_rate` and `momentum` go to the optimiser, `optimizer` may be its name."""
+    """TrainSettings from flat arguments: `learning_rate` and `momentum` go to the optimiser, `optimizer` may be its name, and
+    `freeze` (a name, or several) goes to the fine-tuning."""
     values = dict(flat)
     optimizer = values.pop("optimizer", {})
     if isinstance(optimizer, str):
@@ -277,6 +278,12 @@ def train_settings(**flat: object) -> TrainSettings:
     for name in ("learning_rate", "momentum", "weight_decay"):
         if name in values:
             optimizer[name] = values.pop(name)
+    if "freeze" in values:
+        freeze = values.pop("freeze")
+        values["fine_tune"] = {
+            **settings.to_dict(values.get("fine_tune", FineTuneSettings())),
+            "freeze": [freeze] if isinstance(freeze, str) else freeze,
+        }
     schedule = values.pop("schedule", {})
     if isinstance(schedule, str):
         schedule = {"name": schedule}

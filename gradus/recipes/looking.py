@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,25 @@ import torch
 from torch import Tensor, nn
 
 from gradus import settings
+from gradus.data.columns import Image, Label
 from gradus.data.images import SUFFIXES, decode_picture
+from gradus.data.load import load_data
 from gradus.errors import UserError, did_you_mean, unknown_name
 from gradus.look.inside.sight import Sight
-from gradus.look.inside.subject import Picture, Rows, Subject
+from gradus.look.inside.subject import MiddleOf, Picture, Rows, Subject
 from gradus.look.inside.table import LOOKS
+from gradus.look.inside.table_subject import TableSubject
 from gradus.models import MODELS, accepted_options, create_model
 from gradus.models.preprocessing import usual_record
+from gradus.recipes.looking_tables import subject_of_table
 from gradus.recipes.pretrained import create_with_weights
 from gradus.recipes.run import Run, load_run
-from gradus.tasks.inputs import ImageInputs
+from gradus.tasks.inputs import ImageInputs, TableInputs
+from gradus.tasks.rows import EncodedRows
 from gradus.tasks.task import InputTargetTask
 
 
-def look(subject: Subject, what: str, pictures: Sequence[Picture] = (), **chosen: Any) -> Sight:
+def look(subject: Subject | TableSubject, what: str, pictures: Sequence[Picture] = (), **chosen: Any) -> Sight:
     """Makes one look (`LOOKS`). chosen: the look's own settings; texts are read as their types.
 
     Raises `UserError` for an unknown look or setting, or where pictures or rows are missing that it needs.
@@ -34,6 +40,9 @@ def look(subject: Subject, what: str, pictures: Sequence[Picture] = (), **chosen
     if what not in LOOKS:
         raise unknown_name("look", what, LOOKS)
     kind = LOOKS[what]
+    if kind.tables != isinstance(subject, TableSubject):
+        takes, is_for = ("tables", "pictures") if kind.tables else ("pictures", "tables")
+        raise UserError(f"{what}: it looks into networks for {takes}, {subject.name} is one for {is_for}")
     module, _, name = kind.function.partition(":")
     function = getattr(importlib.import_module(f"gradus.look.inside.{module}"), name)
     if kind.pictures and not pictures:
@@ -62,13 +71,52 @@ def _typed(what: str, function: Any, chosen: dict[str, Any]) -> dict[str, Any]:
     return typed
 
 
-def subject_of(name: str, *, weights: str | None = None, data: str | None = None, **options: Any) -> Subject:
-    """The subject of a run's folder, or of a network of the table with published weights (or, without them, random ones)."""
+def subject_of(
+    name: str, *, weights: str | None = None, data: str | None = None, **options: Any
+) -> Subject | TableSubject:
+    """The subject of a run's folder, or of a network of the table with published weights (or, without them, random ones).
+
+    data: a catalogue name or a path: labelled rows to look at, in place of those of the run
+    """
     if name not in MODELS or (Path(name) / "recipe.toml").exists():
         if not Path(name).is_dir() and name not in MODELS:
             raise UserError(f"{name}: neither a run nor a network{did_you_mean(name, list(MODELS))}")
-        return subject_of_run(load_run(name))
-    return subject_of_model(name, weights, options)
+        if weights:
+            raise UserError(f"{name}: --weights is for a network of the table; a run has weights of its own")
+        run = load_run(name)
+        if isinstance(getattr(run.task, "inputs", None), TableInputs) and not data:
+            return subject_of_table(run)
+        subject = subject_of_run(run)
+    else:
+        subject = subject_of_model(name, weights, options)
+    return replace(subject, rows=rows_of_data(data, subject)) if data else subject
+
+
+def rows_of_data(source: str, subject: Subject) -> Callable[[str], Rows]:
+    """The labelled pictures of a data set, brought to the subject's size when they are asked for.
+
+    Raises `UserError` where it has not one column of pictures and one of classes.
+    """
+    dataset = load_data(source)
+    images = {name: kind for name, kind in dataset.types.items() if isinstance(kind, Image)}
+    labels = {name: kind for name, kind in dataset.types.items() if isinstance(kind, Label)}
+    label = dataset.target if dataset.target in labels else next(iter(labels), None)
+    if len(images) != 1 or label is None:
+        raise UserError(f"{source}: labelled pictures are needed, one column of pictures and one of classes")
+    ((image, kind),) = images.items()
+    if kind.channels != subject.channels:
+        seen = {1: "grey", 3: "coloured"}
+        raise UserError(f"{source}: {subject.name} sees {seen.get(subject.channels, subject.channels)} pictures only")
+
+    def rows(split: str) -> Rows:
+        if split not in dataset.splits:
+            raise unknown_name("split", split, dataset.splits)
+        part = dataset[split]
+        pixels = MiddleOf(EncodedRows(part[image], subject.resize or subject.size, subject.fit), subject.size)
+        targets = torch.from_numpy(np.asarray(part[label].values, dtype=np.int64))
+        return Rows(pixels, targets, part.origins, labels[label].classes, part[image])
+
+    return rows
 
 
 def subject_of_run(run: Run) -> Subject:
@@ -91,10 +139,10 @@ def subject_of_run(run: Run) -> Subject:
         tensors = run.experiment.tensors
         if split not in tensors:
             raise unknown_name("split", split, tensors)
-        first = (inputs.size - inputs.seen_size) // 2
-        pixels = tensors[split]["inputs"][:]
-        seen = pixels[:, first : first + inputs.seen_size, first : first + inputs.seen_size]
-        return Rows(seen, tensors[split]["targets"], run.experiment.dataset[split].origins)
+        part = run.experiment.dataset[split]
+        originals = part.columns.get(inputs.column)
+        pixels = MiddleOf(tensors[split]["inputs"], inputs.seen_size)
+        return Rows(pixels, tensors[split]["targets"], part.origins, originals=originals)
 
     channels = inputs.types[inputs.column].channels
     return Subject(
@@ -126,7 +174,7 @@ def subject_of_model(name: str, weights: str | None, options: dict[str, Any]) ->
     preprocessing = preprocessing or usual_record(name, size)
     return Subject(
         name=name,
-        model=without_in_place(model.eval()),
+        model=without_in_place(model.eval()).to(memory_format=torch.channels_last),
         prepare=preprocessing.apply,
         invert=preprocessing.invert,
         size=preprocessing.image_size,
@@ -146,8 +194,12 @@ def without_in_place(model: nn.Module) -> nn.Module:
     return model
 
 
-def read_pictures(subject: Subject, given: Sequence[str | Path | np.ndarray]) -> list[Picture]:
+def read_pictures(subject: Subject | TableSubject, given: Sequence[str | Path | np.ndarray]) -> list[Picture]:
     """Pictures of files, folders, arrays uint8 (height, width, channels), or `SPLIT:ROW` of the subject's rows."""
+    if isinstance(subject, TableSubject):
+        if given:
+            raise UserError(f"{given[0]}: {subject.name} is a network for tables, which takes no pictures")
+        return []
     pictures: list[Picture] = []
     for one in given:
         if isinstance(one, np.ndarray):
@@ -158,8 +210,7 @@ def read_pictures(subject: Subject, given: Sequence[str | Path | np.ndarray]) ->
             rows = subject.rows(split)
             if int(row) >= len(rows):
                 raise UserError(f"{one}: the split has {len(rows)} rows")
-            pixels = rows.pixels[int(row) : int(row) + 1].numpy()[0]
-            pictures.append(Picture(rows.names[int(row)], pixels, int(rows.labels[int(row)])))
+            pictures.append(rows.picture(int(row)))
             continue
         path = Path(one)
         files = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES) if path.is_dir() else [path]

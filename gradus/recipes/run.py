@@ -24,9 +24,8 @@ from gradus.tasks.task import Answer, Task
 from gradus.train import checkpoint
 from gradus.train.devices import plan_device
 from gradus.train.folder import RunFolder
-from gradus.train.source import in_order
+from gradus.train.source import evaluation_rows, in_order
 from gradus.train.stream import readable
-from gradus.train.trainer import EVALUATION_ROWS
 
 FORMAT = 1  # of recipe.toml and task.json; a newer one is refused
 
@@ -119,7 +118,7 @@ class Run:
             self.plan.autocast(),
             readable(tensors, max(0, self.recipe.data.workers), self.plan.device) as rows,
         ):
-            for batch in in_order(rows, max(self.recipe.train.batch_size, EVALUATION_ROWS)):
+            for batch in in_order(rows, evaluation_rows(rows, self.recipe.train.batch_size)):
                 inputs, _ = self.task.prepare(
                     {name: tensor.to(self.plan.device) for name, tensor in batch.items()}, training=False
                 )

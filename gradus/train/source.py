@@ -84,6 +84,18 @@ class Resident:
         """Nothing runs beside the training."""
 
 
+EVALUATION_ROWS = 256  # least rows a batch when evaluating: nothing is stored for a backward pass, so more fit
+EVALUATION_NUMBERS = (
+    2**23
+)  # of a batch's inputs that this holds for: rows of more (large pictures) come fewer at a time
+
+
+def evaluation_rows(tensors: Batch | InOrder, batch_size: int) -> int:
+    """How many rows an evaluation goes through at a time."""
+    largest = max((rows.shape[1:].numel() for rows in tensors.values()), default=1) if isinstance(tensors, dict) else 1
+    return max(batch_size, min(EVALUATION_ROWS, EVALUATION_NUMBERS // max(largest, 1)))
+
+
 def in_order(tensors: Batch | InOrder, batch_size: int) -> Iterator[Batch]:
     """All rows once, in their own order, for evaluation. Slices, so nothing is copied. Rows that are streamed may come in
     smaller batches."""

@@ -30,13 +30,12 @@ from gradus.train.learner import FLAG, MEANS, Learner, NonFiniteError, OutOfMemo
 from gradus.train.randomness import PROCESS, derive, seed_step
 from gradus.train.schedules import Plateau, factor_at
 from gradus.train.settings import TrainSettings
-from gradus.train.source import Batch, InOrder, Source, in_order
+from gradus.train.source import Batch, InOrder, Source, evaluation_rows, in_order
 from gradus.train.world import ALONE, World, add_up
 
 MEET_SECONDS = 0.2  # how often several processes ask each other whether one was told to stop
 LOOK_SECONDS = 0.1  # how often losses are read from the device, shown and checked
 AGAIN_SECONDS = 1.0  # a second Ctrl-C is an order of its own after this long; sooner, it is the first one told twice
-EVALUATION_ROWS = 256  # least rows a batch when evaluating; nothing is stored for a backward pass, so more fit
 
 Record = dict[str, Any]
 Observer = Callable[[Record], None]
@@ -172,7 +171,7 @@ class Trainer:
             f"train_{name}": value for name, value in self.learner.summarize(self._totals, self._counted).items()
         }
         if self.validation is not None:
-            batches = in_order(self.validation, max(self.settings.batch_size, EVALUATION_ROWS))
+            batches = in_order(self.validation, evaluation_rows(self.validation, self.settings.batch_size))
             try:
                 found = self.learner.summarize(*self.learner.evaluate(self._until_asked(batches)))
             except _AskedToStop:

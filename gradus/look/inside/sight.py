@@ -20,6 +20,8 @@ class Panel:
     """One picture of a sight. pixels: uint8 (height, width, 3 or 1); it is written as NAME.png and stands in the page.
 
     magnify: shown that many times as large, in whole pixels, in the page and in the file
+    titled: the file has the title above the picture, as the page has it
+    drawing: an SVG element that the page shows in its place, for charts (`painting.py`)
     """
 
     name: str  # letters, digits, hyphens
@@ -27,6 +29,8 @@ class Panel:
     pixels: np.ndarray
     note: str = ""
     magnify: int = 1
+    titled: bool = False
+    drawing: Html | None = None
 
 
 @dataclass
@@ -36,6 +40,7 @@ class Sight:
     arrays:  name -> array, for programs
     numbers: what was measured, shown as a table and printed by the command
     tables:  (title, header, rows)
+    first:   stands above the panels; script: of the page, which works on it (`page.document`)
     """
 
     name: str
@@ -46,14 +51,19 @@ class Sight:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
     tables: list[tuple[str, list[str], list[list[str]]]] = field(default_factory=list)
+    first: Html | None = None
+    script: str = ""
 
     def write(self, folder: Path) -> list[Path]:
         """Writes every panel as a PNG and the whole as `NAME.html` into the folder; returns the paths, the page first."""
+        from gradus.look.inside.painting import under_title
+
         folder.mkdir(parents=True, exist_ok=True)
         written = []
         for panel in self.panels:
             path = folder / f"{self.name}-{panel.name}.png"
-            write_atomic(path, encode_png(panel.pixels, panel.magnify))
+            pixels = under_title(panel.pixels, panel.title) if panel.titled else panel.pixels
+            write_atomic(path, encode_png(pixels, panel.magnify))
             written.append(path)
         page = folder / f"{self.name}.html"
         write_atomic(page, self.to_html())
@@ -62,18 +72,23 @@ class Sight:
     def to_html(self) -> str:
         """The page: one file that needs nothing else."""
         body = [element("h1", self.title), *(paragraph(sentence) for sentence in self.said)]
+        if self.first is not None:
+            body.append(self.first)
         if self.numbers:
             rows = [[name, number(value, 4)] for name, value in self.numbers.items()]
             body.append(table(["measured", "value"], rows, numeric=[1]))
-        body += [figure(_image(panel), panel.title, note=panel.note) for panel in self.panels]
+        shown = [figure(_image(panel), panel.title, note=panel.note) for panel in self.panels]
+        body.append(element("div", *shown, class_="wide"))
         body += self.drawings
         body += [section(f"table-{index}", title, table(h, r)) for index, (title, h, r) in enumerate(self.tables)]
-        return document(self.title, element("main", join(body)))
+        return document(self.title, element("main", join(body)), self.script)
 
 
 def _image(panel: Panel) -> Html:
+    if panel.drawing is not None:
+        return panel.drawing
     data = base64.b64encode(encode_png(panel.pixels, panel.magnify)).decode()
-    return element("img", src=f"data:image/png;base64,{data}", alt=panel.title)
+    return element("img", src=f"data:image/png;base64,{data}", alt=panel.title, style="max-width:100%;height:auto")
 
 
 def encode_png(pixels: np.ndarray, magnify: int = 1) -> bytes:

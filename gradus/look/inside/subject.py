@@ -65,10 +65,16 @@ class Subject:
         side = self.resize or self.size
         return self.middle(np.stack([resize(picture.pixels, (side, side), self.fit) for picture in pictures]))
 
+    def seen(self, height: int, width: int) -> tuple[float, float]:
+        """(height, width) of the middle part that the model sees, in pixels of a picture of this size; beyond it, padding."""
+        sides = {"stretch": (height, width), "crop": (min(height, width),) * 2, "pad": (max(height, width),) * 2}
+        share = self.size / (self.resize or self.size)
+        high, wide = sides[self.fit]
+        return high * share, wide * share
+
     def middle(self, pixels: np.ndarray) -> np.ndarray:
         """What the model sees of uint8 pictures (B, resize, resize, C): (B, size, size, C)."""
-        first = ((self.resize or self.size) - self.size) // 2
-        return pixels[:, first : first + self.size, first : first + self.size]
+        return MiddleOf(pixels, self.size)[:]
 
     def layer(self, name: str) -> nn.Module:
         """The module of a name, or the last one of a stage's name. Raises `UserError` naming the nearest."""
@@ -95,12 +101,42 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Labelled rows. pixels: uint8 (N, size, size, C); labels: (N,) int64; names: where each came from."""
+class MiddleOf:
+    """Square pictures (N, side, side, C), a tensor, an array or `EncodedRows`; when indexed, their middle of size x size."""
 
-    pixels: Tensor
+    pictures: Any
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, rows: Any) -> Any:
+        first = (self.pictures.shape[1] - self.size) // 2
+        return self.pictures[rows][:, first : first + self.size, first : first + self.size]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Labelled rows. pixels: uint8 (N, size, size, C), or what gives such when indexed; labels: (N,) int64;
+    names: where each came from; classes: the names of the labels, empty where they are those of the subject;
+    originals: the pictures at their own sizes, uint8 (height, width, C) each."""
+
+    pixels: Any
     labels: Tensor
     names: Any  # a sequence of texts
+    classes: tuple[str, ...] = ()
+    originals: Any = None  # a sequence of arrays
+
+    def picture(self, row: int) -> Picture:
+        """One row as a picture at its own size."""
+        pixels = self.originals[row] if self.originals is not None else self.pixels[row : row + 1].numpy()[0]
+        return Picture(str(self.names[row]), pixels, int(self.labels[row]))
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def sample(self, count: int, seed: int = 0) -> Rows:
+        """At most `count` rows, chosen by the seed, in the order of the split; their pixels are decoded."""
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
+        names = [str(self.names[int(row)]) for row in chosen]
+        return Rows(self.pixels[torch.from_numpy(chosen)], self.labels[torch.from_numpy(chosen)], names, self.classes)

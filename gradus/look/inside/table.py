@@ -14,11 +14,49 @@ class Look:
     function: str  # module of gradus.look.inside : function
     shows: str
     pictures: bool = True  # whether it needs pictures
+    tables: bool = False  # whether it looks into networks for tables, in place of those for pictures
     rows: bool = False  # whether it needs labelled rows: a run's, or those of --data
 
 
 LOOKS: dict[str, Look] = {
-    "filters": Look("filters:filters", "the weights of the first convolution as pictures", pictures=False),
+    "activations": Look(
+        "activations:activations", "the outputs of every layer: grids of maps, and how sparse they are"
+    ),
+    "saliency": Look("why:saliency", "the pixels that a class's score hangs on: gradient, SmoothGrad, guided"),
+    "occlusion": Look("why:occlusion", "how far a class falls when a patch of the picture is hidden"),
+    "integrated-gradients": Look("why:integrated_gradients", "what each pixel adds to a class's score"),
+    "cam": Look("why:cam", "the map whose mean is a class's score (after global average pooling)"),
+    "grad-cam": Look("why:grad_cam", "where a layer's maps speak for a class"),
+    "compare": Look("faithful:compare", "all of these maps on one picture, measured against each other"),
+    "pointing": Look(
+        "pointing:pointing", "how often a map's strongest place lies on the object (boxes of yours)", pictures=False
+    ),
+    "adversarial": Look("attacks:adversarial", "the smallest change of a picture that turns the answer"),
+    "robustness": Look(
+        "attacks:robustness", "accuracy when every picture is changed a little", pictures=False, rows=True
+    ),
+    "wants": Look("wants:wants", "pictures that each filter answers to most, found by gradient ascent", pictures=False),
+    "class-wants": Look("class_wants:class_wants", "pictures that the network answers as a class", pictures=False),
+    "separability": Look(
+        "separability:separability",
+        "how well the classes can be told apart after each stage",
+        pictures=False,
+        rows=True,
+    ),
+    "embeddings": Look(
+        "embeddings:embeddings",
+        "a map of pictures by what the network holds of them, to zoom in",
+        pictures=False,
+        rows=True,
+    ),
+    "mistakes": Look("mistakes:mistakes", "the wrong answers it was surest of", pictures=False, rows=True),
+    "boundary": Look(
+        "boundary:boundary",
+        "where a network for tables changes its answer, over two columns",
+        pictures=False,
+        tables=True,
+    ),
+    "filters": Look("filters:filters", "the weights of a convolution as pictures", pictures=False),
     "style": Look("style:style", "the first picture in the style of the others (Gatys)"),
     "texture": Look("texture:texture", "a new picture of a texture's kind, of any size"),
     "dream": Look("dream:dream", "a picture changed so that layers see more in it (DeepDream)"),

@@ -1,0 +1,89 @@
+"""What a network says of pictures: scores, the classes that are asked about, how certain it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gradus.errors import UserError
+from gradus.look.inside.hooks import parts
+from gradus.look.inside.subject import Subject
+from gradus.look.text import brief
+from gradus.tasks.targets import LabelsTarget, NumberTarget
+
+ScoreKind = Literal["score", "probability"]  # before the softmax, or after it
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[nn.Module]:
+    """The model in evaluation mode, every module back in its own mode afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield model
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def of_targets(outputs: Tensor, targets: Tensor, kind: ScoreKind = "score") -> Tensor:
+    """outputs (B, K), targets (B,) -> (B,): the output of each row's target, as it is or as its share of the softmax."""
+    if kind == "probability":
+        outputs = outputs.softmax(1)
+    return outputs.gather(1, targets[:, None])[:, 0]
+
+
+@torch.no_grad()
+def outputs_in_parts(model: nn.Module, inputs: Tensor) -> Tensor:
+    """(B, ...) -> (B, K), a few rows at a time."""
+    with evaluating(model):
+        return torch.cat([model(inputs[part]) for part in parts(len(inputs))])
+
+
+def certainties(subject: Subject, outputs: Tensor) -> Tensor:
+    """Outputs (B, K) -> probabilities: of the softmax, or each label's own. Raises `UserError` where outputs are numbers."""
+    target = getattr(getattr(subject.run, "task", None), "target", None)
+    if isinstance(target, NumberTarget):
+        raise UserError(f"{subject.name} predicts numbers; looks that say why are for classes")
+    return outputs.sigmoid() if isinstance(target, LabelsTarget) else outputs.softmax(1)
+
+
+def classes_asked(subject: Subject, of_class: str, outputs: Tensor) -> list[int]:
+    """The outputs that a user names, for one picture with these outputs (K,): names or numbers with commas between them, a
+    range 281-285 for the one among them that scores highest, nothing for the network's own answer."""
+    if not of_class.strip():
+        return [int(outputs.argmax())]
+    if subject.classes and of_class in subject.classes:
+        return [subject.classes.index(of_class)]
+    asked = [_one_class(subject, part.strip(), outputs) for part in of_class.split(",") if part.strip()]
+    return list(dict.fromkeys(asked))  # a range may meet a class that was named
+
+
+def _one_class(subject: Subject, wanted: str, outputs: Tensor) -> int:
+    first, dash, last = wanted.partition("-")
+    if dash and first.isdigit() and last.isdigit() and wanted not in (subject.classes or ()):
+        if not int(first) <= int(last) < len(outputs):
+            raise UserError(f"class: {wanted} is no range of the {len(outputs)} outputs of {subject.name}")
+        return int(first) + int(outputs[int(first) : int(last) + 1].argmax())
+    index = subject.class_index(wanted)
+    if index >= len(outputs):
+        raise UserError(f"class: {subject.name} has outputs 0 to {len(outputs) - 1}, received {index}")
+    return index
+
+
+def percent(share: float) -> str:
+    """0.123 -> "12.3 %"; never a rounded 100 % or 0 % for what is neither."""
+    if 0.9995 <= share < 1:
+        return "99.9+ %"
+    return "under 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
+
+
+def top_answers(subject: Subject, certain: Tensor, count: int = 5) -> str:
+    """Certainties (K,) -> the likeliest classes in words: "tabby 61.0 %, lynx 20.2 %"."""
+    shares, indices = certain.topk(min(count, len(certain)))
+    pairs = zip(indices.tolist(), shares.tolist(), strict=True)
+    return ", ".join(f"{brief(subject.class_name(index))} {percent(share)}" for index, share in pairs)
