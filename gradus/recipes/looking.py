@@ -16,6 +16,7 @@ from gradus import settings
 from gradus.data.images import SUFFIXES, decode_picture
 from gradus.errors import UserError, did_you_mean, unknown_name
 from gradus.look.inside.sight import Sight
+from gradus.look.inside.structure import Network
 from gradus.look.inside.subject import Picture, Rows, Subject
 from gradus.look.inside.table import LOOKS
 from gradus.models import MODELS, accepted_options, create_model
@@ -25,7 +26,7 @@ from gradus.tasks.inputs import ImageInputs
 from gradus.tasks.task import InputTargetTask
 
 
-def look(subject: Subject, what: str, pictures: Sequence[Picture] = (), **chosen: Any) -> Sight:
+def look(subject: Subject | Network, what: str, pictures: Sequence[Picture] = (), **chosen: Any) -> Sight:
     """Makes one look (`LOOKS`). chosen: the look's own settings; texts are read as their types.
 
     Raises `UserError` for an unknown look or setting, or where pictures or rows are missing that it needs.
@@ -35,9 +36,11 @@ def look(subject: Subject, what: str, pictures: Sequence[Picture] = (), **chosen
     kind = LOOKS[what]
     module, _, name = kind.function.partition(":")
     function = getattr(importlib.import_module(f"gradus.look.inside.{module}"), name)
+    if isinstance(subject, Network) and not kind.any_network:
+        raise UserError(f"{what}: it needs a network with its pictures (`subject_of`), not a network alone")
     if kind.pictures and not pictures:
         raise UserError(f"{what}: which picture? Give a file, or ROW of the test split as test:ROW")
-    if kind.rows and subject.rows is None:
+    if kind.rows and isinstance(subject, Subject) and subject.rows is None:
         raise UserError(f"{what}: it needs labelled rows; look into a run, or give --data")
     return function(subject, pictures, **_typed(what, function, chosen))
 

@@ -6,6 +6,7 @@ import base64
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,6 +21,7 @@ class Panel:
     """One picture of a sight. pixels: uint8 (height, width, 3 or 1); it is written as NAME.png and stands in the page.
 
     magnify: shown that many times as large, in whole pixels, in the page and in the file
+    drawing: an SVG element that the page shows in its place, for charts (`painting.py`)
     """
 
     name: str  # letters, digits, hyphens
@@ -27,6 +29,7 @@ class Panel:
     pixels: np.ndarray
     note: str = ""
     magnify: int = 1
+    drawing: Html | None = None
 
 
 @dataclass
@@ -36,6 +39,9 @@ class Sight:
     arrays:  name -> array, for programs
     numbers: what was measured, shown as a table and printed by the command
     tables:  (title, header, rows)
+    printed: lines that the command prints above all else
+    record:  what `--json` says beside the numbers
+    files:   name -> text of further files
     """
 
     name: str
@@ -46,15 +52,21 @@ class Sight:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
     tables: list[tuple[str, list[str], list[list[str]]]] = field(default_factory=list)
+    printed: list[str] = field(default_factory=list)
+    record: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
     def write(self, folder: Path) -> list[Path]:
-        """Writes every panel as a PNG and the whole as `NAME.html` into the folder; returns the paths, the page first."""
+        """Writes every panel as a PNG, the further files, and the whole as `NAME.html`; returns the paths, the page first."""
         folder.mkdir(parents=True, exist_ok=True)
         written = []
         for panel in self.panels:
             path = folder / f"{self.name}-{panel.name}.png"
             write_atomic(path, encode_png(panel.pixels, panel.magnify))
             written.append(path)
+        for name, text in self.files.items():
+            write_atomic(folder / name, text)
+            written.append(folder / name)
         page = folder / f"{self.name}.html"
         write_atomic(page, self.to_html())
         return [page, *written]
@@ -72,6 +84,8 @@ class Sight:
 
 
 def _image(panel: Panel) -> Html:
+    if panel.drawing is not None:
+        return panel.drawing
     data = base64.b64encode(encode_png(panel.pixels, panel.magnify)).decode()
     return element("img", src=f"data:image/png;base64,{data}", alt=panel.title)
 

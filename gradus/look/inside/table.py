@@ -15,8 +15,14 @@ class Look:
     shows: str
     pictures: bool = True  # whether it needs pictures
     rows: bool = False  # whether it needs labelled rows: a run's, or those of --data
+    any_network: bool = (
+        False  # whether any network will do: for other things than pictures, of one's own, without weights
+    )
 
 
 LOOKS: dict[str, Look] = {
+    "structure": Look(
+        "structure:structure", "layers, sizes, costs, and a drawing of any network", pictures=False, any_network=True
+    ),
     "filters": Look("filters:filters", "the weights of the first convolution as pictures", pictures=False),
 }

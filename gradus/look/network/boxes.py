@@ -17,6 +17,7 @@ from gradus.look.network.words import shape_text, short, window_text
 
 LARGEST = 40  # boxes of one drawing
 DRAWINGS = 8  # of one network
+STAGE = "stage "  # before the name of a stage in a scope
 
 
 @dataclass
@@ -51,11 +52,10 @@ class Box:
 
 @dataclass
 class Picture:
-    """One drawing: of the whole network (scope ()), or of a module that it draws as a box."""
+    """One drawing: of the whole network, or of a module that is one box in it."""
 
     title: str
     boxes: list[Box]
-    scope: tuple[str, ...] = ()
 
 
 def pictures_of(graph: Graph, stages: dict[str, tuple[str, ...]], name: str, depth: int | None = None) -> list[Picture]:
@@ -63,70 +63,79 @@ def pictures_of(graph: Graph, stages: dict[str, tuple[str, ...]], name: str, dep
 
     depth: how many levels of modules are opened; None: as many as leave no more than `LARGEST` boxes
     """
-    levels = _levels(graph, stages)
-    pictures = [Picture(name, _boxes(graph, levels, list(range(len(graph.nodes))), (), depth))]
-    drawn: dict[str, set[tuple]] = {}
+    everything = list(range(len(graph.nodes)))
+    pictures = [Picture(name, _boxes(graph, everything, (), stages, depth))]
+    drawn: dict[str, dict[tuple, int]] = {}  # class -> pattern -> how many nodes it has
     for picture in pictures:  # grows while it is walked
-        blocks = sorted((box for box in picture.boxes if box.scope), key=lambda box: len(box.members) // box.times)
-        for box in blocks:
-            members = [number for number in box.members if levels[number][: len(box.scope)] == box.scope]
+        for box in sorted((box for box in picture.boxes if box.scope), key=lambda box: len(box.members) // box.times):
+            members = box.members[: len(box.members) // box.times]
             kind, pattern = _kind(graph, box.scope), _pattern(graph, members, sizes=False)
-            known = drawn.setdefault(kind, set())
-            small = not known or (len(known) == 1 and len(members) < 2 * min(map(len, known)))
-            if pattern not in known and small and len(pictures) < DRAWINGS:
-                known.add(pattern)
-                inside = _boxes(graph, levels, members, box.scope, None)
-                pictures.append(Picture(f"{kind}: {plain(box.scope[-1])}", inside, box.scope))
+            known = drawn.setdefault(kind, {})
+            alike = len(known) == 1 and len(members) < 2 * min(known.values())  # a second form, such as with a shortcut
+            if pattern not in known and (not known or alike) and len(pictures) < DRAWINGS:
+                known[pattern] = len(members)
+                pictures.append(Picture(_title(graph, box.scope), _boxes(graph, members, box.scope, {}, None)))
     return pictures
-
-
-def _levels(graph: Graph, stages: dict[str, tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """For each node the modules it is in, from the outside in; a stage of several modules is the outermost."""
-    names = stage_names(graph, stages)
-    many = {stage for stage, modules in stages.items() if len(modules) > 1}
-    return [
-        (f"stage {stage}", *node.scopes) if stage in many else node.scopes
-        for stage, node in zip(names, graph.nodes, strict=True)
-    ]
 
 
 def _kind(graph: Graph, scope: tuple[str, ...]) -> str:
     return graph.classes.get(plain(scope[-1]), scope[-1])
 
 
+def _title(graph: Graph, scope: tuple[str, ...]) -> str:
+    kind = _kind(graph, scope)
+    return kind if kind == scope[-1] else f"{kind}: {plain(scope[-1])}"
+
+
 def _boxes(
-    graph: Graph, levels: Sequence[tuple[str, ...]], members: list[int], scope: tuple[str, ...], depth: int | None
+    graph: Graph, members: list[int], scope: tuple[str, ...], stages: dict[str, tuple[str, ...]], depth: int | None
 ) -> list[Box]:
-    """The boxes of what is in a scope. Tensors that come from outside are boxes of their own."""
-    deepest = max(len(levels[number]) for number in members) - len(scope)
-    tried = [depth + 1] if depth is not None else range(deepest + 1, 0, -1)
+    """The boxes of what is in a scope, with as many modules opened as there is room for; as a last resort those of the stages."""
+    inside = 0 if scope and scope[-1].startswith(STAGE) else len(scope)
+    levels = [graph.nodes[number].scopes[inside:] for number in members]
+    deepest = max(map(len, levels))
+    tried = [
+        _units(graph, levels, members, scope, opened)
+        for opened in ([depth] if depth is not None else range(deepest, -1, -1))
+    ]
+    if stages:
+        names = [(f"{STAGE}{stage}",) if stage else () for stage in stage_names(graph, stages)]
+        tried.append(_units(graph, [names[number] for number in members], members, scope, 0))
     boxes: list[Box] = []
-    for opened in tried:
-        units = _units(levels, members, len(scope), opened)
+    for units in tried:
         boxes = _linked(graph, units, scope)
         if len(boxes) > LARGEST:
             boxes = _runs(graph, boxes)
-        if len(boxes) <= LARGEST:
+        if len(boxes) <= LARGEST or depth is not None:
             break
     return boxes
 
 
+Units = list[tuple[list[int], tuple[str, ...]]]
+
+
 def _units(
-    levels: Sequence[tuple[str, ...]], members: list[int], inside: int, opened: int
-) -> list[tuple[list[int], tuple[str, ...]]]:
-    """Members of one module at the level `opened` together, each other alone; with the module's scope."""
-    units: list[tuple[list[int], tuple[str, ...]]] = []
-    for number in members:
-        level = levels[number]
-        scope = level[: inside + opened] if len(level) >= inside + opened else ()
-        if scope and units and units[-1][1] == scope:
+    graph: Graph, levels: Sequence[tuple[str, ...]], members: list[int], scope: tuple[str, ...], opened: int
+) -> Units:
+    """With `opened` levels opened, members of one module together, with its scope; all others alone.
+
+    levels: for each member the modules that it is in. A module that one box can show (a convolution with what follows) is opened
+    """
+    units: Units = []
+    for number, level in zip(members, levels, strict=True):
+        own = (*scope, *level[: opened + 1]) if len(level) > opened else ()
+        if own and units and units[-1][1] == own:
             units[-1][0].append(number)
         else:
-            units.append(([number], scope))
-    return [(unit, scope if len(unit) > 1 else ()) for unit, scope in units]
+            units.append(([number], own))
+    made: Units = []
+    for unit, own in units:
+        whole = own and any(graph.nodes[number].family != "pointwise" for number in unit[1:])
+        made += [(unit, own)] if whole else [([number], ()) for number in unit]
+    return made
 
 
-def _linked(graph: Graph, units: list[tuple[list[int], tuple[str, ...]]], scope: tuple[str, ...]) -> list[Box]:
+def _linked(graph: Graph, units: Units, scope: tuple[str, ...]) -> list[Box]:
     """A box for each unit, but for those that stand in the box of what they follow, and for each tensor from outside."""
     users = _users(graph)
     inner = {number for unit, _ in units for number in unit}
@@ -154,7 +163,7 @@ def _linked(graph: Graph, units: list[tuple[list[int], tuple[str, ...]]], scope:
         boxes.append(box)
     for box in boxes:
         if box.members:
-            _set_gives(graph, box, users)
+            _set_gives(graph, box, users, inner)
     return boxes
 
 
@@ -169,11 +178,11 @@ def _users(graph: Graph) -> list[set[int]]:
     return users
 
 
-def _set_gives(graph: Graph, box: Box, users: list[set[int]]) -> None:
-    """The shapes of the tensors that leave a box, and whether the network returns one."""
+def _set_gives(graph: Graph, box: Box, users: list[set[int]], inner: set[int]) -> None:
+    """The shapes of the tensors that leave a box, and whether one leaves the drawing. inner: the nodes in the drawing."""
     inside = set(box.members)
     leaving = [number for number in box.members if users[number] - inside]
-    box.is_output = any(-1 in users[number] for number in leaving)
+    box.is_output = any(users[number] - inner for number in leaving)
     taken = [edge for edge in graph.outputs if edge.source in inside]
     last = graph.nodes[box.members[-1]].scopes
     for user in sorted({user for number in leaving for user in users[number] - inside if user >= 0}):
@@ -291,5 +300,5 @@ def _block(graph: Graph, unit: list[int], scope: tuple[str, ...], prefix: str) -
     name = plain(scope[-1]).removeprefix(prefix)
     box = Box(kind, "block", list(unit), name="" if name == kind else name, scope=scope)
     if parameters:
-        box.after.append(f"{short(parameters)} parameters")
+        box.after.append(f"{short(parameters)} parameters")  # of each, where the box stands for several
     return box

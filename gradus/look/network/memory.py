@@ -17,7 +17,7 @@ from gradus.look.network.trace import in_mode, on_device
 def peak_memory(graph: Graph) -> int:
     """The most bytes that inputs and activations of one row take together, each freed after its last use.
 
-    The inputs stay to the end, as their owner keeps them, and so do the outputs. What a convolution needs beside them is left out.
+    Inputs and outputs stay to the end, as their owner keeps them. What a convolution needs beside them is left out.
     """
     last = len(graph.nodes) - 1
     sizes = {place: size for node in graph.nodes for place, size in node.memory.items() if size}

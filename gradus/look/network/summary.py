@@ -166,7 +166,7 @@ def summarize(
 ) -> Summary:
     """The structure of any module.
 
-    input_shape: of one row, without the batch: (3, 224, 224); or a list of several for several inputs. None: its first layer tells.
+    input_shape: of one row, without the batch: (3, 224, 224); a list of several for several inputs; None: its first layer tells.
         A network that begins with an embedding gets token numbers
     inputs: in place of shapes, tensors with a batch of one
 
