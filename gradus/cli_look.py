@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradus.errors import UserError
+from gradus.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
     from gradus.look.inside.sight import Sight
@@ -51,7 +51,9 @@ def run_look(arguments: argparse.Namespace) -> None:
     chosen = _settings(arguments)
     from gradus.recipes.looking import look, read_pictures, subject_of
 
-    if arguments.what in LOOKS and LOOKS[arguments.what].any_network:
+    if arguments.what not in LOOKS:
+        raise unknown_name("look", arguments.what, LOOKS)
+    if LOOKS[arguments.what].any_network:
         _look_at_network(arguments, chosen)
         return
     if arguments.file or arguments.input_shape:

@@ -104,8 +104,7 @@ def _boxes(
     boxes: list[Box] = []
     for units in tried:
         boxes = _linked(graph, units, scope)
-        if len(boxes) > LARGEST:
-            boxes = _runs(graph, boxes)
+        boxes = _runs(graph, boxes, layers_too=len(boxes) > LARGEST)
         if len(boxes) <= LARGEST or depth is not None:
             break
     return boxes
@@ -193,8 +192,8 @@ def _set_gives(graph: Graph, box: Box, users: list[set[int]], inner: set[int]) -
     ]
 
 
-def _runs(graph: Graph, boxes: list[Box]) -> list[Box]:
-    """Equal boxes of a chain as one, "x 3"."""
+def _runs(graph: Graph, boxes: list[Box], layers_too: bool) -> list[Box]:
+    """Equal modules of a chain as one box, "x 3"; layers_too: single layers likewise."""
     users: list[set[int]] = [set() for _ in boxes]
     for number, box in enumerate(boxes):
         for source in box.inputs:
@@ -204,7 +203,8 @@ def _runs(graph: Graph, boxes: list[Box]) -> list[Box]:
     for number, box in enumerate(boxes):
         source = box.inputs[0] if len(box.inputs) == 1 else -1
         run = kept[place[source]] if source >= 0 else None
-        if run is not None and users[source] == {number} and run.members and _equal(graph, run, box):
+        alike = run is not None and run.members and (box.scope or layers_too) and _equal(graph, run, box)
+        if run is not None and alike and users[source] == {number}:
             run.times += 1
             run.members += box.members
             run.gives, run.is_output, run.depth = box.gives, box.is_output, box.depth

@@ -142,10 +142,8 @@ def keys_by_depth(graph: Graph, depth: int) -> list[str]:
     for node in graph.nodes:
         where = node.layer or (plain(node.scopes[-1]) if node.scopes else "")
         parts = where.split(".") if where else []
-        whole = not parts or (
-            len(parts) <= depth and bool(node.layer)
-        )  # a layer or a function that stays a row of its own
-        keys.append(node.name if whole else ".".join(parts[:depth]))
+        opened = len(parts) < depth or (len(parts) == depth and bool(node.layer))
+        keys.append(node.name if opened else ".".join(parts[:depth]))
     return keys
 
 

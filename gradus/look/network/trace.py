@@ -229,12 +229,16 @@ class _Tracer:
 
     # ---- modules
 
+    def is_node(self, module: nn.Module) -> bool:
+        """Whether a module is one node. A whole network that is one class with functions in it is looked into."""
+        return is_layer(module) and (module is not self.module or type(module).__module__.startswith("torch.nn"))
+
     def on_enter(self, module: nn.Module, args: tuple, keywords: dict[str, Any]) -> None:
-        name = self.names[id(module)]
-        if self.leaf is not None or (module is self.module and not is_layer(module)):
+        if self.leaf is not None:
             return
-        if not is_layer(module):
-            self.scopes.append(self._called(name))
+        if not self.is_node(module):
+            if module is not self.module:
+                self.scopes.append(self._called(self.names[id(module)]))
             return
         taken = list(tensors_in((args, keywords)))
         self.leaf, self.window = module, None
