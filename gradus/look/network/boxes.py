@@ -206,6 +206,7 @@ def _runs(graph: Graph, boxes: list[Box], layers_too: bool) -> list[Box]:
         alike = run is not None and run.members and (box.scope or layers_too) and _equal(graph, run, box)
         if run is not None and alike and users[source] == {number}:
             run.times += 1
+            run.after = [word.removesuffix(" each") + " each" if "parameters" in word else word for word in run.after]
             run.members += box.members
             run.gives, run.is_output, run.depth = box.gives, box.is_output, box.depth
             run.name = f"{run.name.split(' to ')[0]} to {box.name}" if box.name else run.name
@@ -300,5 +301,5 @@ def _block(graph: Graph, unit: list[int], scope: tuple[str, ...], prefix: str) -
     name = plain(scope[-1]).removeprefix(prefix)
     box = Box(kind, "block", list(unit), name="" if name == kind else name, scope=scope)
     if parameters:
-        box.after.append(f"{short(parameters)} parameters")  # of each, where the box stands for several
+        box.after.append(f"{short(parameters)} parameters")
     return box

@@ -216,7 +216,8 @@ def _cell(cell: Cell) -> list[Rectangle | Words | Arrow]:
 def _legend(picture: Picture, y: float) -> tuple[list[Rectangle | Words], float]:
     """The colours that occur, with their meaning, in one line; and its width."""
     present = {box.family for box in picture.boxes}
-    x, shapes, seen = MARGIN, [], set[str]()
+    shapes: list[Rectangle | Words] = []
+    x, seen = MARGIN, set[str]()
     for family, words in FAMILIES.items():
         if family in present and family != "input":
             same = [FAMILIES[other] for other in FAMILIES if other in present and COLOURS[other] == COLOURS[family]]

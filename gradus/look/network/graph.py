@@ -112,7 +112,7 @@ def family_of_function(name: str) -> str:
     return next((family for family, names in FUNCTIONS.items() if name in names), "other")
 
 
-def family_of_layer(layer: nn.Module, shape_in: Shape, shape_out: Shape, windowed: bool) -> str:
+def family_of_layer(layer: nn.Module, keeps_shape: bool, windowed: bool) -> str:
     """By its class; a class that is not listed by what it does: a window with or without parameters, or none."""
     for family, classes in LAYERS.items():
         if isinstance(layer, classes):
@@ -122,7 +122,7 @@ def family_of_layer(layer: nn.Module, shape_in: Shape, shape_out: Shape, windowe
         return "convolution" if learns else "pooling"
     if "Pool" in type(layer).__name__:
         return "pooling"
-    return "pointwise" if shape_in == shape_out and not learns else "other"
+    return "pointwise" if keeps_shape and not learns else "other"
 
 
 @dataclass(frozen=True)

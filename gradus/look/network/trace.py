@@ -264,10 +264,11 @@ class _Tracer:
             self._called(name or type(module).__name__), type(module).__name__, layer=name, scopes=tuple(self.scopes),
             multiply_adds=count, window=self.window,
         )  # fmt: skip
-        shapes = [_row(next(iter(one), torch.empty(0))) for one in (taken, list(tensors_in(result)))]
-        node.family = family_of_layer(module, *shapes, self.window is not None)
+        given = list(tensors_in(result))
+        keeps_shape = bool(taken and given) and taken[0].shape == given[0].shape
+        node.family = family_of_layer(module, keeps_shape, self.window is not None)
         self._count_parameters(node, list(module.parameters()))
-        self._add(node, edges, list(tensors_in(result)))
+        self._add(node, edges, given)
         return result
 
     # ---- functions

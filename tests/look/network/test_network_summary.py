@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from gradus.errors import UserError
+from gradus.look.network.graph import Node
 from gradus.look.network.summary import Summary, example_inputs, summarize
 from gradus.look.network.words import memory_text, short, window_text
 from gradus.models import create_model
@@ -169,6 +170,39 @@ def test_the_summary_of_the_cats_and_dogs_network():
     assert with_weights(summary, "parameters") == [896, 18_496, 73_856, 147_584, 3_211_776, 513]
     maps = [row.shape for row in summary.rows() if row.kind in ("Conv2d", "MaxPool2d")]
     assert [shape[1] for shape in maps] == [148, 74, 72, 36, 34, 17, 15, 7] and summary.parameters == 3_453_121
+
+
+def test_the_shapes_of_the_one_dimensional_network_for_reviews():
+    """*Deep Learning with Python*, listing 7-7 (figure 7-15 gives conv1d_2 an input of 92): 500, 494, 98, 92, 1."""
+
+    class Reviews(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.one, self.pool = nn.Embedding(2000, 128), nn.Conv1d(128, 32, 7), nn.MaxPool1d(5)
+            self.two, self.all, self.last = nn.Conv1d(32, 32, 7), nn.AdaptiveMaxPool1d(1), nn.Linear(32, 1)
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            maps = self.two(self.pool(self.one(self.embed(tokens).transpose(1, 2)).relu())).relu()
+            return self.last(self.all(maps).flatten(1))
+
+    summary = summarize(Reviews(), (500,))
+    rows = {row.name: row for row in summary.rows()}
+    assert [rows[name].shape for name in ("input", "embed", "one", "pool", "two", "all", "last")] == [
+        *((500,), (500, 128), (32, 494), (32, 98), (32, 92), (32, 1), (1,)),
+    ]
+    (before,) = (summary.graph.nodes[edge.source].name for edge in _node(summary, "two").inputs)
+    assert before == "pool" and _node(summary, "two").inputs[0].shape == (32, 98)
+    assert summary.parameters == 291_937 and rows["two"].sees == (7 + 4 + 6 * 5,)
+
+
+def _node(summary: Summary, name: str) -> Node:
+    return next(node for node in summary.graph.nodes if node.name == name)
+
+
+def test_vgg19_has_sixteen_convolutions_and_five_poolings():
+    """*Plain-talk Deep Learning* 2 counts 19 kernels of convolutions: three of the layers with weights are dense."""
+    kinds = [row.kind for row in of_network("vgg19", (3, 224, 224)).rows()]
+    assert (kinds.count("Conv2d"), kinds.count("Linear"), kinds.count("MaxPool2d")) == (16, 3, 5)
 
 
 def test_what_a_row_is_connected_to():
