@@ -18,6 +18,7 @@ from gradus.errors import UserError
 
 if TYPE_CHECKING:
     from gradus.data.load import load_data
+    from gradus.look.network.summary import summarize
     from gradus.models import create_model
     from gradus.recipes.ensemble import ensemble, load_ensemble
     from gradus.recipes.execute import fit, resume, train_recipe
@@ -39,6 +40,7 @@ __all__ = [
     "resume",
     "resume_search",
     "search",
+    "summarize",
     "train_recipe",
 ]
 
@@ -53,6 +55,7 @@ _HOMES = {
     "search": "gradus.recipes.search",
     "resume_search": "gradus.recipes.search",
     "lr_range_test": "gradus.recipes.lr_range",
+    "summarize": "gradus.look.network.summary",
     "ensemble": "gradus.recipes.ensemble",
     "load_ensemble": "gradus.recipes.ensemble",
 }

@@ -6,9 +6,12 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gradus.errors import UserError
+from gradus.errors import UserError, unknown_name
+
+if TYPE_CHECKING:
+    from gradus.look.inside.sight import Sight
 
 FLAGS = ("weights", "layer", "class")  # those that others have too (data, set, out, json) are known already
 
@@ -21,6 +24,10 @@ def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None
     look.add_argument("subject", metavar="RUN|MODEL", nargs="?", help="a run's folder, or a network's name")
     look.add_argument("what", metavar="WHAT", nargs="?", help="what to look at")
     look.add_argument("inputs", metavar="INPUT", nargs="*", help="pictures: files, folders, or a row as test:17")
+    look.add_argument("--file", metavar="FILE.py:CLASS", help="structure of your own module; the file is run")
+    look.add_argument(
+        "--input-shape", metavar="3,32,32", action="append", help="structure: of one row; once for each input"
+    )
     look.add_argument("--weights", metavar="FILE|RUN|NAME", help="trained weights of the network")
     look.add_argument("--data", metavar="DATA", help="labelled rows for a network that is not a run")
     look.add_argument("--layer", metavar="NAME", help="a layer or stage of the network (short for --set layer=NAME)")
@@ -36,34 +43,69 @@ def run_look(arguments: argparse.Namespace) -> None:
     from gradus.cli import _print_table, _say
     from gradus.look.inside.table import LOOKS
 
+    if arguments.file:
+        arguments.subject, arguments.what = arguments.file, arguments.what or arguments.subject
     if not arguments.subject or not arguments.what:
         if arguments.subject:
             raise UserError(f"look: at what? Known: {', '.join(LOOKS)}")
         _print_table([[name, kind.shows, "PICTURE..." if kind.pictures else ""] for name, kind in LOOKS.items()])
         return
     chosen = _settings(arguments)
-    from gradus.look.text import number
     from gradus.recipes.looking import look, read_pictures, subject_of
 
+    if arguments.what not in LOOKS:
+        raise unknown_name("look", arguments.what, LOOKS)
+    if LOOKS[arguments.what].any_network:
+        _look_at_network(arguments, chosen)
+        return
+    if arguments.file or arguments.input_shape:
+        raise UserError(f"{arguments.what}: --file and --input-shape are for `gradus look ... structure`")
     subject = subject_of(arguments.subject, weights=arguments.weights, data=arguments.data)
     if not arguments.json:
         for note in subject.notes:
             _say(f"note: {note}")
     sight = look(subject, arguments.what, read_pictures(subject, arguments.inputs), **chosen)
     usual = subject.run.path / "look" if subject.run is not None else Path("look") / subject.name
-    written = sight.write(Path(arguments.out) if arguments.out else usual)
-    if arguments.json:
-        tables = [{"title": title, "header": header, "rows": rows} for title, header, rows in sight.tables]
+    _tell(sight, Path(arguments.out) if arguments.out else usual, arguments.json)
+
+
+def _look_at_network(arguments: argparse.Namespace, chosen: dict[str, Any]) -> None:
+    """A look that any network will do for: `--set model.options.NAME=value` goes to the network, the rest to the look."""
+    from gradus.cli import _say
+    from gradus.recipes.looking import look
+    from gradus.recipes.networks import network_of
+    from gradus.settings import parse_value
+
+    prefix = "model.options."
+    options = {
+        name.removeprefix(prefix): parse_value(chosen.pop(name)) for name in list(chosen) if name.startswith(prefix)
+    }
+    network = network_of(arguments.subject, options, arguments.input_shape, own=bool(arguments.file))
+    for note in () if arguments.json else network.notes:
+        _say(f"note: {note}")
+    usual = network.folder / "look" if network.folder is not None else Path("look") / network.name
+    _tell(look(network, arguments.what, **chosen), Path(arguments.out) if arguments.out else usual, arguments.json)
+
+
+def _tell(sight: Sight, folder: Path, as_json: bool) -> None:
+    """Writes a sight, and says what was seen and written."""
+    from gradus.cli import _print_table, _say
+    from gradus.look.text import number
+
+    written = sight.write(folder)
+    if as_json:
         files = [str(path) for path in written]
-        print(json.dumps({"look": sight.name, "numbers": sight.numbers, "tables": tables, "files": files}))
+        tables = [{"title": title, "header": header, "rows": rows} for title, header, rows in sight.tables]
+        told = {"look": sight.name, "numbers": sight.numbers, "tables": tables, **sight.record, "files": files}
+        print(json.dumps(told))
         return
-    for sentence in sight.said:
+    for sentence in (*sight.printed, *sight.said):
         print(sentence)
     _print_table([[name, number(value, 4)] for name, value in sight.numbers.items()])
     for title, header, rows in sight.tables if not sight.numbers else []:
         print(title)
         _print_table([header, *rows])
-    _say(f"written: {written[0]}" + (f" and {len(written) - 1} PNG files beside it" if len(written) > 1 else ""))
+    _say(f"written: {written[0]}" + (f" and {len(written) - 1} files beside it" if len(written) > 1 else ""))
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from gradus.data.images import SUFFIXES, decode_picture
 from gradus.data.load import load_data
 from gradus.errors import UserError, did_you_mean, unknown_name
 from gradus.look.inside.sight import Sight
+from gradus.look.inside.structure import Network
 from gradus.look.inside.subject import MiddleOf, Picture, Rows, Subject
 from gradus.look.inside.table import LOOKS
 from gradus.look.inside.table_subject import TableSubject
@@ -32,7 +33,9 @@ from gradus.tasks.rows import EncodedRows
 from gradus.tasks.task import InputTargetTask
 
 
-def look(subject: Subject | TableSubject, what: str, pictures: Sequence[Picture] = (), **chosen: Any) -> Sight:
+def look(
+    subject: Subject | TableSubject | Network, what: str, pictures: Sequence[Picture] = (), **chosen: Any
+) -> Sight:
     """Makes one look (`LOOKS`). chosen: the look's own settings; texts are read as their types.
 
     Raises `UserError` for an unknown look or setting, or where pictures or rows are missing that it needs.
@@ -40,14 +43,17 @@ def look(subject: Subject | TableSubject, what: str, pictures: Sequence[Picture]
     if what not in LOOKS:
         raise unknown_name("look", what, LOOKS)
     kind = LOOKS[what]
-    if kind.tables != isinstance(subject, TableSubject):
-        takes, is_for = ("tables", "pictures") if kind.tables else ("pictures", "tables")
-        raise UserError(f"{what}: it looks into networks for {takes}, {subject.name} is one for {is_for}")
     module, _, name = kind.function.partition(":")
     function = getattr(importlib.import_module(f"gradus.look.inside.{module}"), name)
+    if isinstance(subject, Network):
+        if not kind.any_network:
+            raise UserError(f"{what}: it needs a network with its pictures (`subject_of`), not a network alone")
+    elif kind.tables != isinstance(subject, TableSubject):
+        takes, is_for = ("tables", "pictures") if kind.tables else ("pictures", "tables")
+        raise UserError(f"{what}: it looks into networks for {takes}, {subject.name} is one for {is_for}")
     if kind.pictures and not pictures:
         raise UserError(f"{what}: which picture? Give a file, or ROW of the test split as test:ROW")
-    if kind.rows and subject.rows is None:
+    if kind.rows and isinstance(subject, Subject) and subject.rows is None:
         raise UserError(f"{what}: it needs labelled rows; look into a run, or give --data")
     return function(subject, pictures, **_typed(what, function, chosen))
 

@@ -6,6 +6,7 @@ import base64
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -41,6 +42,9 @@ class Sight:
     numbers: what was measured, shown as a table and printed by the command
     tables:  (title, header, rows)
     first:   stands above the panels; script: of the page, which works on it (`page.document`)
+    printed: lines that the command prints above all else
+    record:  what `--json` says beside the numbers
+    files:   name -> text of further files
     """
 
     name: str
@@ -53,9 +57,12 @@ class Sight:
     tables: list[tuple[str, list[str], list[list[str]]]] = field(default_factory=list)
     first: Html | None = None
     script: str = ""
+    printed: list[str] = field(default_factory=list)
+    record: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
     def write(self, folder: Path) -> list[Path]:
-        """Writes every panel as a PNG and the whole as `NAME.html` into the folder; returns the paths, the page first."""
+        """Writes every panel as a PNG, the further files, and the whole as `NAME.html`; returns the paths, the page first."""
         from gradus.look.inside.painting import under_title
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -65,6 +72,9 @@ class Sight:
             pixels = under_title(panel.pixels, panel.title) if panel.titled else panel.pixels
             write_atomic(path, encode_png(pixels, panel.magnify))
             written.append(path)
+        for name, text in self.files.items():
+            write_atomic(folder / name, text)
+            written.append(folder / name)
         page = folder / f"{self.name}.html"
         write_atomic(page, self.to_html())
         return [page, *written]

@@ -16,9 +16,15 @@ class Look:
     pictures: bool = True  # whether it needs pictures
     tables: bool = False  # whether it looks into networks for tables, in place of those for pictures
     rows: bool = False  # whether it needs labelled rows: a run's, or those of --data
+    any_network: bool = (
+        False  # whether any network will do: for other things than pictures, of one's own, without weights
+    )
 
 
 LOOKS: dict[str, Look] = {
+    "structure": Look(
+        "structure:structure", "layers, sizes, costs, and a drawing of any network", pictures=False, any_network=True
+    ),
     "activations": Look(
         "activations:activations", "the outputs of every layer: grids of maps, and how sparse they are"
     ),
