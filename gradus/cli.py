@@ -15,12 +15,13 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gradus import __version__, cli_learn, cli_look, cli_search
+from gradus import __version__, cli_import, cli_learn, cli_look, cli_search
 from gradus.errors import UserError, did_you_mean
 from gradus.files import unread
 from gradus.stopping import on_signals, stop_now, told_when_stopped
 
 if TYPE_CHECKING:
+    from gradus.data.dataset import Dataset
     from gradus.recipes.ensemble import Ensemble
     from gradus.recipes.recipe import Recipe
     from gradus.recipes.run import Run
@@ -32,6 +33,14 @@ TRAIN_FLAGS = {
     "validation": ("data.validation", "share or number of training rows held out to choose the best weights"),
     "task": ("task.name", "what to learn; inferred from the columns"),
     "model": ("model.name", "which network; `gradus list models`"),
+    "weights": (
+        "model.weights",
+        "trained weights to begin with: a safetensors file, a run, or a name such as imagenet",
+    ),
+    "freeze": (
+        "train.fine_tune.freeze",
+        "stages or modules that do not learn, joined by commas; features: all but the head",
+    ),
     "epochs": ("train.epochs", "passes over the training rows"),
     "batch-size": ("train.batch_size", "rows an update; auto: computed in as many parts as the memory asks for"),
     "learning-rate": ("train.optimizer.learning_rate", "size of the updates"),
@@ -42,8 +51,10 @@ TRAIN_FLAGS = {
 }
 
 
+AUGMENT_HELP = "how training pictures are changed: none, light, standard, strong, digits, cifar, book, ..."
 OTHER_FLAGS = (
     "out",
+    "augment",
     "set",
     "tensorboard",
     "compile",
@@ -96,8 +107,9 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="one JSON object")
 
     predict = command("predict", "Predict for pictures, or for rows of a table.")
-    predict.add_argument("run", metavar="RUN")
+    predict.add_argument("run", metavar="RUN|MODEL", help="a run, or a network's name with --weights")
     predict.add_argument("inputs", metavar="INPUT", nargs="+", help="files, folders, or a row as JSON")
+    predict.add_argument("--weights", metavar="FILE|NAME", help="trained weights of a network, such as imagenet")
     predict.add_argument("--json", action="store_true", help="one JSON object a line")
 
     report = command("report", "Write report.html into a run's folder.")
@@ -116,6 +128,12 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("action", choices=("scan", "show"))
     data.add_argument("data", metavar="DATA")
     data.add_argument("--target", metavar="COLUMN", help="the column to learn")
+    data.add_argument(
+        "--augment", metavar="PRESET", help=f"show: draw some pictures as training sees them; {AUGMENT_HELP}"
+    )
+    data.add_argument("--set", metavar="augment.field=value", action="append", default=[], help="with --augment")
+    data.add_argument("--out", metavar="FILE.png", help="with --augment: where to (augmented-DATA.png)")
+    data.add_argument("--seed", metavar="N", default="0", help="with --augment: another draw")
 
     reproduce = command("reproduce", "Run recipes with several seeds, beside the published results.")
     reproduce.add_argument("recipes", metavar="RECIPE", nargs="+")
@@ -124,6 +142,7 @@ def build_parser() -> argparse.ArgumentParser:
     cli_search.add_commands(command, _add_recipe_flags)
     cli_learn.add_commands(command)
     cli_look.add_commands(command)
+    cli_import.add_commands(command)
     return parser
 
 
@@ -141,6 +160,7 @@ def _add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", nargs="?", help="a recipe's name (`gradus list recipes`) or a TOML file")
     for flag, (setting, about) in TRAIN_FLAGS.items():
         parser.add_argument(f"--{flag}", metavar="X", help=f"{about} ({setting})")
+    parser.add_argument("--augment", metavar="PRESET", help=f"{AUGMENT_HELP}; then --set augment.rotation=20")
     parser.add_argument(
         "--set",
         metavar="part.field=value",
@@ -243,7 +263,15 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
         flags = [
-            f"--{flag}" for flag in (*TRAIN_FLAGS, *OTHER_FLAGS, *cli_search.FLAGS, *cli_learn.FLAGS, *cli_look.FLAGS)
+            f"--{flag}"
+            for flag in (
+                *TRAIN_FLAGS,
+                *OTHER_FLAGS,
+                *cli_search.FLAGS,
+                *cli_learn.FLAGS,
+                *cli_look.FLAGS,
+                *cli_import.FLAGS,
+            )
         ]
         raise UserError(f"{parsed.command}: unknown argument '{unknown[0]}'{did_you_mean(unknown[0], flags)}")
     if parsed.command is None:
@@ -322,7 +350,12 @@ def _eval(arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    names, answers = _load(arguments.run).answers(arguments.inputs)
+    if arguments.weights:
+        from gradus.recipes.pretrained import Pretrained
+
+        names, answers = Pretrained(arguments.run, arguments.weights).answers(arguments.inputs)
+    else:
+        names, answers = _load(arguments.run).answers(arguments.inputs)
     if arguments.json:
         for name, answer in zip(names, answers, strict=True):
             print(json.dumps({"input": name, **answer.to_json()}, ensure_ascii=False))
@@ -396,6 +429,9 @@ def _data(arguments: argparse.Namespace) -> None:
         print(f"{len(result.findings)} findings" if result.findings else "nothing found that needs attention")
         return
     dataset = load_data(arguments.data, arguments.target)
+    if arguments.augment is not None or arguments.set:
+        _show_augmented(dataset, arguments)
+        return
     print(f"{dataset.name}: {dataset.about}" if dataset.about else dataset.name)
     for note in dataset.notes:
         print(f"note: {note}")
@@ -415,6 +451,25 @@ def _data(arguments: argparse.Namespace) -> None:
         for index in range(shown)
     ]
     _print_table([["", *types], *rows])
+
+
+def _show_augmented(dataset: Dataset, arguments: argparse.Namespace) -> None:
+    """Some pictures of a data set with what augmentation makes of them, as a PNG."""
+    from gradus import settings
+    from gradus.data.augment.settings import get_preset
+    from gradus.look.augmented import draw_augmented
+    from gradus.recipes.recipe import Recipe
+
+    values: dict[str, Any] = {"augment": settings.to_dict(get_preset(arguments.augment or "none"))}
+    for assignment in arguments.set:
+        if not assignment.startswith("augment."):
+            raise UserError(f"--set {assignment}: only augment.FIELD=VALUE changes what is drawn here")
+        values = settings.override(values, assignment, Recipe)
+    asked = settings.from_dict(Recipe, values).augment
+    path = Path(arguments.out or f"augmented-{dataset.name}.png")
+    draw_augmented(dataset, asked, path, seed=_count(arguments.seed, "--seed", 0))
+    print(f"{asked.describe() or 'nothing is changed'}")
+    print(path)
 
 
 def _describe(kind: Any) -> str:
@@ -453,6 +508,7 @@ _COMMANDS = {
     **cli_search.COMMANDS,
     **cli_learn.COMMANDS,
     **cli_look.COMMANDS,
+    **cli_import.COMMANDS,
 }
 
 
@@ -466,6 +522,7 @@ def _named_recipe(name: str) -> Recipe:
 def _recipe_of(arguments: argparse.Namespace) -> Recipe:
     """The recipe that a `train` command line asks for."""
     from gradus import settings
+    from gradus.data.augment.settings import get_preset
     from gradus.recipes.recipe import Recipe
 
     if not arguments.recipe and not arguments.data:
@@ -490,6 +547,10 @@ def _recipe_of(arguments: argparse.Namespace) -> Recipe:
     if given.get("batch-size") == "auto":
         del given["batch-size"]
         more.append("train.accumulate=0")
+    if "freeze" in given:
+        given["freeze"] = json.dumps([name.strip() for name in given["freeze"].split(",") if name.strip()])
+    if arguments.augment is not None:
+        values["augment"] = settings.to_dict(get_preset(arguments.augment))
     for flag, value in given.items():
         values = settings.override(values, f"{TRAIN_FLAGS[flag][0]}={value}", Recipe)
     for assignment in [*more, *arguments.set]:

@@ -21,7 +21,7 @@ def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None
     look.add_argument("subject", metavar="RUN|MODEL", nargs="?", help="a run's folder, or a network's name")
     look.add_argument("what", metavar="WHAT", nargs="?", help="what to look at")
     look.add_argument("inputs", metavar="INPUT", nargs="*", help="pictures: files, folders, or a row as test:17")
-    look.add_argument("--weights", metavar="FILE", help="trained weights of the network (safetensors)")
+    look.add_argument("--weights", metavar="FILE|RUN|NAME", help="trained weights of the network")
     look.add_argument("--data", metavar="DATA", help="labelled rows for a network that is not a run")
     look.add_argument("--layer", metavar="NAME", help="a layer or stage of the network (short for --set layer=NAME)")
     look.add_argument("--class", metavar="NAME", dest="of_class", help="a class (short for --set of_class=NAME)")

@@ -24,6 +24,7 @@ class DataSettings:
         0.1  # rows held out of train to choose the best weights by: a share, or a number of rows, 0 for none
     )
     test: float = 0.2  # rows held out of train to judge by, where the data bring no test split
+    rows: int = 0  # training rows that are learnt from, the same share of every class; 0: all that are left
     split_seed: int = (
         0  # the rows that are held out; separate from train.seed, so that seeds are compared on equal splits
     )
@@ -43,6 +44,8 @@ class DataSettings:
                 raise UserError(f"data.{name}: expected a share below 1 or a whole number of rows, received {share}")
         if self.folds < 0 or self.folds == 1:
             raise UserError(f"data.folds: expected 2 or more (or 0 for none), received {self.folds}")
+        if self.rows < 0:
+            raise UserError(f"data.rows: expected a whole number of training rows (or 0 for all), received {self.rows}")
         if not 0 <= self.fold < max(self.folds, 1):
             raise UserError(
                 f"data.fold: expected 0 to {max(self.folds, 1) - 1} of {self.folds} folds, received {self.fold}"

@@ -85,6 +85,19 @@ def one_fold(dataset: Dataset, folds: int, fold: int, repeat: int, seed: int, ta
     )
 
 
+def fewer_rows(dataset: Dataset, rows: int, seed: int, target: str | None) -> Dataset:
+    """`dataset` with `rows` of its training rows, the same share of every class; the other splits as they are."""
+    train = dataset["train"]
+    if rows > len(train):
+        raise UserError(f"data.rows: there are only {len(train):,} training rows, asked for {rows:,}")
+    if rows == len(train):
+        return dataset
+    classes = classes_of(train[target] if target and "," not in target else None)
+    kept, _ = hold_out(len(train), len(train) - rows, seed, classes)
+    note = f"train: {rows:,} of {len(train):,} rows (seed {seed})"
+    return dataset.with_splits({**dataset.splits, "train": train.take(kept)}, note)
+
+
 def classes_of(column: Column | None) -> np.ndarray | None:
     """The class indices to stratify by, or None where the column is not a class."""
     return np.asarray(column.values) if column is not None and isinstance(column.type, Label) else None

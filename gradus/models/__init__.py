@@ -4,7 +4,8 @@
 `torch.nn.Module`s and share a few argument names: `num_classes` (outputs: classes, or numbers to predict), and `in_channels` and
 `image_size` (side in pixels, where the layers depend on it) for pictures or `in_features` for vectors. A class that takes
 certain sizes only lists them in `image_sizes`, the usual one first; one that needs room for its layers says
-`smallest_image_size`; one that its authors trained on another size than its data's says `usual_image_size`. Networks for
+`smallest_image_size`; one that its authors trained on another size than its data's says `usual_image_size`. One with
+layers that are made from the training inputs and not learnt has `fit_inputs(inputs)`, called before training. Networks for
 pictures are chains of stages (`stages.py`).
 """
 
@@ -33,12 +34,96 @@ MODELS: dict[str, tuple[str, str]] = {
         "vision.lenet5:LeNet5Dropout",
         "the wider LeNet-5 with dropout of Principles and Practice, listing 4-5",
     ),
+    "lenet_caffe": ("vision.lenet5:LeNetCaffe", "Caffe's LeNet: 20 and 50 maps, no activation after the convolutions"),
+    "alexnet": ("vision.alexnet:AlexNet", "AlexNet as torchvision has it (Krizhevsky 2014)"),
+    "alexnet_2012": (
+        "vision.alexnet:AlexNetOf2012",
+        "Krizhevsky 2012, as printed: two groups, local response normalisation",
+    ),
+    "caffenet": ("vision.alexnet:CaffeNet", "AlexNet as Caffe has it: pooling before normalisation"),
+    "zfnet": ("vision.zfnet:ZFNet", "Zeiler and Fergus 2013: AlexNet with a finer first layer"),
+    "nin": ("vision.nin:NetworkInNetwork", "Network in Network, Lin 2013: for CIFAR's 32x32"),
+    "vgg11": ("vision.vgg:VGG11", "Simonyan and Zisserman 2014: five blocks of 3x3 convolutions, 11 layers"),
+    "vgg13": ("vision.vgg:VGG13", "the same with 13 layers"),
+    "vgg16": ("vision.vgg:VGG16", "the same with 16 layers"),
+    "vgg19": ("vision.vgg:VGG19", "the same with 19 layers, the usual one for style transfer"),
+    "vgg11_bn": ("vision.vgg:VGG11WithNorm", "VGG-11 with batch normalisation"),
+    "vgg13_bn": ("vision.vgg:VGG13WithNorm", "VGG-13 with batch normalisation"),
+    "vgg16_bn": ("vision.vgg:VGG16WithNorm", "VGG-16 with batch normalisation"),
+    "vgg19_bn": ("vision.vgg:VGG19WithNorm", "VGG-19 with batch normalisation"),
+    "googlenet_2014": (
+        "vision.googlenet:GoogLeNetOf2014",
+        "Szegedy 2014, as printed: Inception modules, auxiliary heads, local response normalisation",
+    ),
+    "googlenet": ("vision.googlenet:GoogLeNet", "GoogLeNet as torchvision has it, with batch normalisation"),
+    "inception_v3": ("vision.inception_v3:InceptionV3", "Szegedy 2015: factorised convolutions, an auxiliary head"),
+    "xception": ("vision.xception:Xception", "Chollet 2017: depthwise separable convolutions with shortcuts"),
     "squeezenet1_0": (
         "vision.squeezenet:SqueezeNet1_0",
         "Iandola 2016: AlexNet's accuracy with 50 times fewer parameters",
     ),
     "squeezenet1_1": ("vision.squeezenet:SqueezeNet1_1", "the same with 2.4 times fewer multiplications"),
     "mnist_convnet": ("vision.mnist_convnet:MnistConvnet", "three 3x3 convolutions (Deep Learning with Python §5.1)"),
+    "cats_dogs_convnet": (
+        "vision.cats_dogs_convnet:CatsDogsConvnet",
+        "four convolutions for 150x150 (Deep Learning with Python §5.2)",
+    ),
+    "separable_convnet": (
+        "vision.separable_convnet:SeparableConvnet",
+        "six separable convolutions for 64x64 (Deep Learning with Python §7.3.1)",
+    ),
+    "cifar10_tutorial": (
+        "vision.cifar10_tutorial:Cifar10Tutorial",
+        "TensorFlow's tutorial net for 24x24 (Plain-talk Deep Learning §6.9)",
+    ),
+    "fast_cifar": ("vision.fast_cifar:FastCifar", "Jordan 2024: whitened inputs, few large convolutions; few epochs"),
+    "mobilenet_v1": ("vision.mobilenet_v1:MobileNetV1", "Howard 2017: depthwise separable convolutions"),
+    "mobilenet_v2": ("vision.mobilenet_v2:MobileNetV2", "Sandler 2018: inverted residuals, linear bottlenecks"),
+    "resnet18": ("vision.resnet:ResNet18", "He 2015: 18 layers, shortcuts over two 3x3 convolutions"),
+    "resnet34": ("vision.resnet:ResNet34", "He 2015: 34 layers"),
+    "resnet50": ("vision.resnet:ResNet50", "He 2015: 50 layers, bottlenecks"),
+    "resnet101": ("vision.resnet:ResNet101", "He 2015: 101 layers, bottlenecks"),
+    "resnet152": ("vision.resnet:ResNet152", "He 2015: 152 layers, bottlenecks"),
+    "wide_resnet50_2": ("vision.resnet:WideResNet50", "Zagoruyko 2016: resnet50 with 3x3 layers twice as wide"),
+    "plain18": ("vision.resnet:Plain18", "He 2015: resnet18 without shortcuts"),
+    "plain34": ("vision.resnet:Plain34", "He 2015: resnet34 without shortcuts"),
+    "cifar_resnet": ("vision.cifar_resnet:CifarResNet", "He 2015, for CIFAR: any depth, kind and length of shortcuts"),
+    "resnet20": ("vision.cifar_resnet:ResNet20", "He 2015, for CIFAR: 20 layers"),
+    "resnet32": ("vision.cifar_resnet:ResNet32", "He 2015, for CIFAR: 32 layers"),
+    "resnet44": ("vision.cifar_resnet:ResNet44", "He 2015, for CIFAR: 44 layers"),
+    "resnet56": ("vision.cifar_resnet:ResNet56", "He 2015, for CIFAR: 56 layers"),
+    "resnet110": ("vision.cifar_resnet:ResNet110", "He 2015, for CIFAR: 110 layers"),
+    "plain20": ("vision.cifar_resnet:Plain20", "resnet20 without shortcuts"),
+    "plain32": ("vision.cifar_resnet:Plain32", "resnet32 without shortcuts"),
+    "plain44": ("vision.cifar_resnet:Plain44", "resnet44 without shortcuts"),
+    "plain56": ("vision.cifar_resnet:Plain56", "resnet56 without shortcuts"),
+    "plain110": ("vision.cifar_resnet:Plain110", "resnet110 without shortcuts"),
+    "preact_resnet": ("vision.preact_resnet:PreActivationResNet", "He 2016, for CIFAR: norm and ReLU first, any depth"),
+    "preact_resnet110": ("vision.preact_resnet:PreActivationResNet110", "He 2016, for CIFAR: 110 layers"),
+    "preact_resnet164": ("vision.preact_resnet:PreActivationResNet164", "He 2016, for CIFAR: 164 layers, bottlenecks"),
+    "preact_resnet1001": (
+        "vision.preact_resnet:PreActivationResNet1001",
+        "He 2016, for CIFAR: 1001 layers, bottlenecks",
+    ),
+    "wide_resnet": ("vision.wide_resnet:WideResNet", "Zagoruyko 2016, for CIFAR: any depth and width"),
+    "wrn16_4": ("vision.wide_resnet:WideResNet16x4", "Zagoruyko 2016, for CIFAR: 16 layers, 4 times as wide"),
+    "wrn16_8": ("vision.wide_resnet:WideResNet16x8", "Zagoruyko 2016, for CIFAR: 16 layers, 8 times as wide"),
+    "wrn28_10": ("vision.wide_resnet:WideResNet28x10", "Zagoruyko 2016, for CIFAR: 28 layers, 10 times as wide"),
+    "wrn40_4": ("vision.wide_resnet:WideResNet40x4", "Zagoruyko 2016, for CIFAR: 40 layers, 4 times as wide"),
+    "resnet_in_resnet": (
+        "vision.resnet_in_resnet:ResNetInResNet",
+        "Targ 2016, for CIFAR: a residual and a transient stream",
+    ),
+    "merge_and_run": ("vision.merge_and_run:MergeAndRun", "Zhao 2016, for CIFAR: two branches that share their mean"),
+    "highway_convnet": ("vision.highway_convnet:HighwayConvnet", "Srivastava 2015: gates instead of sums, no norms"),
+    "fractalnet": ("vision.fractalnet:FractalNet", "Larsson 2016, for CIFAR: deep without shortcuts, drop-path"),
+    "densenet121": ("vision.densenet:DenseNet121", "Huang 2016: every layer reads all before it in its block"),
+    "cifar_densenet": ("vision.densenet:CifarDenseNet", "Huang 2016, for CIFAR: any depth and growth"),
+    "densenet_bc_100_12": (
+        "vision.densenet:DenseNetBC100",
+        "Huang 2016, for CIFAR: 100 layers, growth 12, bottlenecks",
+    ),
+    "densenet_40_12": ("vision.densenet:DenseNet40", "Huang 2016, for CIFAR: 40 layers, growth 12"),
 }
 
 
@@ -48,6 +133,9 @@ class ModelSettings:
 
     name: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+    weights: str = (
+        ""  # to begin with: a safetensors file, a run's folder, or a name such as imagenet; empty: random ones
+    )
 
 
 def model_class(name: str) -> type[nn.Module]:

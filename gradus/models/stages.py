@@ -9,28 +9,39 @@ Modules keep the names that published weights use; a stage is only a word for so
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from operator import attrgetter
 
 from torch import Tensor, nn
 
 
 class StagedNetwork(nn.Module):
-    """A chain of stages. Subclasses set `stages`: stage -> names of its modules (dots allowed), in the order of use."""
+    """A chain of stages. Subclasses set `stages`: stage -> names of its modules (dots allowed), in the order of use.
+
+    entry: how many modules of the chain are passed over, where what they would give is given in place of pictures
+    """
 
     stages: dict[str, tuple[str, ...]]
+    entry = 0
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.run(inputs)
+        return self.apply_modules(inputs, self.chain()[self.entry :]) if self.entry else self.run(inputs)
+
+    def chain(self) -> list[str]:
+        """The names of all modules, in the order of use."""
+        return [module for modules in self.stages.values() for module in modules]
+
+    def apply_modules(self, inputs: Tensor, names: Iterable[str]) -> Tensor:
+        for name in names:
+            inputs = attrgetter(name)(self)(inputs)
+        return inputs
 
     def run(self, inputs: Tensor, first: str | None = None, last: str | None = None) -> Tensor:
         """Applies the stages from `first` to `last` (both included; None: from the start, to the end)."""
         names = list(self.stages)
         begin = names.index(first) if first is not None else 0
         end = names.index(last) + 1 if last is not None else len(names)
-        for stage in names[begin:end]:
-            for module in self.stages[stage]:
-                inputs = attrgetter(module)(self)(inputs)
-        return inputs
+        return self.apply_modules(inputs, [module for stage in names[begin:end] for module in self.stages[stage]])
 
 
 def stages_of(model: nn.Module) -> dict[str, tuple[str, ...]]:
@@ -43,11 +54,15 @@ def stages_of(model: nn.Module) -> dict[str, tuple[str, ...]]:
 
 def head_of(model: nn.Module) -> str:
     """The name of the module whose outputs are the network's: the last layer with weights of the last stage."""
-    last = list(stages_of(model).values())[-1]
+    return last_layer(model, list(stages_of(model).values())[-1])
+
+
+def last_layer(model: nn.Module, names: tuple[str, ...]) -> str:
+    """The name of the last linear or convolutional layer in the modules of these names."""
     named = dict(model.named_modules())
     layers = [
         f"{name}.{inner}".removesuffix(".")
-        for name in last
+        for name in names
         for inner, module in named[name].named_modules()
         if isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
     ]

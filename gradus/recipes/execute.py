@@ -12,12 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gradus.data.augment.settings import AugmentSettings, get_preset
 from gradus.data.dataset import Dataset
 from gradus.data.load import DataSettings
 from gradus.errors import UserError
 from gradus.files import write_atomic
 from gradus.recipes.environment import describe_environment
 from gradus.recipes.experiment import Experiment, fingerprint, prepare, train_settings
+from gradus.recipes.features import compute_features
 from gradus.recipes.recipe import Recipe, write_recipe
 from gradus.recipes.run import FORMAT, Run, load_run
 from gradus.stopping import held_signals, told_when_stopped
@@ -27,6 +29,7 @@ from gradus.train import checkpoint
 from gradus.train.devices import DEFAULT_THREADS, set_up_process
 from gradus.train.distributed import SharedSource, create_learner
 from gradus.train.folder import RunFolder
+from gradus.train.learner import Supervised
 from gradus.train.observers import write_log
 from gradus.train.source import Batch, InOrder, Resident, Source
 from gradus.train.stream import Readers, Streamed
@@ -43,6 +46,7 @@ def fit(
     validation: float | int = 0.1,
     test: float | int = 0.2,
     target: str | None = None,
+    augment: AugmentSettings | str = "none",
     out: str | Path | None = None,
     callbacks: tuple[Observer, ...] = (),
     **training: Any,
@@ -51,6 +55,7 @@ def fit(
 
     data:      a Dataset, a catalogue name, or a path
     task:      its name; inferred from the columns where empty
+    augment:   how training pictures are changed: AugmentSettings, or the name of a preset
     training:  fields of TrainSettings (epochs, batch_size, seed, ...), with `optimizer` as a name, and `learning_rate`,
                `momentum`, `weight_decay` of the optimiser
     callbacks: functions that are given a record (a dict) at every look, epoch and end; they cannot change the training
@@ -61,6 +66,7 @@ def fit(
     recipe = Recipe(
         data=DataSettings(source=source, target=target, validation=validation, test=test),
         task=TaskSettings(name=task, options=dict(task_options or {})),
+        augment=get_preset(augment) if isinstance(augment, str) else augment,
         train=train_settings(**training),
     )
     return train_recipe(
@@ -108,7 +114,7 @@ def train_recipe(
         with told_when_stopped(_on_the_way(folder)):
             _check_same_data(experiment, world)
             observers = _observers_of(folder, observers, world)
-            trainer = create_trainer(experiment, folder, observers, world)
+            trainer = create_trainer(experiment, folder, observers, world, say)
             return _finish(experiment, trainer, folder, observers)
     finally:
         if folder is not None:
@@ -139,14 +145,15 @@ def resume(
                 )
             if world.is_main:
                 tell_launcher(folder.path)
-            experiment = prepare(run.recipe, dataset, model, measure=False)
+            begun = world.from_main(checkpoint.exists(folder.checkpoints, "last") if world.is_main else None)
+            experiment = prepare(run.recipe, dataset, model, measure=False, weights=not begun)
             expected = folder.read_json("task.json").get("fingerprint")
             if fingerprint(experiment.tensors["train"]) != expected:
                 source = run.recipe.data.source
                 raise UserError(f"{run.path}: the training data ({source}) are not those that the run began with")
         with told_when_stopped(_on_the_way(folder)):
             observers = _observers_of(folder, observers, world)
-            trainer = create_trainer(experiment, folder, observers, world)
+            trainer = create_trainer(experiment, folder, observers, world, say)
             _restore(trainer, folder, say, world)
             return _finish(experiment, trainer, folder, observers)
     finally:
@@ -243,16 +250,27 @@ def create_trainer(
     folder: RunFolder | None = None,
     observers: tuple[Observer, ...] = (),
     world: World = ALONE,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Trainer:
-    """The trainer of an experiment, its data on the device. Without a folder nothing is kept."""
+    """The trainer of an experiment, its data on the device. Without a folder nothing is kept.
+
+    Where the first modules of the network are frozen and compute the same in every epoch, they are applied once, here.
+    """
     settings, plan, task = experiment.recipe.train, experiment.plan, experiment.task
     threads = settings.threads if world.size == 1 else min(settings.threads, DEFAULT_THREADS)  # the cores are shared
     set_up_process(plan, threads, settings.deterministic)
     task.to_device(plan.device)
-    whole, validation = _sources(experiment)
+    with world.together():
+        features = compute_features(experiment, say if world.is_main else lambda line: None)
+    model = experiment.model
+    if features is None:
+        whole, validation = _sources(experiment)
+    else:
+        whole = Resident(features.splits["train"], settings.batch_size, settings.seed)
+        validation, task, model = features.splits.get("validation"), features.task, features.model
     source: Any = whole if world.size == 1 else SharedSource(whole, world)
     with world.together():
-        learner = create_learner(experiment.model, task, settings, plan, world)
+        learner = create_learner(model, task, settings, plan, world)
     return Trainer(
         learner,
         source,
@@ -293,6 +311,9 @@ def _finish(experiment: Experiment, trainer: Trainer, folder: RunFolder, observe
         for observer in observers:  # a live bar gives the terminal back, a file is closed
             observer({"event": "stopped"})
         raise
+    finally:
+        if isinstance(trainer.learner, Supervised):
+            trainer.learner.release()
     run = Run(folder.path, recipe, experiment.task, experiment=experiment)
     if not trainer.world.is_main:
         return run

@@ -15,9 +15,10 @@ from gradus import settings
 from gradus.data.catalogue import CATALOGUE
 from gradus.data.dataset import Dataset
 from gradus.data.load import DataSettings, load_data
-from gradus.data.splits import complete_splits, one_fold
+from gradus.data.splits import complete_splits, fewer_rows, one_fold
 from gradus.errors import UserError
 from gradus.models import (
+    MODELS,
     ModelSettings,
     accepted_options,
     create_model,
@@ -25,15 +26,20 @@ from gradus.models import (
     model_class,
     smallest_image_size,
 )
+from gradus.models.weights import put_weights
 from gradus.recipes.recipe import Recipe
+from gradus.recipes.weights import load_weights, named_weights, prepare_as
 from gradus.tasks.rows import EncodedRows
 from gradus.tasks.table import TASKS, create_task, infer_task
 from gradus.tasks.task import Task
 from gradus.train.devices import Plan, plan_device
+from gradus.train.fine_tune import FineTune
 from gradus.train.measure import choose_precision, choose_threads, operations
 from gradus.train.randomness import INITIAL_WEIGHTS, derive
 from gradus.train.settings import TrainSettings
 from gradus.train.stream import choose_workers, resident_limit
+
+SHOWN_ROWS = 5_000  # training rows that layers are made from, where a network has such
 
 
 @dataclass
@@ -57,12 +63,14 @@ def prepare(
     *,
     measure: bool = True,
     cache: dict[Any, Any] | None = None,
+    weights: bool = True,
 ) -> Experiment:
     """Reads the data, infers what is left open, fits the task to the training split, makes and tries the model.
 
     dataset, model: used in place of what the recipe names
     measure:        try out what depends on the machine (the precision); else what the recipe says is taken as it is
     cache:          keeps what was read and encoded, so that recipes on the same rows share it
+    weights:        begin with the weights that the recipe names; False where others will be put into the model anyway
 
     Raises `UserError` for whatever does not fit.
     """
@@ -73,6 +81,10 @@ def prepare(
     notes = list(dataset.notes)
     dataset, recipe, inferred = _resolve(recipe, dataset, model)
     before = len(dataset.notes)
+    begin_with = load_weights(recipe.model.name, recipe.model.weights) if recipe.model.weights and weights else None
+    if begin_with is not None:
+        recipe, told = prepare_as(begin_with.record, recipe) if begin_with.record else (recipe, [])
+        inferred += [*begin_with.notes, *told]
     sizes = image_sizes(model if model is not None else recipe.model.name, recipe.model.options)
     smallest = smallest_image_size(model if model is not None else recipe.model.name)
     whole = dataset
@@ -84,15 +96,20 @@ def prepare(
         return split, task, {name: task.encode(rows) for name, rows in split.splits.items()}
 
     dataset, task, tensors = _once(cache, (recipe.data, repr(recipe.task), sizes, smallest), encode)
+    if recipe.augment.is_on:
+        task = task.augmented(recipe.augment, tensors["train"])
     if model is None:
         recipe, model = _make_model(recipe, task)
+        _show_inputs(model, task, tensors["train"])
+    learning = put_weights(model, begin_with.tensors, begin_with.where) if begin_with else []
+    learning += _describe_learning(recipe, model)
     per_row = _try_model(model, task, tensors["train"], recipe.model.name)
     task.monitored(recipe.train.monitor)
     if recipe.train.patience and "validation" not in tensors:
         raise UserError("patience: stopping early needs validation rows; set data.validation above 0")
     resolved = recipe.train.resolved(rows=len(tensors["train"]["targets"]))
     recipe, told = _resolve_streaming(recipe, tensors["train"], resolved.batch_size)
-    notes += [*inferred, *dataset.notes[before:], *task.notes, *told]
+    notes += [*inferred, *dataset.notes[before:], *task.notes, *learning, *told]
     if recipe.train.batch_size != resolved.batch_size:
         notes.append(f"batch size: {resolved.batch_size}")
     threads, warning = choose_threads(resolved, per_row, resolved.batch_size)
@@ -128,7 +145,7 @@ def _split(dataset: Dataset, data: DataSettings) -> Dataset:
     dataset = complete_splits(dataset, validation, data.test, data.split_seed, data.target)
     if data.folds:
         dataset = one_fold(dataset, data.folds, data.fold, data.repeat, data.split_seed, data.target)
-    return dataset
+    return fewer_rows(dataset, data.rows, data.split_seed, data.target) if data.rows else dataset
 
 
 def _resolve(recipe: Recipe, dataset: Dataset, model: nn.Module | None) -> tuple[Dataset, Recipe, list[str]]:
@@ -152,7 +169,20 @@ def _resolve(recipe: Recipe, dataset: Dataset, model: nn.Module | None) -> tuple
     if source not in CATALOGUE and Path(source).exists():
         source = str(Path(source).resolve())  # the run can then be resumed and reported from any folder
     data = replace(recipe.data, source=source, target=dataset.target)
-    return dataset, replace(recipe, data=data, task=replace(recipe.task, name=task_name), model=model_settings), notes
+    recipe = replace(recipe, data=data, task=replace(recipe.task, name=task_name), model=model_settings)
+    return dataset, named_weights(recipe), notes
+
+
+def _describe_learning(recipe: Recipe, model: nn.Module) -> list[str]:
+    """What is frozen and at what rates the rest learns, in words. Raises `UserError` for parts that the network does not have."""
+    settings = recipe.train.fine_tune
+    if not settings.freezes and settings.rate_decay == 1:
+        return []
+    fine_tune = FineTune(model, settings)
+    notes = [fine_tune.describe()]
+    if settings.freezes and not recipe.model.weights and recipe.model.name in MODELS:
+        notes.append("what is frozen has random weights: give trained ones with --weights")
+    return notes
 
 
 def _resolve_streaming(recipe: Recipe, train: dict[str, Any], batch_size: int) -> tuple[Recipe, list[str]]:
@@ -180,7 +210,16 @@ def _make_model(recipe: Recipe, task: Task) -> tuple[Recipe, nn.Module]:
     from_data = {key: value for key, value in task.model_options().items() if key in accepted}
     options = {**from_data, **recipe.model.options}
     torch.manual_seed(derive(recipe.train.seed, INITIAL_WEIGHTS))
-    return replace(recipe, model=ModelSettings(name=name, options=options)), create_model(name, **options)
+    return replace(recipe, model=replace(recipe.model, options=options)), create_model(name, **options)
+
+
+def _show_inputs(model: nn.Module, task: Task, tensors: dict[str, Any]) -> None:
+    """Networks with layers that are made from the data (`fit_inputs`) are shown the first training rows, not augmented."""
+    fit_inputs = getattr(model, "fit_inputs", None)
+    if fit_inputs is not None:
+        task.to_device(torch.device("cpu"))
+        rows = {name: tensor[:SHOWN_ROWS] for name, tensor in tensors.items()}
+        fit_inputs(task.prepare(rows, training=False)[0])
 
 
 def _try_model(model: nn.Module, task: Task, tensors: dict[str, Any], name: str) -> float:

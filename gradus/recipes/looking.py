@@ -23,8 +23,9 @@ from gradus.look.inside.subject import Picture, Rows, Subject
 from gradus.look.inside.table import LOOKS
 from gradus.look.inside.table_subject import TableSubject
 from gradus.models import MODELS, accepted_options, create_model
-from gradus.models.preprocessing import Preprocessing
+from gradus.models.preprocessing import usual_record
 from gradus.recipes.looking_tables import subject_of_table
+from gradus.recipes.pretrained import create_with_weights
 from gradus.recipes.run import Run, load_run
 from gradus.tasks.inputs import ImageInputs, TableInputs
 from gradus.tasks.rows import EncodedRows
@@ -128,22 +129,29 @@ def subject_of_run(run: Run) -> Subject:
     if inputs.options.normalize == "unit":
         center, scale = torch.zeros_like(center), torch.full_like(scale, 255.0)
 
+    bgr = inputs.options.channel_order == "bgr"
+
     def prepare(pictures: Tensor) -> Tensor:
-        return (pictures.permute(0, 3, 1, 2).to(torch.float32) - center) / scale
+        given = (pictures.permute(0, 3, 1, 2).to(torch.float32) - center) / scale
+        return given.flip(1) if bgr else given
 
     def rows(split: str) -> Rows:
         tensors = run.experiment.tensors
         if split not in tensors:
             raise unknown_name("split", split, tensors)
-        return Rows(tensors[split]["inputs"], tensors[split]["targets"], run.experiment.dataset[split].origins)
+        first = (inputs.size - inputs.seen_size) // 2
+        pixels = tensors[split]["inputs"][:]
+        seen = pixels[:, first : first + inputs.seen_size, first : first + inputs.seen_size]
+        return Rows(seen, tensors[split]["targets"], run.experiment.dataset[split].origins)
 
     channels = inputs.types[inputs.column].channels
     return Subject(
         name=run.path.name,
         model=model,
         prepare=prepare,
-        invert=lambda given: (given * scale + center) / 255,
-        size=inputs.size,
+        invert=lambda given: ((given.flip(1) if bgr else given) * scale + center) / 255,
+        size=inputs.seen_size,
+        resize=inputs.size if inputs.options.crop_size else None,
         channels=channels,
         fit=inputs.options.fit,
         classes=tuple(getattr(task.target, "classes", None) or ()) or None,
@@ -153,24 +161,27 @@ def subject_of_run(run: Run) -> Subject:
 
 
 def subject_of_model(name: str, weights: str | None, options: dict[str, Any]) -> Subject:
-    """A network of the table. weights: a safetensors file; None: random ones, from seed 0."""
+    """A network of the table. weights: a file, a run or a name (`recipes/weights.py`); None: random ones, from seed 0."""
     torch.manual_seed(0)
-    model = create_model(name, **options)
-    notes = [] if weights else [f"{name} has random weights; give --weights FILE for trained ones"]
+    preprocessing = None
     if weights:
-        from safetensors.torch import load_file
-
-        model.load_state_dict(load_file(weights))
+        model, found = create_with_weights(name, weights, **options)
+        notes, preprocessing = list(found.notes), found.record
+    else:
+        model = create_model(name, **options)
+        notes = [f"{name} has random weights; give --weights FILE for trained ones"]
     size = getattr(model, "usual_image_size", None) or options.get("image_size") or 224
-    preprocessing = Preprocessing(image_size=size)
+    preprocessing = preprocessing or usual_record(name, size)
     return Subject(
         name=name,
         model=without_in_place(model.eval()).to(memory_format=torch.channels_last),
         prepare=preprocessing.apply,
         invert=preprocessing.invert,
-        size=size,
+        size=preprocessing.image_size,
+        resize=preprocessing.resize,
         channels=options.get("in_channels", 3) if "in_channels" in accepted_options(name) else 3,
         fit=preprocessing.fit,
+        classes=preprocessing.classes or None,
         notes=tuple(notes),
     )
 

@@ -132,6 +132,10 @@ def obstacle(experiment: Experiment) -> str:
         return "the plateau schedule follows each model's own loss"
     if train.accumulate != 1:
         return "its batches are computed in parts"
+    if train.fine_tune.freezes or train.fine_tune.rate_decay != 1:
+        return "parts of it are frozen or learn at rates of their own"
+    if experiment.recipe.augment.is_on:
+        return "augmentation draws random numbers of its own"
     if any(not isinstance(tensor, Tensor) for tensor in experiment.tensors["train"].values()):
         return "its data are streamed"
     for name, module in experiment.model.named_modules():

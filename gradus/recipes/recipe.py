@@ -9,6 +9,7 @@ from pathlib import Path
 import tomli_w
 
 from gradus import settings
+from gradus.data.augment.settings import AugmentSettings
 from gradus.data.load import DataSettings
 from gradus.errors import UserError
 from gradus.models import ModelSettings
@@ -34,6 +35,7 @@ class Recipe:
     data: DataSettings = field(default_factory=DataSettings)
     task: TaskSettings = field(default_factory=TaskSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     published: Published | None = None
 

@@ -107,7 +107,7 @@ class Run:
                 raise UserError(
                     f"{self.path}: this run trained a module of your own; give it as load_run(path, model=...)"
                 )
-            self._experiment = prepare(self.recipe, model=self._given, measure=False)
+            self._experiment = prepare(self.recipe, model=self._given, measure=False, weights=False)
         return self._experiment
 
     def outputs(self, tensors: dict[str, Any]) -> Tensor:

@@ -17,6 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gradus.data.augment.apply import Augmentation
+from gradus.data.augment.colour import principal_components
+from gradus.data.augment.settings import AugmentSettings
 from gradus.data.columns import Column, Image, Label, Number, type_from_dict, type_to_dict
 from gradus.data.dataset import Split
 from gradus.data.images import EncodedImages, Fit, stack_pictures
@@ -65,13 +68,31 @@ class ImageOptions:
 
     image_size: int | None = None  # side in pixels; None: the model's own, or the pictures' where all are equal, or 64
     fit: Fit = "stretch"  # how another aspect ratio is met: stretch, crop (the middle) or pad (with black)
-    normalize: Literal["standardize", "unit"] = "standardize"  # by the channels' mean and deviation, or to 0..1
+    # by the channels' mean and deviation over the training pictures; to 0..1; or by the mean and deviation of each picture
+    normalize: Literal["standardize", "unit", "per-picture"] = "standardize"
+    crop_size: int | None = None  # side of the middle part that the model sees; None: the whole picture
+    # of each channel, of values in 0..1, in RGB order; None: those of the training pictures
+    mean: tuple[float, ...] | None = None
+    deviation: tuple[float, ...] | None = None
+    channel_order: Literal["rgb", "bgr"] = "rgb"  # that the model takes; bgr: networks that come from Caffe
 
     def __post_init__(self) -> None:
         if self.image_size is not None and not 4 <= self.image_size <= 4096:
             raise UserError(f"image_size: expected 4 to 4096 pixels, received {self.image_size}")
+        if self.crop_size is not None and not 4 <= self.crop_size <= (self.image_size or 4096):
+            raise UserError(
+                f"crop_size: expected 4 to {self.image_size or 4096} pixels (the pictures' size), received {self.crop_size}"
+            )
+        mean, deviation = self.mean, self.deviation
+        if (mean is None) != (deviation is None) or (mean and deviation and len(mean) != len(deviation)):
+            raise UserError("mean, deviation: expected both, with as many numbers each as there are channels")
+        if deviation is not None and (len(deviation) not in (1, 3) or min(deviation) <= 0):
+            raise UserError(f"deviation: expected 1 or 3 numbers above 0, received {list(deviation)}")
+        if mean is not None and self.normalize != "standardize":
+            raise UserError(f"normalize: '{self.normalize}' and a mean exclude each other")
 
 
+COLOUR_SAMPLE = 1_000  # training pictures that the principal components of their pixels are computed from
 LARGEST_NATURAL_SIZE = 64  # pictures larger than this are brought to it unless image_size says otherwise
 
 
@@ -131,7 +152,11 @@ class ImageInputs(Inputs):
         return needed * size**2 > self.limit
 
     def _fit_statistics(self, parts: Iterable[np.ndarray]) -> None:
-        """Mean and deviation of each channel over uint8 (N, H, W, C) in parts; the sums are exact, however they are cut."""
+        """Mean and deviation of each channel over uint8 (N, H, W, C) in parts, unless they are given; the sums are exact, however
+        they are cut."""
+        if self.options.mean is not None and self.options.deviation is not None:
+            self._take_given(self.options.mean, self.options.deviation)
+            return
         count, total, squares = 0, np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
         for part in parts:
             wide = part.astype(np.int64)
@@ -141,6 +166,19 @@ class ImageInputs(Inputs):
         self.mean = [float(value) for value in mean]  # in 0..255
         self.deviation = [float(value) for value in np.sqrt(np.maximum(squares / count - mean**2, 1.0))]
 
+    def _take_given(self, mean: tuple[float, ...], deviation: tuple[float, ...]) -> None:
+        channels = self.types[self.column].channels
+        if channels == 3 and len(mean) == 1:
+            raise UserError("mean: one number is for grey pictures, these have 3 channels")
+        if channels == 1 and len(mean) == 3:
+            self.notes.append("grey pictures are given to the model as RGB, all three channels alike")
+        self.mean, self.deviation = [255 * value for value in mean], [255 * value for value in deviation]
+
+    @property
+    def channels(self) -> int:
+        """Of what the model takes: those of the pictures, or 3 where grey pictures are given to a model of coloured ones."""
+        return len(self.mean)
+
     def _note_size(self, column: Column) -> None:
         self.size, note = self._choose_size(column)
         self.notes += [note] if note else []
@@ -148,22 +186,25 @@ class ImageInputs(Inputs):
     def _choose_size(self, column: Column) -> tuple[int, str]:
         """The side that all pictures are brought to (what is asked for, else what the model takes, else what they have), and a
         note where that is not their own."""
-        asked, fixed = self.options.image_size, self.model_sizes
-        if asked and fixed and asked not in fixed:
+        asked, crop, fixed = self.options.image_size, self.options.crop_size, self.model_sizes
+        if fixed and (crop or asked) and (crop or asked) not in fixed:
             sizes = " or ".join(f"{size}x{size}" for size in fixed)
-            raise UserError(f"image_size: the model takes pictures of {sizes}, received {asked}")
+            name = "crop_size" if crop else "image_size"
+            raise UserError(f"{name}: the model takes pictures of {sizes}, received {crop or asked}")
         found = natural_sizes(column)
         heights, widths = [h for h, _ in found], [w for _, w in found]
         own = heights[0] if len(found) == 1 and heights == widths else None
         if asked:
             size = asked
+        elif crop:
+            size = own if own and own >= crop else crop * 8 // 7  # 256 for 224
         elif fixed:
             size = own if own in fixed else fixed[0]
         elif own and own <= LARGEST_NATURAL_SIZE:
             size = own
         else:
             size = min(LARGEST_NATURAL_SIZE, max(map(min, found)))
-        if not asked:
+        if not asked and not crop:
             size = max(size, self.smallest)
         if size == own:
             return size, ""
@@ -193,10 +234,44 @@ class ImageInputs(Inputs):
 
     def prepare(self, batch: Tensor) -> Tensor:
         """uint8 (B, H, W, C) -> float32 (B, C, H, W); the permuted view keeps the memory order, which is channels-last."""
-        pictures = batch.permute(0, 3, 1, 2).to(torch.float32)
+        first = (self.size - self.seen_size) // 2
+        seen = batch[:, first : first + self.seen_size, first : first + self.seen_size]
+        return self.normalized(seen.permute(0, 3, 1, 2).to(torch.float32))
+
+    def normalized(self, pictures: Tensor) -> Tensor:
+        """float32 (B, C, H, W) in levels 0 to 255, changed in place -> what the model takes."""
         if self.options.normalize == "unit":
-            return pictures.div_(255)
-        return pictures.sub_(self.center).div_(self.scale)
+            pictures = pictures.div_(255)
+        elif self.options.normalize == "per-picture":  # as tf.image.per_image_standardization
+            deviation, mean = torch.std_mean(pictures, dim=(1, 2, 3), correction=0, keepdim=True)
+            pictures = pictures.sub_(mean).div_(deviation.clamp(min=pictures[0].numel() ** -0.5))
+        elif pictures.shape[1] == len(self.mean):
+            pictures = pictures.sub_(self.center).div_(self.scale)
+        else:
+            pictures = pictures.sub(self.center).div_(self.scale)  # (B, 1, H, W) -> (B, 3, H, W)
+        return pictures.flip(1) if self.options.channel_order == "bgr" else pictures
+
+    def augmentation(self, settings: AugmentSettings, encoded: Tensor | EncodedRows) -> Augmentation:
+        """What `settings` do to batches of the rows `encoded`, the training split."""
+        if settings.random_crop and not self.options.crop_size:
+            raise UserError(
+                "augment.random_crop: needs the side that is cut out, --set task.options.crop_size=N, below the pictures' "
+                f"{self.size} pixels"
+            )
+        components = None
+        mean = self.mean
+        if self.types[self.column].channels < len(mean):  # grey pictures, which become RGB after this
+            mean = [sum(mean) / len(mean)]
+        if settings.pca and len(mean) == 3:
+            rows = np.unique(np.linspace(0, len(encoded) - 1, COLOUR_SAMPLE).astype(np.int64))
+            components = principal_components(encoded[rows].numpy())
+        size = self.seen_size, self.seen_size
+        return Augmentation(settings, size, torch.tensor(mean, dtype=torch.float32), components)
+
+    @property
+    def seen_size(self) -> int:
+        """Side in pixels of what the model sees of a picture."""
+        return self.options.crop_size or self.size
 
     def features(self, encoded: Tensor) -> np.ndarray:
         """(N, at most 28 * 28 * C) float32 in 0..1 for the linear baseline: larger pictures are averaged down."""
@@ -207,11 +282,11 @@ class ImageInputs(Inputs):
         return (pictures.float() / 255).flatten(1).numpy()
 
     def model_options(self) -> dict[str, Any]:
-        channels = self.types[self.column].channels
+        channels = self.channels
         return {
             "in_channels": channels,
-            "image_size": self.size,
-            "in_features": channels * self.size * self.size,
+            "image_size": self.seen_size,
+            "in_features": channels * self.seen_size**2,
         }
 
     def state(self) -> dict[str, Any]:

@@ -50,6 +50,10 @@ class Target(ABC):
     def counts(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]: ...
     @abstractmethod
     def metrics(self, totals: dict[str, np.ndarray], samples: int) -> dict[str, float]: ...
+    def mixed(self, targets: Tensor, others: Tensor, shares: Tensor) -> Tensor:
+        """The targets (B, K) of mixed inputs: `shares` (B,) of `targets`, the rest of `others`. `loss` and `counts` take them."""
+        return torch.lerp(others, targets, shares[:, None])
+
     @abstractmethod
     def assess(self, outputs: Tensor, targets: Tensor) -> Assessment: ...
     @abstractmethod
@@ -118,7 +122,8 @@ class _OverClasses(Target):
 
 
 class ClassTarget(_OverClasses):
-    """One of C classes. Model outputs are logits (B, C); targets int64 (B,). Loss: cross-entropy in nats."""
+    """One of C classes. Model outputs are logits (B, C); targets int64 (B,), or of mixed inputs the probabilities (B, C) that the
+    classes shall have. Loss: cross-entropy in nats."""
 
     directions: ClassVar[dict[str, str]] = {"accuracy": "max"}
 
@@ -165,8 +170,15 @@ class ClassTarget(_OverClasses):
         total = functional.cross_entropy(outputs, targets, self.weights, label_smoothing=smoothing, reduction="sum")
         return total / len(targets)
 
+    def mixed(self, targets: Tensor, others: Tensor, shares: Tensor) -> Tensor:
+        classes = torch.arange(len(self.classes), device=targets.device)
+        own, other = ((some[:, None] == classes).to(shares.dtype) for some in (targets, others))
+        return super().mixed(own, other, shares)
+
     def counts(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        return {"correct": (outputs.argmax(dim=1) == targets).count_nonzero()}
+        """Of mixed inputs the class with the largest share is the right one."""
+        wanted = targets.argmax(dim=1) if targets.is_floating_point() else targets
+        return {"correct": (outputs.argmax(dim=1) == wanted).count_nonzero()}
 
     def metrics(self, totals: dict[str, np.ndarray], samples: int) -> dict[str, float]:
         return {"accuracy": float(totals["correct"] / samples)}

@@ -4,6 +4,7 @@ A task knows nothing of optimisers, devices or loops. Its life:
 
     task.fit(train split)              statistics, class lists and sizes, from the training split only
     task.encode(split)                 the split as compact tensors, to live on the device (or `EncodedRows`, to be streamed)
+    task.augmented(settings, train)    the same task, its training inputs changed at random from step to step
     task.prepare(batch)                rows of them -> what the model takes, and the targets (on the device)
     task.loss, task.counts             what is minimised, and the sums that metrics are made of
     task.assess(outputs, targets)      exact metrics over a whole split, with the answers
@@ -22,11 +23,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gradus.data.augment.apply import Augmentation
+from gradus.data.augment.mixing import others_of
+from gradus.data.augment.settings import AugmentSettings
 from gradus.data.columns import ColumnType
 from gradus.data.dataset import Dataset, Split
-from gradus.errors import unknown_name
+from gradus.errors import UserError, unknown_name
 from gradus.tasks.assessment import Assessment
-from gradus.tasks.inputs import Inputs
+from gradus.tasks.inputs import ImageInputs, Inputs
 from gradus.tasks.targets import Target
 
 
@@ -84,6 +88,13 @@ class Task(ABC):
         """This task with other values in place of those of `tensors()`."""
         return self
 
+    def augmented(self, settings: AugmentSettings, train: dict[str, Any]) -> Task:
+        """This task with its training inputs augmented, said among its notes; `train`: the encoded training split.
+
+        Raises `UserError` where its inputs cannot be augmented so.
+        """
+        raise UserError(f"augment: task {self.name} has no pictures to augment; leave it out")
+
     @abstractmethod
     def fit(self, dataset: Dataset) -> None: ...
     @abstractmethod
@@ -115,6 +126,7 @@ class InputTargetTask(Task):
 
     def __init__(self, name: str, inputs: Inputs, target: Target) -> None:
         self.name, self.inputs, self.target = name, inputs, target
+        self.augmentation: Augmentation | None = None
         self.notes: list[str] = []
 
     @property
@@ -128,6 +140,8 @@ class InputTargetTask(Task):
     def to_device(self, device: torch.device) -> None:
         self.inputs.to_device(device)
         self.target.to_device(device)
+        if self.augmentation is not None:
+            self.augmentation = self.augmentation.to_device(device)
 
     def tensors(self) -> dict[str, Tensor]:
         parts: dict[str, Inputs | Target] = {"inputs": self.inputs, "target": self.target}
@@ -142,6 +156,14 @@ class InputTargetTask(Task):
             setattr(getattr(other, part), attribute, tensor)
         return other
 
+    def augmented(self, settings: AugmentSettings, train: dict[str, Any]) -> Task:
+        if not isinstance(self.inputs, ImageInputs):
+            return super().augmented(settings, train)
+        other = copy.copy(self)
+        other.augmentation = self.inputs.augmentation(settings, train["inputs"])
+        other.notes = [*self.notes, *other.augmentation.notes(settings)]
+        return other
+
     def fit(self, dataset: Dataset) -> None:
         self.target.fit(dataset)
         self.inputs.fit(dataset["train"], exclude=self.target.source_columns)
@@ -154,7 +176,15 @@ class InputTargetTask(Task):
         return tensors
 
     def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Tensor, Any]:
-        return self.inputs.prepare(batch["inputs"]), batch.get("targets")
+        """Only training inputs are augmented. Where that mixes them, the targets are mixed by the same shares."""
+        targets = batch.get("targets")
+        if self.augmentation is None or not training:
+            return self.inputs.prepare(batch["inputs"]), targets
+        assert isinstance(self.inputs, ImageInputs)
+        pictures, shares = self.augmentation(batch["inputs"])
+        if shares is not None and targets is not None:
+            targets = self.target.mixed(targets, others_of(targets), shares)
+        return self.inputs.normalized(pictures), targets
 
     def loss(self, outputs: Tensor, targets: Tensor, *, training: bool) -> Tensor:
         return self.target.loss(outputs, targets, training=training)

@@ -54,9 +54,14 @@ class Stepper:
     def __init__(self, learner: Any, source: Any, wanted: bool = True, graph: Graph | None = None) -> None:
         self.learner, self.source = learner, source
         self.reason = self._obstacle(wanted, graph)
-        self.graph = graph
-        self.captured = self.failed = False
-        self._warm = 0
+        self.given = graph
+        self.failed = False
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Forgets what was captured: the next full steps are ordinary ones again, and then one is captured anew."""
+        self.graph = self.given
+        self.captured, self._warm = False, 0
 
     def _obstacle(self, wanted: bool, graph: Graph | None) -> str:
         if not wanted:

@@ -176,6 +176,12 @@ class Replicated(SharedOut):
 
     wrapped: DistributedDataParallel | None = None
 
+    def begin_epoch(self, epoch: int) -> str:
+        changed = super().begin_epoch(epoch)
+        if changed and self.wrapped is not None:  # it exchanges the gradients of those that learnt when it was made
+            self.forward, self.wrapped = self.wrapped.module, None
+        return changed
+
     def _distribute(self, settings: TrainSettings) -> None:
         # plain tensors on the parameters' memory: a backward pass to them, of a penalty, does not set off another exchange
         self.aliases = {name: alias_of(p, p) for name, p in self.model.named_parameters()}
@@ -230,6 +236,8 @@ class Sharded(SharedOut):
     def __init__(self, model: nn.Module, task: Task, settings: TrainSettings, plan: Plan, world: World) -> None:
         if settings.compile:
             raise UserError("train.compile: not together with train.distribution = 'fsdp'; use 'ddp'")
+        if settings.fine_tune.freezes or settings.fine_tune.rate_decay != 1:
+            raise UserError("train.fine_tune: not together with train.distribution = 'fsdp'; use 'ddp'")
         super().__init__(copy.deepcopy(model), task, settings, plan, world)  # the one that was given stays whole
 
     def _distribute(self, settings: TrainSettings) -> None:

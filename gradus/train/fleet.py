@@ -466,6 +466,9 @@ class FleetLearner:
                 every.append(means | self.tasks[index].metrics(mine, int(rows[index])))
         return every
 
+    def begin_epoch(self, epoch: int) -> str:
+        return ""  # whatever is fine-tuned does not train in a fleet
+
     def set_learning_rate(self, factor: float) -> float:
         self.factor = factor
         return self.rates[0] * factor

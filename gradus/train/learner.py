@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gradus.tasks.task import Task
 from gradus.train.devices import Plan
+from gradus.train.fine_tune import FineTune, within
 from gradus.train.optimizers import clip, counts_on_device, create_optimizer, limit_norms, penalty, weights_of
 from gradus.train.settings import TrainSettings
 from gradus.train.source import Batch
@@ -50,6 +51,10 @@ class Learner(Protocol):
     def summarize(self, totals: dict[str, np.ndarray], samples: int) -> dict[str, float]:
         """Metrics from sums: loss, accuracy, ..."""
 
+    def begin_epoch(self, epoch: int) -> str:
+        """Called before the first step of an epoch, and when one is continued. What changes from here on (parts that begin to
+        learn), in words; then steps have to be captured anew. Empty: nothing."""
+
     def set_learning_rate(self, factor: float) -> float:
         """Sets every learning rate to its base times `factor`; returns the first."""
 
@@ -75,9 +80,16 @@ class Supervised:
     updates: int
 
     def __init__(self, model: nn.Module, task: Task, settings: TrainSettings, plan: Plan) -> None:
-        self.model = plan.place(model).train()
+        self.model = plan.place(model)
+        self.fine_tune = FineTune(self.model, settings.fine_tune)
+        self.frozen = self.fine_tune.frozen_at(0)
+        self.learns = {
+            name: parameter.requires_grad for name, parameter in self.model.named_parameters()
+        }  # when all do
+        self._freeze(dict(self.model.named_parameters()))
+        self.learn_mode()
         self.task, self.plan, self.device = task, plan, plan.device
-        self.settings = settings.regularization
+        self.train_settings, self.settings = settings, settings.regularization
         self.shrinks = settings.accumulate == 0  # whether running out of memory cuts the batch into more parts
         self.accumulate = max(settings.accumulate, 1)
         self.forward = torch.compile(self.model) if settings.compile else self.model
@@ -94,10 +106,11 @@ class Supervised:
         self.train_on(dict(self.model.named_parameters()), settings)
 
     def train_on(self, parameters: Mapping[str, nn.Parameter], settings: TrainSettings) -> None:
-        """Has the optimiser change these parameters of the model, by name."""
+        """Has the optimiser change these parameters of the model, by name, as far as they are to learn."""
         self.trained = parameters
         all_of_them = nn.ParameterList(parameters.values())
-        self.optimizer = create_optimizer(all_of_them, settings.optimizer, self.device)
+        shares = {parameter: self.fine_tune.share_of(name) for name, parameter in parameters.items()}
+        self.optimizer = create_optimizer(all_of_them, settings.optimizer, self.device, shares)
         self.base_rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         if not all(counts_on_device(group) for group in self.optimizer.param_groups):
             self.capture_obstacle = "its optimiser counts steps on the CPU"
@@ -106,6 +119,35 @@ class Supervised:
         self.weights = weights_of(all_of_them)
         if not self.guard:
             self.optimizer.found_inf = self.flag  # type: ignore[attr-defined]
+
+    def learn_mode(self) -> None:
+        """Training mode, but for what is frozen: that stays a fixed function, without dropout and with the statistics it has."""
+        self.model.train()
+        for name, module in self.model.named_modules():
+            if name in self.frozen:
+                module.eval()
+
+    def _freeze(self, parameters: Mapping[str, nn.Parameter]) -> None:
+        for name, parameter in parameters.items():
+            parameter.requires_grad_(self.learns[name] and not within(name, self.frozen))
+
+    def release(self) -> None:
+        """Gives the model back as it came: with all parameters learning that did."""
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(self.learns[name])
+
+    def begin_epoch(self, epoch: int) -> str:
+        frozen = self.fine_tune.frozen_at(epoch)
+        if frozen == self.frozen:
+            return ""
+        thawed = [name for name in self.frozen if name not in frozen]
+        self.frozen, state = frozen, self.optimizer.state
+        self._freeze(dict(self.model.named_parameters()))
+        self._freeze(self.trained)
+        self.learn_mode()
+        self.train_on(self.trained, self.train_settings)
+        self.optimizer.state.update(state)  # what learnt before goes on as it was
+        return f"epoch {epoch + 1}: {', '.join(self.fine_tune.labels(thawed))} learns too; {self.fine_tune.describe(epoch)}"
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         self.count_update()
@@ -215,8 +257,10 @@ class Supervised:
     def _average(self) -> None:
         """average <- (1 - share) * average + share * weights; the share starts high so that early weights are forgotten."""
         assert self.averaged is not None
-        mine: list[Tensor] = list(self.averaged.parameters())
-        theirs: list[Tensor] = list(self.model.parameters())
+        pairs = zip(self.averaged.parameters(), self.model.parameters(), strict=True)
+        learning = [(one, other) for one, other in pairs if other.requires_grad]
+        mine: list[Tensor] = [one for one, _ in learning]
+        theirs: list[Tensor] = [other for _, other in learning]
         share = self._share if self.guard else self._share * (1 - self.flag)  # 0 once a step was bad
         torch._foreach_lerp_(mine, theirs, [share] * len(mine))
         for target, source in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
@@ -243,7 +287,7 @@ class Supervised:
                     sums[name] = sums[name] + value if name in sums else value
                 samples += rows_of(batch)
         finally:
-            self.model.train()
+            self.learn_mode()
         return {name: value.double().cpu().numpy() for name, value in sums.items()}, samples
 
     def summarize(self, totals: dict[str, np.ndarray], samples: int) -> dict[str, float]:

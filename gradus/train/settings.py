@@ -138,6 +138,35 @@ class RegularizationSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FineTuneSettings:
+    """Which parts of a network learn, and how fast: for networks that begin with trained weights (`train/fine_tune.py`)."""
+
+    freeze: tuple[
+        str, ...
+    ] = ()  # stages, or modules by the start of their names, that do not learn; "features": all but
+    # the head
+    rate_decay: float = 1.0  # each stage nearer the input learns at this factor of the rate of the next
+    unfreeze_every: int = 0  # epochs after which one more frozen stage learns, from the head on; 0: never
+    unfreeze_stages: int | None = None  # at most so many are unfrozen; None: all, one after the other
+    cache: bool = True  # compute what frozen stages give once, where nothing in them is random, and learn from that
+
+    def __post_init__(self) -> None:
+        _need(0 < self.rate_decay <= 1, "fine_tune.rate_decay", "above 0, at most 1", self.rate_decay)
+        _need(
+            self.unfreeze_every >= 0, "fine_tune.unfreeze_every", "a whole number of epochs from 0", self.unfreeze_every
+        )
+        stages = self.unfreeze_stages
+        _need(stages is None or stages >= 1, "fine_tune.unfreeze_stages", "1 or more stages", stages)
+        if stages is not None and not self.unfreeze_every:
+            raise UserError("fine_tune.unfreeze_stages: needs fine_tune.unfreeze_every, the epochs after which")
+
+    @property
+    def freezes(self) -> bool:
+        """Whether anything is frozen at the beginning."""
+        return bool(self.freeze or self.unfreeze_every)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """How long, in what steps, on what, and when to stop."""
 
@@ -158,6 +187,7 @@ class TrainSettings:
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     regularization: RegularizationSettings = field(default_factory=RegularizationSettings)
+    fine_tune: FineTuneSettings = field(default_factory=FineTuneSettings)
     average: float | None = (
         None  # decay of an exponential moving average of the weights, used in place of them to evaluate
     )

@@ -125,6 +125,10 @@ class Trainer:
 
     def _train_epoch(self) -> None:
         learner, source, seed, stepper = self.learner, self.source, self._step_seed, self.stepper
+        changed = learner.begin_epoch(self.epoch)
+        if changed:
+            stepper.start_again()
+            self._tell({"event": "note", "text": changed})
         started = time.perf_counter()
         while self.step < source.steps:
             seed_step(seed, self.epoch, self.step, learner.device)
@@ -390,6 +394,7 @@ class Trainer:
             else:
                 self._totals, self._counted = {}, 0
         updates = self.epoch * self.source.steps + self.step
+        self.learner.begin_epoch(self.epoch)
         if saved is not None and isinstance(self.learner, shards.Spread):
             self.learner.restore_shards(saved, updates)
         else:

@@ -226,26 +226,19 @@ def channel_count(subject: Subject, module: nn.Module) -> int:
 def _bars(names: Sequence[str], values: np.ndarray, intact: float, title: str, words: str) -> Panel:
     def paint(axes, colours) -> None:
         places = np.arange(len(names))
-        axes.bar(places, 100 * values, color=colours["model"], width=0.8)
-        axes.axhline(100 * intact, color=colours["second"], linewidth=1.2)
-        axes.annotate(
-            "whole network",
-            (len(names) - 0.5, 100 * intact),
-            (0, 3),
-            textcoords="offset points",
-            ha="right",
-            color=colours["second"],
-            fontsize=9,
-        )
-        axes.set_ylim(0, 109)
-        axes.set_ylabel(f"{words}, %", fontsize=9)
+        axes.bar(places, 100 * (values - intact), color=colours["model"], width=0.8)
+        axes.axhline(0, color=colours["ink"], linewidth=1)
+        axes.set_ylabel("change, percentage points")
         axes.grid(visible=False, axis="x")
         if len(names) <= 24:
             axes.set_xticks(places, names, rotation=60, ha="right", fontsize=8)
         else:
             axes.set_xticks([])
+            axes.set_xlabel("in their order")
 
-    return chart("one", title, paint, size=(6.2, 3.8))
+    return chart(
+        "one", title, paint, f"Share of rows {words}, less the {percent(intact)} of the whole network.", (6.2, 3.8)
+    )
 
 
 def _curves(

@@ -31,7 +31,8 @@ class Subject:
     name:     for titles and file names
     prepare:  uint8 or float 0..255 (B, H, W, C) -> the inputs of the model; differentiable by its argument where that is float
     invert:   its inverse: inputs of the model -> float 0..1 (B, C, H, W), not clipped
-    size:     the side in pixels that pictures are brought to; fit: how another aspect ratio is met
+    size:     the side in pixels of what the model sees; fit: how another aspect ratio is met
+    resize:   the side that pictures are brought to first, of which the middle is cut out; None: size
     channels: 1 (grey) or 3 (RGB)
     classes:  the names of the outputs, or None where they are not known
     rows:     split name -> rows of labelled pictures: the data of a run, or those given with --data
@@ -45,6 +46,7 @@ class Subject:
     size: int
     channels: int = 3
     fit: Fit = "stretch"
+    resize: int | None = None
     classes: tuple[str, ...] | None = None
     rows: Callable[[str], Rows] | None = None
     run: Any = None
@@ -60,7 +62,13 @@ class Subject:
 
     def pixels(self, pictures: Sequence[Picture]) -> np.ndarray:
         """uint8 (B, size, size, C): the pictures as the model sees them, before normalisation."""
-        return np.stack([resize(picture.pixels, (self.size, self.size), self.fit) for picture in pictures])
+        side = self.resize or self.size
+        return self.middle(np.stack([resize(picture.pixels, (side, side), self.fit) for picture in pictures]))
+
+    def middle(self, pixels: np.ndarray) -> np.ndarray:
+        """What the model sees of uint8 pictures (B, resize, resize, C): (B, size, size, C)."""
+        first = ((self.resize or self.size) - self.size) // 2
+        return pixels[:, first : first + self.size, first : first + self.size]
 
     def layer(self, name: str) -> nn.Module:
         """The module of a name, or the last one of a stage's name. Raises `UserError` naming the nearest."""

@@ -1,12 +1,13 @@
 """LeNet-5: LeCun, Bottou, Bengio, Haffner 1998, *Gradient-Based Learning Applied to Document Recognition*, fig. 2.
 
-Input 32x32 grey, where MNIST's 28x28 digits stand in a border of 2. All three take image_size 32, or 28 and then pad by 2 in
-the first convolution, which is the same.
+Input 32x32 grey, where MNIST's 28x28 digits stand in a border of 2. The first two take image_size 32, or 28 and then
+pad by 2 in the first convolution, which is the same.
 
 variant         parameters  differs from the paper in
 lenet5_1998         60 850  the output: linear (850) for Euclidean distances to fixed 7x12 bitmaps; cross-entropy
 lenet5              61 706  ReLU for scaled tanh, max pooling for trainable subsampling, C3 fully connected, linear output
 lenet5_dropout     254 718  *Principles and Practice* listing 4-5: 32 maps of 3x3 (padded), 64 of 5x5, dropout; same dense part
+lenet_caffe        431 080  Caffe's example: 20 and 50 maps, no activation after the convolutions, max pooling, one hidden layer
 """
 
 from __future__ import annotations
@@ -111,4 +112,33 @@ class LeNet5Dropout(StagedNetwork):
             *(nn.Linear(120, 84), nn.ReLU(), nn.Dropout(0.5)),
         )
         self.head = nn.Linear(84, num_classes)
+        initialize(self, initialization)
+
+
+class LeNetCaffe(StagedNetwork):
+    """Caffe's. (B, in_channels, image_size, same), image_size at least 16 -> logits (B, num_classes).
+
+    initialization: a scheme of `gradus.nn.initialize`; Caffe's "xavier" is uniform in +-sqrt(3 / fan-in), near "lecun"
+    """
+
+    smallest_image_size = 16
+    stages = STAGES
+
+    def __init__(
+        self, num_classes: int = 10, in_channels: int = 1, image_size: int = 28, initialization: str = "lecun"
+    ) -> None:
+        super().__init__()
+        side = ((image_size - 4) // 2 - 4) // 2
+        if side < 1:
+            raise UserError(f"lenet_caffe needs pictures of at least 16x16 pixels, received image_size {image_size}")
+        self.image_size = image_size
+        self.flatten = nn.Flatten()
+        self.features = nn.Sequential(  # for 28x28:
+            nn.Conv2d(in_channels, 20, 5),  # 24x24, 520 parameters
+            nn.MaxPool2d(2),  # 12x12
+            nn.Conv2d(20, 50, 5),  # 8x8, 25 050
+            nn.MaxPool2d(2),  # 4x4
+        )
+        self.hidden = nn.Sequential(nn.Linear(50 * side * side, 500), nn.ReLU())  # 400 500
+        self.head = nn.Linear(500, num_classes)  # 5 010
         initialize(self, initialization)

@@ -34,12 +34,23 @@ class Fire(nn.Module):
 
 
 class SqueezeNet(StagedNetwork):
-    """(B, in_channels, H, W), H and W at least `smallest_image_size` -> logits (B, num_classes)."""
+    """(B, in_channels, H, W), H and W at least `smallest_image_size` -> logits (B, num_classes).
+
+    hidden: None: the paper's head (dropout, 1x1 convolution, ReLU, mean over the map); a number: for other classes, the mean over
+    the map first, then a hidden dense layer of so many units, ReLU, dropout and a dense layer
+    """
 
     usual_image_size = 224
     smallest_image_size = 21
 
-    def __init__(self, version: str, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5) -> None:
+    def __init__(
+        self,
+        version: str,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        dropout: float = 0.5,
+        hidden: int | None = None,
+    ) -> None:
         super().__init__()
 
         def pool() -> nn.Module:
@@ -61,15 +72,23 @@ class SqueezeNet(StagedNetwork):
                 *(Fire(256, 48, 192), Fire(384, 48, 192), Fire(384, 64, 256), Fire(512, 64, 256)),
             )
             ends = {"stem": 3, "block1": 6, "block2": 9, "block3": 13}
-        self.classifier = nn.Sequential(
-            *(nn.Dropout(dropout), nn.Conv2d(512, num_classes, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
-        )
+        head: tuple[str, ...] = ("classifier", "flatten")
         self.flatten = nn.Flatten()
+        if hidden is None:
+            self.classifier = nn.Sequential(
+                *(nn.Dropout(dropout), nn.Conv2d(512, num_classes, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+            )
+        else:
+            head = ("pool", "flatten", "classifier")
+            self.pool = nn.AdaptiveAvgPool2d(1)
+            self.classifier = nn.Sequential(
+                *(nn.Linear(512, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, num_classes))
+            )
         starts = [0, *ends.values()]
         self.stages = {
             name: tuple(f"features.{index}" for index in range(start, end))
             for (name, end), start in zip(ends.items(), starts, strict=False)
-        } | {"head": ("classifier", "flatten")}
+        } | {"head": head}
         self._initialize()
 
     def _initialize(self) -> None:
@@ -84,10 +103,14 @@ class SqueezeNet(StagedNetwork):
 
 
 class SqueezeNet1_0(SqueezeNet):
-    def __init__(self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5) -> None:
-        super().__init__("1_0", num_classes, in_channels, dropout)
+    def __init__(
+        self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, hidden: int | None = None
+    ) -> None:
+        super().__init__("1_0", num_classes, in_channels, dropout, hidden)
 
 
 class SqueezeNet1_1(SqueezeNet):
-    def __init__(self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5) -> None:
-        super().__init__("1_1", num_classes, in_channels, dropout)
+    def __init__(
+        self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, hidden: int | None = None
+    ) -> None:
+        super().__init__("1_1", num_classes, in_channels, dropout, hidden)

@@ -1,0 +1,137 @@
+"""Weights to begin with, from what a user names: a safetensors file, a run's folder, or a name such as imagenet.
+
+A name stands for `weights/MODEL-NAME.safetensors` in the folders of GRADUS_DATA and in the user's cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from torch import Tensor
+
+from gradus.data.places import cache_folder, data_folders
+from gradus.errors import UserError, did_you_mean
+from gradus.models import model_class
+from gradus.models.preprocessing import Preprocessing, read_record
+from gradus.models.weights import UNPICKLED, outputs_of, read_weights
+from gradus.recipes.recipe import Recipe
+from gradus.tasks.inputs import ImageInputs, ImageOptions
+from gradus.tasks.table import TASKS
+from gradus.tasks.task import InputTargetTask
+from gradus.train import checkpoint
+from gradus.train.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Trained weights and what goes with them.
+
+    where:  the file or run, for messages; record: how its pictures are prepared, where that is known
+    """
+
+    where: str
+    tensors: dict[str, Tensor]
+    record: Preprocessing | None
+    notes: tuple[str, ...]
+
+
+def find_weights(network: str, given: str) -> Path:
+    """The file or run's folder that is named. Raises `UserError` that lists what there is where there is none."""
+    path = Path(given).expanduser()
+    if path.exists():
+        return path.resolve()
+    if path.suffix.lower() in (".safetensors", *UNPICKLED) or len(path.parts) > 1:
+        raise UserError(f"--weights {given}: there is no such file or run")
+    folders = [folder / "weights" for folder in (*data_folders(), cache_folder())]
+    for folder in folders:
+        file = folder / f"{network}-{given}.safetensors"
+        if file.exists():
+            return file
+    found = sorted({file.stem for folder in folders for file in folder.glob("*.safetensors")})
+    mine = [stem.removeprefix(f"{network}-") for stem in found if stem.startswith(f"{network}-")]
+    if mine:
+        known = did_you_mean(given, mine) or f"; there are: {', '.join(mine)}"
+        raise UserError(f"there are no weights '{given}' of {network}{known}")
+    have = f" (there are {', '.join(found)})" if found else ""
+    raise UserError(
+        f"there are no weights '{given}' of {network}{have}; bring a downloaded file over with: "
+        f"gradus import FILE.pth --model {network} --out {given}"
+    )
+
+
+def load_weights(network: str, given: str) -> Weights:
+    """The weights that are named, for a network of the table."""
+    model_class(network)  # an unknown name is told before anything else
+    path = find_weights(network, given)
+    return _of_run(path) if path.is_dir() else _of_file(network, path)
+
+
+def _of_file(network: str, path: Path) -> Weights:
+    tensors = read_weights(path)
+    with safe_open(path, "pt") as file:
+        about = file.metadata() or {}
+    usual_size = getattr(model_class(network), "usual_image_size", None)
+    record, note = read_record(path, network, outputs_of(network, tensors) or 0, usual_size)
+    words = [f"{path.stat().st_size / 2**20:.1f} MiB"]
+    words += [text for text in ((record.source if record else "") or about.get("source"), about.get("licence")) if text]
+    return Weights(str(path), tensors, record, (f"weights: {path} ({', '.join(words)})", *([note] if note else [])))
+
+
+def _of_run(path: Path) -> Weights:
+    """The best weights of a run (the last where there was nothing to choose by), and its own preprocessing."""
+    from gradus.recipes.run import load_run  # which makes its data ready by what stands here
+
+    run = load_run(path)
+    folder = RunFolder(run.path).checkpoints
+    name = "best" if checkpoint.exists(folder, "best") else "last"
+    tensors = checkpoint.load(folder, name).model
+    inputs = run.task.inputs if isinstance(run.task, InputTargetTask) else None
+    record = None
+    if isinstance(inputs, ImageInputs):
+        options, unit = inputs.options, inputs.options.normalize == "unit"
+        record = Preprocessing(
+            image_size=inputs.seen_size,
+            fit=options.fit,
+            resize=inputs.size if options.crop_size else None,
+            mean=(0.0,) * inputs.channels if unit else tuple(value / 255 for value in inputs.mean),
+            deviation=(1.0,) * inputs.channels if unit else tuple(value / 255 for value in inputs.deviation),
+            channel_order=options.channel_order,
+            classes=tuple(getattr(run.task.target, "classes", ())),  # type: ignore[attr-defined]
+            source=str(path),
+        )
+    return Weights(str(path), tensors, record, (f"weights: the {name} ones of {path}",))
+
+
+def prepare_as(record: Preprocessing, recipe: Recipe) -> tuple[Recipe, list[str]]:
+    """The recipe with its pictures prepared as the weights expect, but for what its own options say; and a note on it."""
+    kind = TASKS.get(recipe.task.name)
+    if kind is None or ImageOptions not in kind.options:
+        return recipe, []
+    options: dict[str, Any] = dict(recipe.task.options)
+    own_size = options.get("image_size") is not None
+    options.setdefault("fit", record.fit)
+    if not own_size:
+        options["image_size"] = record.resize or record.image_size
+        if record.resize:
+            options.setdefault("crop_size", record.image_size)
+    own_scale = [name for name in ("normalize", "mean", "deviation") if name in options]
+    if not own_scale:
+        options["mean"], options["deviation"] = list(record.mean), list(record.deviation)
+    if record.channel_order != "rgb":
+        options.setdefault("channel_order", record.channel_order)
+    note = f"pictures as these weights expect them: {record.describe()}"
+    kept = [name for name in ("image_size", "fit", *own_scale) if name in recipe.task.options]
+    if kept:
+        note += f"; but for {', '.join(kept)}, as the task's options say"
+    return replace(recipe, task=replace(recipe.task, options=options)), [note]
+
+
+def named_weights(recipe: Recipe) -> Recipe:
+    """The recipe with a path of weights made absolute, so that a run can be continued from any folder."""
+    path = Path(recipe.model.weights).expanduser()
+    if not (recipe.model.weights and path.exists()):
+        return recipe
+    return replace(recipe, model=replace(recipe.model, weights=str(path.resolve())))
