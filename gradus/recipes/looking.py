@@ -92,6 +92,19 @@ def subject_of(
     return replace(subject, rows=rows_of_data(data, subject)) if data else subject
 
 
+class SeenRows:
+    """Rows that are decoded when indexed, cut to the middle that the subject sees."""
+
+    def __init__(self, rows: EncodedRows, subject: Subject) -> None:
+        self.rows, self.subject = rows, subject
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, chosen: Any) -> Tensor:
+        return torch.from_numpy(self.subject.middle(self.rows[chosen].numpy()))
+
+
 def rows_of_data(source: str, subject: Subject) -> Callable[[str], Rows]:
     """The labelled pictures of a data set, brought to the subject's size when they are asked for.
 
@@ -112,7 +125,7 @@ def rows_of_data(source: str, subject: Subject) -> Callable[[str], Rows]:
         if split not in dataset.splits:
             raise unknown_name("split", split, dataset.splits)
         part = dataset[split]
-        pixels = EncodedRows(part[image], subject.size, subject.fit)
+        pixels = SeenRows(EncodedRows(part[image], subject.resize or subject.size, subject.fit), subject)
         targets = torch.from_numpy(np.asarray(part[label].values, dtype=np.int64))
         return Rows(pixels, targets, part.origins, labels[label].classes)
 

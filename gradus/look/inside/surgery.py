@@ -41,15 +41,11 @@ def residual_blocks(model: nn.Module, example: Tensor) -> dict[str, nn.Module]:
 @contextmanager
 def replaced(module: nn.Module, name: str, around: Callable[[Callable], Callable]) -> Iterator[None]:
     """While it lasts, `module.name(x)` is `around(what it was)(x)`; for methods as well as for modules held under that name."""
-    held = module._modules.pop(name, None)
-    before = held if held is not None else getattr(module, name)
-    module.__dict__[name] = around(before)
+    module.__dict__[name] = around(getattr(module, name))  # is found before methods and before modules
     try:
         yield
     finally:
         del module.__dict__[name]
-        if held is not None:
-            module._modules[name] = held
 
 
 def without_branch(block: nn.Module):
