@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import gradus
 from gradus.cli import main
 from gradus.errors import UserError
 from gradus.look.inside.table import LOOKS
@@ -32,7 +31,7 @@ SMALL = {
 @pytest.fixture(scope="module")
 def digits_run(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("runs") / "digits"
-    gradus.fit("digits", model="mnist_convnet", epochs=1, out=path)
+    main(["train", "--data", "digits", "--model", "mnist_convnet", "--epochs", "1", "--out", str(path)])
     return path
 
 
@@ -58,7 +57,8 @@ def test_a_row_comes_with_its_own_label(digits_run):
 
 def test_a_table_is_looked_into_by_its_columns(tmp_path, capsys):
     path = tmp_path / "wine"
-    gradus.fit("wine", model="mlp", epochs=2, out=path)
+    main(["train", "--data", "wine", "--model", "mlp", "--epochs", "2", "--out", str(path)])
+    capsys.readouterr()
     main(["look", str(path), "boundary", "--set", "columns=alcohol,hue", "--set", "resolution=20", "--json"])
     said = json.loads(capsys.readouterr().out)
     assert [Path(name).name for name in said["files"]] == ["boundary.html", "boundary-regions.png"]

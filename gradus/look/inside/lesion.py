@@ -150,8 +150,8 @@ def _several(count: int, draws: int, generator, judge: Callable[[np.ndarray], fl
 def _swaps(
     model: nn.Module, parts: dict[str, nn.Module], pairs: list, draws: int, generator, measure: Callable[[], float]
 ) -> np.ndarray:
-    """(k, draws): judged with k random pairs swapped, one after the other, k from 0 to half the number of parts."""
-    most = max(1, len(parts) // 2)
+    """(k, draws): judged with k different random pairs swapped, one after the other, k from 0 to half the parts."""
+    most = min(max(1, len(parts) // 2), len(pairs))
     result = np.empty((most + 1, draws))
     for k in range(most + 1):
         for draw in range(draws):
@@ -159,7 +159,7 @@ def _swaps(
                 result[k, draw] = result[k, 0]
                 continue
             with ExitStack() as stack:
-                for index in generator.integers(len(pairs), size=k):
+                for index in generator.permutation(len(pairs))[:k]:
                     first, second = pairs[index]
                     stack.enter_context(swapped(parts[first], parts[second]))
                 result[k, draw] = measure()

@@ -45,4 +45,7 @@ LOOKS: dict[str, Look] = {
         tables=True,
     ),
     "filters": Look("filters:filters", "the weights of a convolution as pictures", pictures=False),
+    "style": Look("style:style", "the first picture in the style of the others (Gatys)"),
+    "texture": Look("texture:texture", "a new picture of a texture's kind, of any size"),
+    "dream": Look("dream:dream", "a picture changed so that layers see more in it (DeepDream)"),
 }
