@@ -97,7 +97,7 @@ def test_converged_is_held_against_real_pictures():
     sight = wants(tiny_subject(one_place(kernels)), [black], layer="0", steps=20, jitter=0)
     np.testing.assert_array_equal(sight.arrays["0.reference"], [0, 0])
     assert sight.numbers["converged"] == 0.5
-    assert "the 1 pictures given" in " ".join(sight.said)
+    assert "the 1 picture given" in " ".join(sight.said)
 
 
 def test_a_unit_that_is_silent_on_grey_is_tried_from_louder_noise():
