@@ -180,7 +180,7 @@ def subject_of_model(name: str, weights: str | None, options: dict[str, Any]) ->
     preprocessing = preprocessing or usual_record(name, size)
     return Subject(
         name=name,
-        model=without_in_place(model.eval()).to(memory_format=torch.channels_last),
+        model=without_in_place(model.eval()).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         prepare=preprocessing.apply,
         invert=preprocessing.invert,
         size=preprocessing.image_size,

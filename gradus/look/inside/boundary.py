@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 from torch import Tensor
@@ -16,6 +17,7 @@ from gradus.look.text import number, percent
 
 MARKERS = "osD^vPX*<>hp"  # classes differ in shape too
 POINTS = 600
+TRIED = 12  # columns that pairs are sought among
 
 
 def boundary(
@@ -29,8 +31,8 @@ def boundary(
 ) -> Sight:
     """The answers on a grid over two columns of numbers, with the rows of a split on top; the other inputs at their means.
 
-    columns:    two names with a comma between; where none are given, the only two, or the two whose change over their range
-                changes the answers most
+    columns:    two names with a comma between; where none are given, the two that alone, the others at their means, come
+                nearest to the answers of all (of the 12 columns that change them most)
     resolution: of the grid, points along each column; margin: beyond the rows' range, as a share of it
 
     Arrays: `x` and `y` (resolution,) in the columns' units; `answers` (resolution, resolution[, classes]), a row a value of y.
@@ -92,9 +94,10 @@ def _two(subject: TableSubject, columns: str, rows: TableRows) -> tuple[str, str
         return named[0], named[1]
     middle = rows.inputs.mean(dim=0)
     effect = {name: _effect(subject, column.place, middle, rows.inputs) for name, column in subject.numbers.items()}
-    strongest = sorted(effect, key=lambda name: -effect[name])[:2]
-    first, second = (name for name in subject.numbers if name in strongest)
-    return first, second
+    strongest = sorted(effect, key=lambda name: -effect[name])[:TRIED]
+    whole = subject.answers(rows.inputs)
+    pairs = combinations([name for name in subject.numbers if name in strongest], 2)
+    return min(pairs, key=lambda pair: float(np.square(_flattened(subject, rows, pair) - whole).mean()))
 
 
 def _effect(subject: TableSubject, place: int, middle: Tensor, inputs: Tensor) -> float:
@@ -164,6 +167,6 @@ def _paint_classes(axes, colours, classes: Sequence[str], x: np.ndarray, y: np.n
     strength = (0.12 + 0.43 * np.clip(sure, 0, 1))[:, :, None]
     corners = (float(x[0]), float(x[-1]), float(y[0]), float(y[-1]))
     axes.imshow(1 - strength * (1 - palette), extent=corners, origin="lower", aspect="auto", interpolation="bilinear")
-    for label in np.unique(best):
-        if len(np.unique(best)) > 1:
-            axes.contour(x, y, (best == label).astype(float), levels=[0.5], colors=[colours["ink"]], linewidths=0.9)
+    for label in np.unique(best) if len(np.unique(best)) > 1 else ():
+        ahead = answers[:, :, label] - np.delete(answers, label, axis=2).max(axis=2)  # smooth where it changes sign
+        axes.contour(x, y, ahead, levels=[0], colors=[colours["ink"]], linewidths=0.9)

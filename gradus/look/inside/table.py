@@ -56,6 +56,7 @@ LOOKS: dict[str, Look] = {
         rows=True,
     ),
     "mistakes": Look("mistakes:mistakes", "the wrong answers it was surest of", pictures=False, rows=True),
+    "lesion": Look("lesion:lesion", "what it loses without blocks, layers or channels", pictures=False, rows=True),
     "boundary": Look(
         "boundary:boundary",
         "where a network for tables changes its answer, over two columns",

@@ -15,7 +15,7 @@ from gradus.look.inside.hooks import parts
 from gradus.look.inside.painting import captioned, chart, enlarged
 from gradus.look.inside.sight import Panel, Sight, to_uint8
 from gradus.look.inside.subject import Picture, Subject
-from gradus.look.text import number, percent
+from gradus.look.text import number, percent, plural
 
 SIZE = 96  # pixels, where neither the setting nor a small network says otherwise
 REFERENCE = 64  # pictures that a filter's answer is held against
@@ -84,7 +84,7 @@ def wants(
 def reference_inputs(subject: Subject, pictures: Sequence[Picture], ascent: Ascent) -> tuple[Tensor, str]:
     """Model inputs (B, C, H, W) that answers are held against, and what they are in words."""
     if pictures:
-        return subject.inputs(pictures), f"the {len(pictures)} pictures given"
+        return subject.inputs(pictures), f"the {plural(len(pictures), 'picture')} given"
     if subject.rows is not None:
         rows = subject.rows("train").sample(REFERENCE)
         return subject.prepare(rows.pixels.to(subject.device)), f"{len(rows)} training pictures"
