@@ -134,12 +134,14 @@ def subject_of_run(run: Run) -> Subject:
     center, scale = inputs.center, inputs.scale
     if inputs.options.normalize == "unit":
         center, scale = torch.zeros_like(center), torch.full_like(scale, 255.0)
-
     bgr = inputs.options.channel_order == "bgr"
 
     def prepare(pictures: Tensor) -> Tensor:
-        given = (pictures.permute(0, 3, 1, 2).to(torch.float32) - center) / scale
-        return given.flip(1) if bgr else given
+        return inputs.normalized(pictures.permute(0, 3, 1, 2).to(torch.float32, copy=True))
+
+    def invert(given: Tensor) -> Tensor:
+        """Of pictures that are standardised one by one, about: with the mean and deviation of the training pictures."""
+        return ((given.flip(1) if bgr else given) * scale + center) / 255
 
     def rows(split: str) -> Rows:
         tensors = run.experiment.tensors
@@ -155,7 +157,7 @@ def subject_of_run(run: Run) -> Subject:
         name=run.path.name,
         model=model,
         prepare=prepare,
-        invert=lambda given: ((given.flip(1) if bgr else given) * scale + center) / 255,
+        invert=invert,
         size=inputs.seen_size,
         resize=inputs.size if inputs.options.crop_size else None,
         channels=channels,
