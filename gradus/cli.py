@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gradus import __version__, cli_learn, cli_search
+from gradus import __version__, cli_learn, cli_look, cli_search
 from gradus.errors import UserError, did_you_mean
 from gradus.files import unread
 from gradus.stopping import on_signals, stop_now, told_when_stopped
@@ -123,6 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
     reproduce.add_argument("--out", metavar="DIR", default="runs/reproduce", help="where the runs go")
     cli_search.add_commands(command, _add_recipe_flags)
     cli_learn.add_commands(command)
+    cli_look.add_commands(command)
     return parser
 
 
@@ -241,7 +242,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         )
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
-        flags = [f"--{flag}" for flag in (*TRAIN_FLAGS, *OTHER_FLAGS, *cli_search.FLAGS, *cli_learn.FLAGS)]
+        flags = [
+            f"--{flag}" for flag in (*TRAIN_FLAGS, *OTHER_FLAGS, *cli_search.FLAGS, *cli_learn.FLAGS, *cli_look.FLAGS)
+        ]
         raise UserError(f"{parsed.command}: unknown argument '{unknown[0]}'{did_you_mean(unknown[0], flags)}")
     if parsed.command is None:
         raise UserError(f"expected a command: {', '.join(names)}")
@@ -449,6 +452,7 @@ _COMMANDS = {
     "reproduce": _reproduce,
     **cli_search.COMMANDS,
     **cli_learn.COMMANDS,
+    **cli_look.COMMANDS,
 }
 
 

@@ -35,9 +35,10 @@ EVERYTHING = set(MAY_IMPORT)
 MAY_IMPORT["lessons"] = set(EVERYTHING)
 EVERYTHING = set(MAY_IMPORT)
 MAY_IMPORT |= {
-    "cli": EVERYTHING | {"cli_search", "cli_learn"},
+    "cli": EVERYTHING | {"cli_search", "cli_learn", "cli_look"},
     "cli_search": EVERYTHING | {"cli"},
     "cli_learn": EVERYTHING | {"cli"},
+    "cli_look": EVERYTHING | {"cli"},
     "__init__": EVERYTHING,
     "__main__": {"cli"},
 }

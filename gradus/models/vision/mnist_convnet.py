@@ -5,13 +5,13 @@ Other sizes and colour work too; the flattened width then follows the picture.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import nn
 
 from gradus.errors import UserError
 from gradus.models.stages import StagedNetwork
 from gradus.nn import initialize
+
+STAGES = {"features": ("features",), "hidden": ("flatten", "hidden"), "head": ("head",)}
 
 
 class MnistConvnet(StagedNetwork):
@@ -21,7 +21,7 @@ class MnistConvnet(StagedNetwork):
     """
 
     smallest_image_size = 18
-    stages: ClassVar = {"features": ("features",), "hidden": ("flatten", "hidden"), "head": ("head",)}
+    stages = STAGES
 
     def __init__(
         self, num_classes: int, in_channels: int = 1, image_size: int = 28, initialization: str = "pytorch"
