@@ -26,7 +26,7 @@ def dense_head(features: int, hidden: Sequence[int], num_classes: int, dropout: 
     """Hidden layers, dropout before each, and the output: (B, features) -> (B, num_classes)."""
     hidden = (hidden,) if isinstance(hidden, int) else hidden
     if not all(isinstance(width, int) and width > 0 for width in hidden):
-        raise UserError(f"hidden widths must be whole numbers above 0, received {list(hidden)}")
+        raise UserError(f"hidden: widths must be whole numbers above 0, received {list(hidden)}")
     layers: list[nn.Module] = []
     for width in hidden:
         layers += [nn.Dropout(dropout), nn.Linear(features, width), nn.ReLU()]

@@ -10,8 +10,6 @@ which a class whose map is 0 would get no gradient.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import nn
 
 from gradus.models.stages import StagedNetwork
@@ -32,7 +30,7 @@ class NetworkInNetwork(StagedNetwork):
 
     usual_image_size = 32
     smallest_image_size = 4
-    stages: ClassVar = {
+    stages = {  # noqa: RUF012
         "block1": ("block1", "pool1", "dropout1"),
         "block2": ("block2", "pool2", "dropout2"),
         "head": ("block3", "average", "flatten"),
