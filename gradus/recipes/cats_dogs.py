@@ -116,10 +116,8 @@ def cats_dogs_features_augmented() -> Recipe:
 
 
 def cats_dogs_fine_tuned() -> Recipe:
-    """§5.3.2, listings 5-22 to 5-24, in one run: the head learns for 6 epochs, then the last stage too, at a 100th
-
-    of the rate; 1e-5 is what the text gives its block 5.
-    """
+    """§5.3.2, listings 5-22 to 5-24, in one run: the head learns for 6 epochs, then the last stage beside it, both at 1e-5, the
+    rate that the text gives its block 5."""
     return _pretrained(
         "cats-dogs-fine-tuned",
         "The same, and after 6 epochs the last stage of SqueezeNet learns too, slowly.",
