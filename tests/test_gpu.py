@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import gradus
+from gradus.data.augment.settings import AugmentSettings, get_preset
 from gradus.recipes.table import get_recipe
 from gradus.train import checkpoint
 from gradus.train.devices import plan_device
@@ -47,13 +48,21 @@ def test_a_loss_that_is_not_finite_is_told(tmp_path: Path):
     assert not checkpoint.exists(tmp_path / "run" / "checkpoints", "last")
 
 
-def trainer_on_the_gpu(**changes):
+AUGMENTED = {
+    "not": "none",
+    "warped": AugmentSettings(rotation=9, zoom=0.1, contrast=0.2, noise=2, cutout=0.2, mixup=0.3, cutmix=1.0),
+    "copied": AugmentSettings(pad=2, flip_horizontal=0.5, fill="mean"),
+}
+
+
+def trainer_on_the_gpu(augment: AugmentSettings | str = "none", **changes):
     from gradus.recipes.execute import create_trainer
     from gradus.recipes.experiment import prepare
 
     recipe = get_recipe("digits-lenet5")
     settings = replace(recipe.train, **{"epochs": 3, "precision": "fp32", **changes})
-    return create_trainer(prepare(replace(recipe, train=settings)))
+    augment = get_preset(augment) if isinstance(augment, str) else augment
+    return create_trainer(prepare(replace(recipe, train=settings, augment=augment)))
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam", "adamw"])
@@ -71,6 +80,18 @@ def test_captured_steps_are_the_ordinary_ones(optimizer: str):
         captured.learner.predicting_state().items(), ordinary.learner.predicting_state().values(), strict=True
     ):
         torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
+
+
+@pytest.mark.parametrize("kind", ["warped", "copied"])
+def test_captured_augmentation_follows_the_seed_of_the_step(kind: str):
+    captured = trainer_on_the_gpu(AUGMENTED[kind])
+    ordinary = trainer_on_the_gpu(AUGMENTED[kind], capture=False)
+    captured.fit()
+    ordinary.fit()
+    assert captured.stepper.captured, captured.stepper.reason
+    mine, theirs = (trainer.learner.predicting_state() for trainer in (captured, ordinary))
+    for name, tensor in mine.items():
+        torch.testing.assert_close(tensor, theirs[name], rtol=1e-3, atol=1e-4)
 
 
 def test_dropout_of_a_captured_step_follows_the_seed_of_the_step():
@@ -91,8 +112,9 @@ def test_dropout_of_a_captured_step_follows_the_seed_of_the_step():
     assert torch.equal(masks[0], masks[2]) and not torch.equal(masks[0], masks[1])
 
 
-def test_no_step_waits_for_the_gpu():
-    trainer = trainer_on_the_gpu(capture=False)
+@pytest.mark.parametrize("kind", AUGMENTED)
+def test_no_step_waits_for_the_gpu(kind: str):
+    trainer = trainer_on_the_gpu(AUGMENTED[kind], capture=False)
     learner, source = trainer.learner, trainer.source
     learner.step(source.batch(0, 0))
     torch.cuda.set_sync_debug_mode("error")

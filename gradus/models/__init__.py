@@ -74,7 +74,7 @@ MODELS: dict[str, tuple[str, str]] = {
     ),
     "cifar10_tutorial": (
         "vision.cifar10_tutorial:Cifar10Tutorial",
-        "TensorFlow's tutorial net for 24x24 (Plain-talk Deep Learning §6.9)",
+        "TensorFlow's tutorial net for 24x24 (Plain Talk §6.9)",
     ),
     "fast_cifar": ("vision.fast_cifar:FastCifar", "Jordan 2024: whitened inputs, few large convolutions; few epochs"),
     "mobilenet_v1": ("vision.mobilenet_v1:MobileNetV1", "Howard 2017: depthwise separable convolutions"),

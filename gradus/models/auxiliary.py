@@ -33,6 +33,14 @@ class AuxiliaryNetwork(StagedNetwork):
     def forward(self, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:  # type: ignore[override]
         if not (self.training and self.auxiliary_heads):
             return super().forward(inputs)
+        try:
+            return self.run_with_heads(inputs)
+        except RuntimeError:
+            self.refuse_if_too_small(inputs)
+            raise
+
+    def run_with_heads(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Applies all stages, and the heads on those that have one: (logits, auxiliary logits, ...)."""
         others = []
         for stage in self.stages:
             inputs = self.run(inputs, stage, stage)
@@ -50,6 +58,13 @@ def auxiliary_heads_of(model: nn.Module) -> list[str]:
 def main_outputs(outputs: Tensor | tuple[Tensor, ...]) -> Tensor:
     """The logits, without those of auxiliary heads."""
     return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
+def one_row(outputs: Tensor | tuple[Tensor, ...], row: int) -> Tensor | tuple[Tensor, ...]:
+    """The outputs for one row of a batch, still with a first dimension."""
+    if isinstance(outputs, tuple):
+        return tuple(output[row : row + 1] for output in outputs)
+    return outputs[row : row + 1]
 
 
 def total_loss(model: nn.Module, outputs: Tensor | tuple[Tensor, ...], loss_of: Callable[[Tensor], Tensor]) -> Tensor:

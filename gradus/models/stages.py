@@ -14,6 +14,8 @@ from operator import attrgetter
 
 from torch import Tensor, nn
 
+from gradus.errors import UserError
+
 
 class StagedNetwork(nn.Module):
     """A chain of stages. Subclasses set `stages`: stage -> names of its modules (dots allowed), in the order of use.
@@ -25,7 +27,12 @@ class StagedNetwork(nn.Module):
     entry = 0
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.apply_modules(inputs, self.chain()[self.entry :]) if self.entry else self.run(inputs)
+        try:
+            return self.apply_modules(inputs, self.chain()[self.entry :]) if self.entry else self.run(inputs)
+        except RuntimeError:
+            if not self.entry:
+                self.refuse_if_too_small(inputs)
+            raise
 
     def chain(self) -> list[str]:
         """The names of all modules, in the order of use."""
@@ -42,6 +49,16 @@ class StagedNetwork(nn.Module):
         begin = names.index(first) if first is not None else 0
         end = names.index(last) + 1 if last is not None else len(names)
         return self.apply_modules(inputs, [module for stage in names[begin:end] for module in self.stages[stage]])
+
+    def refuse_if_too_small(self, pictures: Tensor) -> None:
+        """Raises `UserError` where the pictures are smaller than `smallest_image_size`: for when they did not go through."""
+        smallest = getattr(self, "smallest_image_size", 1)
+        height, width = pictures.shape[-2:]
+        if min(height, width) < smallest:
+            name = getattr(getattr(self, "created_as", None), "name", type(self).__name__)
+            raise UserError(
+                f"{name} takes pictures of at least {smallest}x{smallest} pixels, received {height}x{width}"
+            ) from None
 
 
 def stages_of(model: nn.Module) -> dict[str, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gradus import settings
 from gradus.data.catalogue import CATALOGUE
@@ -233,7 +233,10 @@ def _try_model(model: nn.Module, task: Task, tensors: dict[str, Any], name: str)
     was_training, place = model.training, next((p.device for p in model.parameters()), torch.device("cpu"))
     try:
         with torch.no_grad():
-            shape = tuple(model.cpu().eval()(inputs).shape)
+            outputs = model.cpu().eval()(inputs)
+            if not isinstance(outputs, Tensor):
+                raise UserError(f"model {name} gives a {type(outputs).__name__} in evaluation, expected a tensor")
+            shape = tuple(outputs.shape)
         needed = operations(model, inputs) / max(len(inputs), 1)
     except RuntimeError as error:
         reason = str(error).splitlines()[0]

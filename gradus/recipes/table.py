@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gradus.errors import unknown_name
-from gradus.recipes import boston, cats_dogs, digits, mnist
+from gradus.recipes import boston, cats_dogs, cifar, digits, mnist
 from gradus.recipes.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -25,6 +25,20 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "cats-dogs-features-vgg16": cats_dogs.cats_dogs_features_vgg16,
     "cats-dogs-features-augmented-vgg16": cats_dogs.cats_dogs_features_augmented_vgg16,
     "cats-dogs-fine-tuned-vgg16": cats_dogs.cats_dogs_fine_tuned_vgg16,
+    "cifar10-tutorial": cifar.cifar10_tutorial,
+    "cifar10-resnet20": cifar.cifar10_resnet20,
+    "cifar10-resnet20-small": cifar.cifar10_resnet20_small,
+    "cifar10-resnet56": cifar.cifar10_resnet56,
+    "cifar10-resnet56-small": cifar.cifar10_resnet56_small,
+    "cifar10-resnet110": cifar.cifar10_resnet110,
+    "cifar10-plain20": cifar.cifar10_plain20,
+    "cifar10-plain20-small": cifar.cifar10_plain20_small,
+    "cifar10-plain56": cifar.cifar10_plain56,
+    "cifar10-plain56-small": cifar.cifar10_plain56_small,
+    "cifar10-densenet-bc": cifar.cifar10_densenet_bc,
+    "cifar10-wrn28-10": cifar.cifar10_wrn28_10,
+    "cifar10-fast": cifar.cifar10_fast,
+    "cifar10-fast-small": cifar.cifar10_fast_small,
     "boston": boston.boston,
     "boston-housing": boston.boston_housing,
 }

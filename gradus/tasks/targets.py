@@ -171,7 +171,8 @@ class ClassTarget(_OverClasses):
         return total / len(targets)
 
     def mixed(self, targets: Tensor, others: Tensor, shares: Tensor) -> Tensor:
-        own, other = (functional.one_hot(some, len(self.classes)).to(shares.dtype) for some in (targets, others))
+        classes = torch.arange(len(self.classes), device=targets.device)
+        own, other = ((some[:, None] == classes).to(shares.dtype) for some in (targets, others))
         return super().mixed(own, other, shares)
 
     def counts(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:

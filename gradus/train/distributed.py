@@ -141,9 +141,7 @@ class SharedOut(Supervised):
     def _weighed_backward(self, piece: Batch, weight: float) -> dict[str, Tensor]:
         """Adds the gradient of `weight` times the mean loss of a piece; returns that mean, and the sums over its rows."""
         inputs, targets = self.task.prepare(piece, training=True)
-        with self.plan.autocast():
-            outputs = self.forward(inputs)
-            loss = self.task.loss(outputs, targets, training=True)
+        outputs, loss = self._outputs_and_loss(inputs, targets)
         # 0 * loss is 0, or NaN where the loss is not finite: all processes then see it in their gradients and stop together
         (loss * (weight + 0 * loss.detach())).backward()
         return {"loss": loss.detach(), **self.task.counts(outputs.detach(), targets)}

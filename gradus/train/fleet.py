@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.fx import GraphModule, Node
 
+from gradus.models.auxiliary import main_outputs, total_loss
 from gradus.tasks.task import Task
 from gradus.train.devices import Plan
 from gradus.train.learner import MEANS
@@ -314,8 +315,8 @@ class FleetLearner:
             with self.plan.autocast():
                 named = dict(zip(self.names, values, strict=True))
                 outputs = functional_call(self.model, {**named, **others}, (inputs,))
-                loss = task.loss(outputs, targets, training=training)
-            return loss, task.counts(outputs.detach(), targets)
+                loss = total_loss(self.model, outputs, lambda output: task.loss(output, targets, training=training))
+            return loss, task.counts(main_outputs(outputs).detach(), targets)
 
         self.model.train(training)
         return vmap(one)(views, others, context, batch)
@@ -353,8 +354,7 @@ class FleetLearner:
             handles = [layer.register_forward_pre_hook(look(name)) for name, layer in layers]
             task = self.task.with_tensors({name: tensor[0] for name, tensor in context.items()})
             inputs, _ = task.prepare({name: tensor[0].clone() for name, tensor in part.batch.items()}, training=True)
-            self.model.eval()(inputs)
-            self.model.train()
+            self.model(inputs)  # in training mode: auxiliary heads have dropout of their own
             for handle in handles:
                 handle.remove()
             self._like[rows] = seen

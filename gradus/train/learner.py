@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gradus.models.auxiliary import main_outputs, one_row, total_loss
 from gradus.tasks.task import Task
 from gradus.train.devices import Plan
 from gradus.train.fine_tune import FineTune, within
@@ -201,13 +202,20 @@ class Supervised:
     def _backward(self, batch: Batch, share: float) -> dict[str, Tensor]:
         """Adds the gradient of `share` times the mean loss of this (part of a) batch; returns that, and sums over its rows."""
         inputs, targets = self.task.prepare(batch, training=True)
-        with self.plan.autocast():
-            outputs = self.forward(inputs)
-            loss = self.task.loss(outputs, targets, training=True)
+        outputs, loss = self._outputs_and_loss(inputs, targets)
         if share != 1:
             loss = loss * share
         loss.backward()
         return {"loss": loss.detach(), **self.task.counts(outputs.detach(), targets)}
+
+    def _outputs_and_loss(self, inputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
+        """In training: the outputs that are counted, and the mean loss, in which auxiliary heads have their share."""
+        with self.plan.autocast():
+            outputs = self.forward(inputs)
+            return main_outputs(outputs), self._training_loss(outputs, targets)
+
+    def _training_loss(self, outputs: Any, targets: Any) -> Tensor:
+        return total_loss(self.model, outputs, lambda one: self.task.loss(one, targets, training=True))
 
     def _check(self, found: dict[str, Tensor]) -> None:
         """Finds out whether a gradient, a buffer, the loss or a count is not finite: one pass over all of them."""
@@ -247,9 +255,9 @@ class Supervised:
     def diagnose(self, batch: Batch) -> tuple[str, int | None]:
         inputs, targets = self.task.prepare(batch, training=True)
 
-        def loss_of(outputs: Tensor, targets: Tensor) -> Tensor:
+        def loss_of(outputs: Any, targets: Any) -> Tensor:
             with self.plan.autocast():
-                return self.task.loss(outputs, targets, training=True)
+                return self._training_loss(outputs, targets)
 
         return first_non_finite(self.model, inputs, targets, loss_of)
 
@@ -355,7 +363,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def first_non_finite(
-    model: nn.Module, inputs: Any, targets: Any, loss_of: Callable[[Tensor, Any], Tensor]
+    model: nn.Module, inputs: Any, targets: Any, loss_of: Callable[[Any, Any], Tensor]
 ) -> tuple[str, int | None]:
     """Where the first value that is not finite shows, in words, and the row of the batch that it comes from, where one does.
 
@@ -391,8 +399,8 @@ def first_non_finite(
         return found[0]
     loss = loss_of(outputs, targets)
     if not is_finite(loss.detach()):
-        rows = range(len(outputs))
-        guilty = (row for row in rows if not is_finite(loss_of(outputs[row : row + 1], targets[row : row + 1])))
+        rows = range(len(main_outputs(outputs)))
+        guilty = (row for row in rows if not is_finite(loss_of(one_row(outputs, row), targets[row : row + 1])))
         return "the loss (every layer's output is finite)", next(guilty, None)
     loss.backward()
     for name, parameter in reversed(list(model.named_parameters())):  # the backward pass begins at the last one
@@ -402,7 +410,7 @@ def first_non_finite(
 
 
 def _row_with_bad_gradient(
-    model: nn.Module, inputs: Any, targets: Any, loss_of: Callable[[Tensor, Any], Tensor], parameter: Tensor
+    model: nn.Module, inputs: Any, targets: Any, loss_of: Callable[[Any, Any], Tensor], parameter: Tensor
 ) -> int | None:
     model.eval()  # one row alone has no batch statistics
     for row in range(len(inputs)):

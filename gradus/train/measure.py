@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gradus.errors import UserError
+from gradus.models.auxiliary import total_loss
 from gradus.train.devices import DEFAULT_THREADS, Plan
 from gradus.train.settings import TrainSettings
 
@@ -55,7 +56,7 @@ def compare_precisions(full: Plan, half: Plan, model: nn.Module, inputs: Any) ->
     def one_pass(plan: Plan) -> None:
         with plan.autocast():
             outputs = model(inputs)
-        outputs.float().sum().backward()
+        total_loss(model, outputs, lambda one: one.float().sum()).backward()
 
     seconds = _shortest(lambda: one_pass(full), full, 0.4)
     if ratio > HOPELESS and full.device.type == "cpu":

@@ -16,8 +16,16 @@ from torch.nn import functional
 
 from gradus.errors import UserError
 from gradus.models import MODELS, accepted_options, create_model, image_sizes, model_class, smallest_image_size
+from gradus.models.auxiliary import auxiliary_heads_of, main_outputs, total_loss
+from gradus.models.stages import StagedNetwork, head_of
 
 CLASSES = 7
+MANY_PARAMETERS, MANY_LAYERS = 3_000_000, 100  # from here on a network is heavy: it gets one case and one combined test
+# dense layers that only cost time are made small, where a network has an option for that
+SLIM = {f"vgg{depth}{norm}": {"hidden": (16,), "map_size": 1} for depth in (11, 13, 16, 19) for norm in ("", "_bn")}
+SLIM |= {name: {"hidden": (16,)} for name in ("alexnet", "alexnet_2012", "caffenet", "zfnet")}
+
+VERY_DEEP = {"preact_resnet1001"}  # rounding grows to some thousandths over a thousand layers: tested in float64
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,11 @@ class Case:
         torch.manual_seed(seed)
         return create_model(self.name, **self.options)
 
+    def make_shape(self) -> nn.Module:
+        """The network without numbers."""
+        with torch.device("meta"):
+            return create_model(self.name, **self.options)
+
     def inputs(self, rows: int, seed: int = 1) -> torch.Tensor:
         return torch.randn(rows, *self.row, generator=torch.Generator().manual_seed(seed))
 
@@ -39,95 +52,224 @@ class Case:
         return f"{self.name}-{'x'.join(map(str, self.row))}"
 
 
-def cases() -> list[Case]:
+def is_heavy(model: nn.Module) -> bool:
+    layers = [module for module in model.modules() if not list(module.children())]
+    return count(model) > MANY_PARAMETERS or len(layers) > MANY_LAYERS
+
+
+def is_for_pictures(name: str) -> bool:
+    return "in_channels" in accepted_options(name)
+
+
+def cases_of(name: str) -> list[Case]:
     """For pictures: grey and colour at each fixed side (28 and 33 where any will do). For vectors: a vector and a picture."""
+    accepted = accepted_options(name)
+    if not is_for_pictures(name):
+        vector, picture = {"num_classes": CLASSES, "in_features": 12}, {"num_classes": CLASSES, "in_features": 24}
+        return [Case(name, vector, (12,)), Case(name, picture, (2, 3, 4))]
     found = []
-    for name in MODELS:
-        accepted = accepted_options(name)
-        if "image_size" in accepted:
-            for side in image_sizes(name, {}) or (28, 33):
-                for channels in (1, 3):
-                    options = {"num_classes": CLASSES, "in_channels": channels, "image_size": side}
-                    found.append(Case(name, options, (channels, side, side)))
-        elif "in_channels" in accepted:
-            side = smallest_image_size(name) + 1
-            for channels in (1, 3):
-                options = {"num_classes": CLASSES, "in_channels": channels}
-                found.append(Case(name, options, (channels, side, side)))
-        else:
-            found.append(Case(name, {"num_classes": CLASSES, "in_features": 12}, (12,)))
-            found.append(Case(name, {"num_classes": CLASSES, "in_features": 24}, (2, 3, 4)))
+    sides = (max(smallest_image_size(name) + 1, 17),)
+    if "image_size" in accepted:
+        sides = image_sizes(name, {}) or tuple(max(side, smallest_image_size(name)) for side in (28, 33))
+    for side in sides:
+        for channels in (3, 1):
+            options = {"num_classes": CLASSES, "in_channels": channels, **SLIM.get(name, {})}
+            if "image_size" in accepted:
+                options["image_size"] = side
+            found.append(Case(name, options, (channels, side, side)))
     return found
 
 
-every_case = pytest.mark.parametrize("case", cases(), ids=str)
+def cases() -> tuple[list[Case], list[Case]]:
+    """All cases of the light networks, and one of each heavy one."""
+    light: list[Case] = []
+    heavy: list[Case] = []
+    for name in MODELS:
+        found = cases_of(name)
+        if is_heavy(found[0].make_shape()):
+            heavy.append(found[0])
+        else:
+            light += found
+    return light, heavy
 
 
 def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+LIGHT, HEAVY = cases()
+every_light_case = pytest.mark.parametrize("case", LIGHT, ids=str)
+every_heavy_case = pytest.mark.parametrize("case", HEAVY, ids=str)
+every_case = pytest.mark.parametrize("case", [*LIGHT, *HEAVY], ids=str)
+every_network_for_pictures = pytest.mark.parametrize("name", [name for name in MODELS if is_for_pictures(name)])
+
+
 def test_every_network_is_a_case():
-    assert {case.name for case in cases()} == set(MODELS)
+    assert {case.name for case in [*LIGHT, *HEAVY]} == set(MODELS)
     assert all(about for _, about in MODELS.values())
 
 
-@every_case
+def answers(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    """What the network says in evaluation."""
+    with torch.no_grad():
+        return model.eval()(inputs)
+
+
+def settle_norms(model: nn.Module, inputs: torch.Tensor) -> None:
+    """Norms take the statistics of these inputs, as after training: at their starting ones hundreds of blocks overflow."""
+    norms = {module: module.momentum for module in model.modules() if isinstance(module, nn.BatchNorm2d)}
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        model.train()(inputs)
+    for norm, momentum in norms.items():
+        norm.momentum = momentum
+
+
+def assert_logits(outputs: torch.Tensor, rows: int) -> None:
+    assert outputs.shape == (rows, CLASSES) and bool(torch.isfinite(outputs).all())
+
+
+def assert_every_parameter_has_a_gradient(model: nn.Module, inputs: torch.Tensor) -> None:
+    """With the losses of auxiliary heads; what a network leaves out at random counts when it was in once."""
+    targets = torch.arange(len(inputs)) % CLASSES
+    missing = {name for name, _ in model.named_parameters()}
+    for _ in range(4):
+        model.zero_grad()
+        outputs = model.train()(inputs)
+        total_loss(model, outputs, lambda one: functional.cross_entropy(one, targets)).backward()
+        for name, parameter in model.named_parameters():
+            if parameter.grad is not None:
+                assert bool(torch.isfinite(parameter.grad).all()), name
+                if float(parameter.grad.abs().max()) > 0:
+                    missing.discard(name)
+        if not missing:
+            break
+    assert missing == set()
+
+
+def assert_stages_are_the_network(model: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor) -> None:
+    """One stage after the other gives the same; the stages' names are real, and hold every parameter but the extra heads'."""
+    if not isinstance(model, StagedNetwork):
+        return
+    outputs = inputs
+    with torch.no_grad():
+        for stage in model.stages:
+            outputs = model.run(outputs, stage, stage)
+    assert torch.equal(outputs, wanted)
+    assert list(model.stages)[-1] == "head" and len(model.stages) > 1
+    held = [module for names in model.stages.values() for module in names]
+    held += getattr(model, "auxiliary_heads", {}).values()
+    assert len(held) == len(set(held))
+    for name, _ in model.named_parameters():
+        assert any(name.startswith(f"{module}.") for module in held), name
+
+
+def assert_heads(model: nn.Module) -> None:
+    """The layers that give the logits have as many outputs as there are classes."""
+    for name in (head_of(model), *auxiliary_heads_of(model)):
+        layer = model.get_submodule(name)
+        assert layer.weight.shape[0] == CLASSES
+
+
+def assert_channels_last_is_the_same(model: nn.Module, inputs: torch.Tensor, plain: torch.Tensor) -> None:
+    fast = answers(model.to(memory_format=torch.channels_last), inputs.to(memory_format=torch.channels_last))
+    assert torch.allclose(plain, fast, atol=1e-5)
+
+
+@every_light_case
 def test_logits_one_row_a_row(case):
     for rows in (1, 3):
-        outputs = case.make()(case.inputs(rows))
-        assert outputs.shape == (rows, CLASSES) and bool(torch.isfinite(outputs).all())
+        assert_logits(answers(case.make(), case.inputs(rows)), rows)
 
 
-@every_case
+@every_light_case
 def test_one_backward_pass_reaches_every_parameter(case):
-    model = case.make()
-    loss = functional.cross_entropy(model(case.inputs(16)), torch.arange(16) % CLASSES)
-    loss.backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert bool(torch.isfinite(parameter.grad).all()) and float(parameter.grad.abs().max()) > 0, name
+    assert_every_parameter_has_a_gradient(case.make(), case.inputs(16))
 
 
-@every_case
+@every_light_case
 def test_weights_round_trip_strictly(case):
-    model, other = case.make(0).eval(), case.make(1).eval()
+    model, other = case.make(0), case.make(1)
     inputs = case.inputs(4)
-    assert not torch.equal(model(inputs), other(inputs))
+    assert not torch.equal(answers(model, inputs), answers(other, inputs))
     other.load_state_dict(model.state_dict(), strict=True)
-    assert torch.equal(model(inputs), other(inputs))
+    assert torch.equal(answers(model, inputs), answers(other, inputs))
 
 
-@every_case
+@every_light_case
 def test_in_eval_a_row_is_answered_alone_as_among_others(case):
-    model, inputs = case.make().eval(), case.inputs(5)
-    with torch.no_grad():
-        alone, among = model(inputs[2:3]), model(inputs)[2:3]
-    assert torch.allclose(alone, among, atol=1e-5)
+    model, inputs = case.make(), case.inputs(5)
+    assert torch.allclose(answers(model, inputs[2:3]), answers(model, inputs)[2:3], atol=1e-5)
 
 
-@every_case
+@every_light_case
 def test_the_seed_decides_the_weights(case):
     first, same, other = (case.make(seed).state_dict() for seed in (5, 5, 6))
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
 
-@every_case
+@every_light_case
 def test_it_runs_in_channels_last(case):
-    model, inputs = case.make().eval(), case.inputs(2)
+    model, inputs = case.make(), case.inputs(2)
     if inputs.ndim != 4:
         pytest.skip("vectors have no memory order of channels")
-    with torch.no_grad():
-        plain = model(inputs)
-        fast = model.to(memory_format=torch.channels_last)(inputs.to(memory_format=torch.channels_last))
-    assert torch.allclose(plain, fast, atol=1e-5)
+    assert_channels_last_is_the_same(model, inputs, answers(model, inputs))
+
+
+@every_light_case
+def test_stages_and_heads(case):
+    model, inputs = case.make(), case.inputs(2)
+    assert_stages_are_the_network(model, inputs, answers(model, inputs))
+    assert_heads(model)
+
+
+@every_heavy_case
+def test_a_heavy_network_in_one_go(case):
+    """All of the above on one set of weights; that they follow from the seed by their first and last layer."""
+    model, inputs = case.make(0), case.inputs(3)
+    if case.name in VERY_DEEP:
+        model, inputs = model.double(), inputs.double()
+    settle_norms(model, inputs)
+    outputs = answers(model, inputs)
+    assert_logits(outputs, 3)
+    assert torch.allclose(answers(model, inputs[1:2]), outputs[1:2], atol=1e-4 * max(1.0, float(outputs.abs().max())))
+    assert_stages_are_the_network(model, inputs, outputs)
+    assert_heads(model)
+    other = case.make_shape()
+    other.load_state_dict(model.state_dict(), strict=True, assign=True)
+    assert torch.equal(answers(other, inputs), outputs)
+    assert_channels_last_is_the_same(other, inputs, outputs)
+    assert_every_parameter_has_a_gradient(model, inputs)
 
 
 @every_case
 def test_it_knows_how_it_was_made(case):
-    made = case.make().created_as
-    assert made.name == case.name and made.options == case.options
+    made = case.make_shape().created_as
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in case.options.items()}
+    assert made.name == case.name and made.options == plain
+
+
+@every_network_for_pictures
+def test_the_size_that_its_authors_had_and_the_smallest(name):
+    """On the meta device, with all widths as they are: shapes alone decide."""
+    with torch.device("meta"):
+        model = create_model(name, num_classes=CLASSES, in_channels=3)
+    usual = getattr(model, "usual_image_size", None) or getattr(model, "image_size", 32)
+    with torch.no_grad():
+        assert model.eval()(torch.empty(2, 3, usual, usual, device="meta")).shape == (2, CLASSES)
+    smallest = smallest_image_size(name)
+    if "image_size" in accepted_options(name):
+        return  # told when it is made: `test_the_smallest_pictures_that_the_convnets_take`
+    for training in (False, True):
+        model.train(training)
+        with torch.no_grad():
+            outputs = main_outputs(model(torch.empty(2, 3, smallest, smallest, device="meta")))
+            assert outputs.shape == (2, CLASSES)
+            if smallest > 1:
+                with pytest.raises(UserError, match=f"at least {smallest}x{smallest} pixels, received {smallest - 1}x"):
+                    model(torch.empty(2, 3, smallest - 1, smallest, device="meta"))
 
 
 @pytest.mark.parametrize(
@@ -138,13 +280,42 @@ def test_it_knows_how_it_was_made(case):
         ("lenet5", {}, 61_706),
         ("lenet5_1998", {}, 60_850),  # 60 000 of the paper's layers, and a linear output of 850
         ("lenet5_dropout", {}, 254_718),  # Principles and Practice, listing 4-5
+        ("lenet_caffe", {}, 431_080),
+        ("alexnet", {"num_classes": 1000}, 61_100_840),
+        ("alexnet_2012", {"num_classes": 1000}, 60_965_224),
+        ("alexnet_2012", {"num_classes": 1000, "groups": 1}, 62_378_344),
+        (
+            "alexnet_2012",
+            {"num_classes": 2, "normalization": "none"},
+            56_876_418,
+        ),  # Principles and Practice, listing 4-14
+        ("caffenet", {"num_classes": 1000}, 60_965_224),
+        ("zfnet", {"num_classes": 1000}, 62_357_608),
+        ("nin", {}, 966_986),
+        ("vgg11", {"num_classes": 1000}, 132_863_336),
+        ("vgg13", {"num_classes": 1000}, 133_047_848),
+        ("vgg16", {"num_classes": 1000}, 138_357_544),
+        ("vgg19", {"num_classes": 1000}, 143_667_240),
+        ("vgg11_bn", {"num_classes": 1000}, 132_868_840),
+        ("vgg13_bn", {"num_classes": 1000}, 133_053_736),
+        ("vgg16_bn", {"num_classes": 1000}, 138_365_992),
+        ("vgg19_bn", {"num_classes": 1000}, 143_678_248),
+        ("vgg16", {"num_classes": 1, "hidden": (256,), "map_size": 4}, 16_812_353),  # Deep Learning with Python, 5-20
+        ("googlenet_2014", {"num_classes": 1000}, 13_378_280),
+        ("googlenet_2014", {"num_classes": 1000, "auxiliary": False}, 6_998_552),
+        ("googlenet", {"num_classes": 1000}, 13_004_888),
+        ("googlenet", {"num_classes": 1000, "auxiliary": False}, 6_624_904),
+        ("inception_v3", {"num_classes": 1000}, 27_161_264),
+        ("inception_v3", {"num_classes": 1000, "auxiliary": False}, 23_834_568),
+        ("xception", {"num_classes": 1000}, 22_855_952),
         ("squeezenet1_0", {"num_classes": 1000}, 1_248_424),
         ("squeezenet1_1", {"num_classes": 1000}, 1_235_496),
         ("mnist_convnet", {}, 93_322),  # Deep Learning with Python, listing 5-2
     ],
 )
 def test_parameters_are_as_many_as_published(name, options, published):
-    assert count(create_model(name, **{"num_classes": 10, **options})) == published
+    with torch.device("meta"):
+        assert count(create_model(name, **{"num_classes": 10, **options})) == published
 
 
 def test_the_parts_of_lenet5_are_those_of_the_paper():
@@ -186,7 +357,7 @@ def test_mlp_widths_and_activations():
 
 
 def test_the_smallest_pictures_that_the_convnets_take():
-    for name, side in (("mnist_convnet", 18), ("lenet5_dropout", 12)):
+    for name, side in (("mnist_convnet", 18), ("lenet5_dropout", 12), ("lenet_caffe", 16)):
         model = create_model(name, num_classes=2, image_size=side)
         assert model(torch.randn(1, 1, side, side)).shape == (1, 2)
         with pytest.raises(UserError, match=rf"at least {side}x{side} pixels, received image_size {side - 1}"):

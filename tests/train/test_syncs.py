@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gradus.data.augment.settings import AugmentSettings
 from gradus.data.load import DataSettings
 from gradus.models import ModelSettings
 from gradus.recipes.execute import create_trainer
@@ -37,6 +38,30 @@ def counted_reads(monkeypatch):
 CASES = {
     "mlp": (Recipe(data=DataSettings(source="digits"), model=ModelSettings(name="mlp")), {}),
     "convnet": (Recipe(data=DataSettings(source="digits"), model=ModelSettings(name="lenet5")), {"average": 0.99}),
+    "augmented": (
+        Recipe(
+            data=DataSettings(source="digits"),
+            augment=AugmentSettings(
+                rotation=9,
+                shift_vertical=0.1,
+                zoom=0.1,
+                crop_area=(0.5, 1.0),
+                brightness=0.1,
+                contrast=0.1,
+                offset=9,
+                noise=2,
+                cutout=0.2,
+                mixup=0.3,
+                cutmix=1.0,
+                fill="wrap",
+            ),
+        ),
+        {},
+    ),
+    "copied": (
+        Recipe(data=DataSettings(source="digits"), augment=AugmentSettings(pad=2, flip_horizontal=0.5, fill="mean")),
+        {},
+    ),
     "table": (Recipe(data=DataSettings(source="diabetes")), {"accumulate": 2}),
     "clipped": (
         Recipe(data=DataSettings(source="wine")),

@@ -55,7 +55,7 @@ class AugmentSettings:
         for name, (most, unit) in LIMITS.items():
             value = getattr(self, name)
             if not 0 <= value <= most:
-                raise UserError(f"augment.{name}: expected 0 to {most:g} {unit}, received {value:g}".replace("  ", " "))
+                raise UserError(f"augment.{name}: expected 0 to {most:g}{unit and ' ' + unit}, received {value:g}")
         for name in ("zoom", "brightness", "contrast", "saturation"):
             self._check_factor(name)
         for name, most in (("crop_area", 1.0), ("crop_aspect", 10.0)):
@@ -73,7 +73,7 @@ class AugmentSettings:
         low, high = factors(value) if not isinstance(value, tuple) or len(value) == 2 else (1.0, 0.0)
         positive = low > 0 if name == "zoom" else low >= 0
         if not positive or not low <= high <= 10:
-            below = "below 1" if name == "zoom" else "to 1"
+            below = "to below 1" if name == "zoom" else "to 1"
             shown = f"{value:g}" if isinstance(value, float | int) else list(value)
             raise UserError(
                 f"augment.{name}: expected 0 {below}, or [least, largest] with factors up to 10, received {shown}"

@@ -13,6 +13,8 @@ alexnet_2012 with groups=1 is the single tower of many texts (62 378 344), with 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from gradus.errors import UserError, unknown_name
@@ -20,22 +22,34 @@ from gradus.models.stages import StagedNetwork
 from gradus.nn import LocalResponseNorm, initialize
 
 
-def dense_head(features: int, num_classes: int, dropout: float) -> nn.Sequential:
-    """Two layers of 4096 and the output, dropout before both: (B, features) -> (B, num_classes)."""
-    return nn.Sequential(
-        *(nn.Dropout(dropout), nn.Linear(features, 4096), nn.ReLU()),
-        *(nn.Dropout(dropout), nn.Linear(4096, 4096), nn.ReLU()),
-        nn.Linear(4096, num_classes),
-    )
+def dense_head(features: int, hidden: Sequence[int], num_classes: int, dropout: float) -> nn.Sequential:
+    """Hidden layers, dropout before each, and the output: (B, features) -> (B, num_classes)."""
+    hidden = (hidden,) if isinstance(hidden, int) else hidden
+    if not all(isinstance(width, int) and width > 0 for width in hidden):
+        raise UserError(f"hidden widths must be whole numbers above 0, received {list(hidden)}")
+    layers: list[nn.Module] = []
+    for width in hidden:
+        layers += [nn.Dropout(dropout), nn.Linear(features, width), nn.ReLU()]
+        features = width
+    return nn.Sequential(*layers, nn.Linear(features, num_classes))
 
 
 class AlexNet(StagedNetwork):
-    """torchvision's. (B, in_channels, H, W), H and W at least 63 -> logits (B, num_classes)."""
+    """torchvision's. (B, in_channels, H, W), H and W at least 63 -> logits (B, num_classes).
+
+    hidden: widths of the dense layers before the last one, dropout before each
+    """
 
     usual_image_size = 224
     smallest_image_size = 63
 
-    def __init__(self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5) -> None:
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        hidden: Sequence[int] = (4096, 4096),
+        dropout: float = 0.5,
+    ) -> None:
         super().__init__()
         self.features = nn.Sequential(  # for 224x224:
             *(nn.Conv2d(in_channels, 64, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, stride=2)),  # 55, 27
@@ -46,7 +60,7 @@ class AlexNet(StagedNetwork):
         )
         self.avgpool = nn.AdaptiveAvgPool2d(6)
         self.flatten = nn.Flatten()
-        self.classifier = dense_head(256 * 6 * 6, num_classes, dropout)
+        self.classifier = dense_head(256 * 6 * 6, hidden, num_classes, dropout)
         self.stages = convolution_stages(self.features)
 
 
@@ -67,6 +81,7 @@ class AlexNetOf2012(StagedNetwork):
     """The paper's. (B, in_channels, H, W), H and W at least 67 -> logits (B, num_classes).
 
     groups:         2, or 1: in how many parts the second, fourth and fifth convolutions are cut
+    hidden:         widths of the dense layers before the last one, dropout before each
     normalization:  of the first two layers: before_pooling (the paper), after_pooling (CaffeNet) or none
     initialization: "paper": N(0, 0.01^2), and biases of 1 in the second, fourth and fifth convolutions and the hidden dense
                     layers, so that most units begin on the slope of their ReLU; or a scheme of `gradus.nn.initialize`
@@ -81,6 +96,7 @@ class AlexNetOf2012(StagedNetwork):
         in_channels: int = 3,
         groups: int = 2,
         normalization: str = "before_pooling",
+        hidden: Sequence[int] = (4096, 4096),
         dropout: float = 0.5,
         initialization: str = "paper",
     ) -> None:
@@ -106,7 +122,7 @@ class AlexNetOf2012(StagedNetwork):
         )
         self.avgpool = nn.AdaptiveAvgPool2d(6)
         self.flatten = nn.Flatten()
-        self.classifier = dense_head(256 * 6 * 6, num_classes, dropout)
+        self.classifier = dense_head(256 * 6 * 6, hidden, num_classes, dropout)
         self.stages = convolution_stages(self.features)
         if initialization == "paper":
             self._initialize()
@@ -116,7 +132,7 @@ class AlexNetOf2012(StagedNetwork):
     def _initialize(self) -> None:
         initialize(self, "normal")
         layers = [layer for layer in self.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
-        for number in (1, 3, 4, 5, 6):
+        for number in (1, *range(3, len(layers) - 1)):
             bias = layers[number].bias
             assert bias is not None
             nn.init.ones_(bias)
@@ -128,7 +144,8 @@ class CaffeNet(AlexNetOf2012):
         num_classes: int = 1000,
         in_channels: int = 3,
         groups: int = 2,
+        hidden: Sequence[int] = (4096, 4096),
         dropout: float = 0.5,
         initialization: str = "paper",
     ) -> None:
-        super().__init__(num_classes, in_channels, groups, "after_pooling", dropout, initialization)
+        super().__init__(num_classes, in_channels, groups, "after_pooling", hidden, dropout, initialization)

@@ -7,13 +7,17 @@ one weight vector more, 3 453 634. Listing 5-13 adds dropout of 0.5 before the d
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import nn
 
 from gradus.errors import UserError
 from gradus.models.stages import StagedNetwork
 from gradus.nn import initialize
+
+STAGES = {
+    **{name: (name,) for name in ("block1", "block2", "block3", "block4")},
+    "hidden": ("flatten", "dropout", "hidden"),
+    "head": ("head",),
+}
 
 
 class CatsDogsConvnet(StagedNetwork):
@@ -25,11 +29,7 @@ class CatsDogsConvnet(StagedNetwork):
 
     usual_image_size = 150
     smallest_image_size = 46
-    stages: ClassVar = {
-        **{name: (name,) for name in ("block1", "block2", "block3", "block4")},
-        "hidden": ("flatten", "dropout", "hidden"),
-        "head": ("head",),
-    }
+    stages = STAGES
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The CIFAR-10 network of the TensorFlow tutorial (*Plain-talk Deep Learning* §6.9), after Krizhevsky's cuda-convnet.
+"""The CIFAR-10 network of the TensorFlow tutorial (*Plain Talk* §6.9), after Krizhevsky's cuda-convnet.
 
 24x24 pictures (cut from 32x32), 1 068 298 parameters:
 
@@ -19,13 +19,18 @@ training.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import nn
 
 from gradus.models.stages import StagedNetwork
 from gradus.nn import LocalResponseNorm, SamePad2d
+
+STAGES = {
+    "part1": ("conv1", "relu1", "pool1", "norm1"),
+    "part2": ("conv2", "relu2", "norm2", "pool2"),
+    "hidden": ("flatten", "local3", "relu3", "local4", "relu4"),
+    "head": ("output",),
+}
 
 
 def _pool() -> nn.Sequential:
@@ -47,12 +52,7 @@ class Cifar10Tutorial(StagedNetwork):
     """(B, in_channels, image_size, image_size) -> logits (B, num_classes)."""
 
     usual_image_size = 24
-    stages: ClassVar = {
-        "part1": ("conv1", "relu1", "pool1", "norm1"),
-        "part2": ("conv2", "relu2", "norm2", "pool2"),
-        "hidden": ("flatten", "local3", "relu3", "local4", "relu4"),
-        "head": ("output",),
-    }
+    stages = STAGES
 
     def __init__(self, num_classes: int = 10, in_channels: int = 3, image_size: int = 24) -> None:
         super().__init__()

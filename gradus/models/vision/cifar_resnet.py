@@ -15,14 +15,18 @@ weights. Deeper plain nets have the higher error even on the pictures they learn
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gradus.errors import UserError, unknown_name
 from gradus.models.stages import StagedNetwork
 from gradus.models.vision.residual import ResidualBlock, conv1x1, conv3x3, draw_he
+
+STAGES = {
+    "stem": ("conv1", "bn1", "relu"),
+    **{name: (name,) for name in ("layer1", "layer2", "layer3")},
+    "head": ("avgpool", "flatten", "fc"),
+}
 
 SHORTCUTS = {
     "A": "identity; where the shape changes, every second row and column, and zeros for the new maps",
@@ -88,12 +92,7 @@ class CifarResNet(StagedNetwork):
     """
 
     usual_image_size = 32
-    smallest_image_size = 8
-    stages: ClassVar = {
-        "stem": ("conv1", "bn1", "relu"),
-        **{name: (name,) for name in ("layer1", "layer2", "layer3")},
-        "head": ("avgpool", "flatten", "fc"),
-    }
+    stages = STAGES
 
     def __init__(
         self,

@@ -103,7 +103,7 @@ class DenseNet121(DenseNet):
     """(B, in_channels, H, W), usually 224x224 -> logits (B, num_classes)."""
 
     usual_image_size = 224
-    smallest_image_size = 64
+    smallest_image_size = 29
 
     def __init__(self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.0) -> None:
         stem = {
@@ -125,7 +125,7 @@ class CifarDenseNet(DenseNet):
     """
 
     usual_image_size = 32
-    smallest_image_size = 8
+    smallest_image_size = 4
 
     def __init__(
         self,

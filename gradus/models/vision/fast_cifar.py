@@ -19,7 +19,6 @@ alternating flips and averages over shifted pictures in testing are not here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +26,12 @@ from torch.nn import functional
 
 from gradus.errors import UserError
 from gradus.models.stages import StagedNetwork
+
+STAGES = {
+    "stem": ("whitening", "gelu"),
+    **{name: (name,) for name in ("part1", "part2", "part3")},
+    "head": ("maxpool", "flatten", "fc", "scale"),
+}
 
 PATCH = 2  # side of the whitening filters
 SMALLEST_VARIANCE = 5e-4  # added to the variance along an axis; along the last ones there is little but noise
@@ -115,12 +120,8 @@ class FastCifar(StagedNetwork):
     """
 
     usual_image_size = 32
-    smallest_image_size = 17
-    stages: ClassVar = {
-        "stem": ("whitening", "gelu"),
-        **{name: (name,) for name in ("part1", "part2", "part3")},
-        "head": ("maxpool", "flatten", "fc", "scale"),
-    }
+    smallest_image_size = 9
+    stages = STAGES
 
     def __init__(
         self,

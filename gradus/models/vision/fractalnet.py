@@ -16,14 +16,17 @@ operations whatever was drawn. Dropout of 0, 10, 20, 30, 40 % in the five blocks
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 
 from gradus.errors import UserError
 from gradus.models.stages import StagedNetwork
 from gradus.models.vision.residual import conv3x3, draw_he
+
+STAGES = {
+    **{f"block{number}": (f"block{number}", f"pool{number}") for number in range(1, 6)},
+    "head": ("avgpool", "flatten", "fc"),
+}
 
 WIDTHS = (64, 128, 256, 512, 512)
 
@@ -103,10 +106,7 @@ class FractalNet(StagedNetwork):
 
     usual_image_size = 32
     smallest_image_size = 32
-    stages: ClassVar = {
-        **{f"block{number}": (f"block{number}", f"pool{number}") for number in range(1, 6)},
-        "head": ("avgpool", "flatten", "fc"),
-    }
+    stages = STAGES
 
     def __init__(
         self,

@@ -152,9 +152,10 @@ class GoogLeNet(AuxiliaryNetwork):
 
 
 class GoogLeNetOf2014(GoogLeNet):
-    """The paper's. (B, in_channels, H, W), H and W at least 15 -> logits (B, num_classes); in training see `auxiliary.py`."""
+    """The paper's. (B, in_channels, H, W), H and W at least 31 -> logits (B, num_classes); in training see `auxiliary.py`."""
 
     batch_norm = False
+    smallest_image_size = 31
 
     def __init__(
         self,

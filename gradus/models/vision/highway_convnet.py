@@ -16,13 +16,17 @@ depth   parameters (maps 16, 32, 48)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from torch import nn
 
 from gradus.errors import UserError
 from gradus.models.stages import StagedNetwork
 from gradus.nn import Highway
+
+STAGES = {
+    **{name: (name,) for name in ("stem", "part1", "part2", "part3")},
+    "head": ("avgpool", "flatten", "fc"),
+}
 
 
 class HighwayConvnet(StagedNetwork):
@@ -35,11 +39,8 @@ class HighwayConvnet(StagedNetwork):
     """
 
     usual_image_size = 32
-    smallest_image_size = 8
-    stages: ClassVar = {
-        **{name: (name,) for name in ("stem", "part1", "part2", "part3")},
-        "head": ("avgpool", "flatten", "fc"),
-    }
+    smallest_image_size = 4
+    stages = STAGES
 
     def __init__(
         self,

@@ -17,14 +17,18 @@ The streams are two halves of the maps. As in the authors' code the last block a
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 
 from gradus.errors import UserError
 from gradus.models.stages import StagedNetwork
 from gradus.models.vision.residual import ResidualBlock, conv1x1, conv3x3, draw_he
+
+STAGES = {
+    "stem": ("stem",),
+    **{name: (name,) for name in ("layer1", "layer2", "layer3")},
+    "head": ("avgpool", "flatten", "fc"),
+}
 
 
 def _branch(in_maps: int, maps: int, stride: int) -> nn.Sequential:
@@ -86,12 +90,7 @@ class MergeAndRun(StagedNetwork):
     """(B, in_channels, H, W), usually 32x32 -> logits (B, num_classes). depth: 6n + 2. width: the factor of the maps."""
 
     usual_image_size = 32
-    smallest_image_size = 8
-    stages: ClassVar = {
-        "stem": ("stem",),
-        **{name: (name,) for name in ("layer1", "layer2", "layer3")},
-        "head": ("avgpool", "flatten", "fc"),
-    }
+    stages = STAGES
 
     def __init__(self, num_classes: int = 10, in_channels: int = 3, depth: int = 56, width: int = 1) -> None:
         super().__init__()

@@ -15,13 +15,17 @@ here it has stride 1.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import nn
 
 from gradus.errors import UserError
 from gradus.models.stages import StagedNetwork
 from gradus.models.vision.residual import conv1x1, conv3x3, draw_he
+
+STAGES = {
+    "stem": ("stem",),
+    **{name: (name,) for name in ("block1", "block2", "block3", "block4", "block5")},
+    "head": ("avgpool", "flatten", "dropout", "fc"),
+}
 
 # (maps, stride) of each pair, by the size of the maps that come out for 224x224: 112, 56, 28, 14, 7
 PAIRS = (((64, 1),), ((128, 2), (128, 1)), ((256, 2), (256, 1)), ((512, 2), *((512, 1),) * 5), ((1024, 2), (1024, 1)))
@@ -37,19 +41,14 @@ def _pair(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
 
 
 class MobileNetV1(StagedNetwork):
-    """(B, in_channels, H, W), H and W at least `smallest_image_size` -> logits (B, num_classes).
+    """(B, in_channels, H, W), usually 224x224 -> logits (B, num_classes).
 
     width:   the factor of all numbers of maps (the paper's alpha)
     dropout: before the linear layer; the paper says no more than that little regularisation is needed
     """
 
     usual_image_size = 224
-    smallest_image_size = 32
-    stages: ClassVar = {
-        "stem": ("stem",),
-        **{name: (name,) for name in ("block1", "block2", "block3", "block4", "block5")},
-        "head": ("avgpool", "flatten", "dropout", "fc"),
-    }
+    stages = STAGES
 
     def __init__(self, num_classes: int = 1000, in_channels: int = 3, width: float = 1.0, dropout: float = 0.0) -> None:
         super().__init__()

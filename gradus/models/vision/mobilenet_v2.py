@@ -53,13 +53,12 @@ class InvertedResidual(ResidualBlock, InvertedBottleneck):
 
 
 class MobileNetV2(StagedNetwork):
-    """(B, in_channels, H, W), H and W at least `smallest_image_size` -> logits (B, num_classes).
+    """(B, in_channels, H, W), usually 224x224 -> logits (B, num_classes).
 
     width: the factor of all numbers of maps (rounded to multiples of 8), but the last layer's only above 1
     """
 
     usual_image_size = 224
-    smallest_image_size = 32
 
     def __init__(self, num_classes: int = 1000, in_channels: int = 3, width: float = 1.0, dropout: float = 0.2) -> None:
         super().__init__()

@@ -28,10 +28,10 @@ def mlp_convolution(in_channels: int, widths: tuple[int, int, int], kernel_size:
 
 
 class NetworkInNetwork(StagedNetwork):
-    """(B, in_channels, H, W), H and W at least 7 -> logits (B, num_classes)."""
+    """(B, in_channels, H, W), H and W at least 4 -> logits (B, num_classes)."""
 
     usual_image_size = 32
-    smallest_image_size = 7
+    smallest_image_size = 4
     stages: ClassVar = {
         "block1": ("block1", "pool1", "dropout1"),
         "block2": ("block2", "pool2", "dropout2"),

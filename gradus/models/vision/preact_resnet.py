@@ -14,13 +14,17 @@ shortcut.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from gradus.errors import UserError
 from gradus.models.stages import StagedNetwork
 from gradus.models.vision.residual import ResidualBlock, conv1x1, conv3x3, draw_he
+
+STAGES = {
+    "stem": ("conv1",),
+    **{name: (name,) for name in ("layer1", "layer2", "layer3")},
+    "head": ("bn", "relu", "avgpool", "flatten", "fc"),
+}
 
 
 class PreActivationBlock(ResidualBlock):
@@ -60,12 +64,7 @@ class PreActivationResNet(StagedNetwork):
     """
 
     usual_image_size = 32
-    smallest_image_size = 8
-    stages: ClassVar = {
-        "stem": ("conv1",),
-        **{name: (name,) for name in ("layer1", "layer2", "layer3")},
-        "head": ("bn", "relu", "avgpool", "flatten", "fc"),
-    }
+    stages = STAGES
 
     def __init__(self, num_classes: int = 10, in_channels: int = 3, depth: int = 164, bottleneck: bool = True) -> None:
         super().__init__()

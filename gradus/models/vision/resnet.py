@@ -18,12 +18,16 @@ of whose results are then never read). Where a block changes the shape its short
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from gradus.models.stages import StagedNetwork
 from gradus.models.vision.residual import ResidualBlock, conv1x1, conv3x3, draw_he
+
+STAGES = {
+    "stem": ("conv1", "bn1", "relu", "maxpool"),
+    **{name: (name,) for name in ("layer1", "layer2", "layer3", "layer4")},
+    "head": ("avgpool", "flatten", "fc"),
+}
 
 
 class BasicBlock(ResidualBlock):
@@ -100,20 +104,15 @@ class WideBottleneck(Bottleneck):
 
 
 class ResNet(StagedNetwork):
-    """(B, in_channels, H, W), H and W at least `smallest_image_size` -> logits (B, num_classes).
+    """(B, in_channels, H, W), usually 224x224 -> logits (B, num_classes).
 
     zero_init_residual: the last norm of each branch begins at 0, so that each block begins as the identity (Goyal et al. 2017)
     """
 
     usual_image_size = 224
-    smallest_image_size = 32  # the last maps are then of one point
     block: type[BasicBlock | Bottleneck]
     blocks: tuple[int, int, int, int]  # in each stage
-    stages: ClassVar = {
-        "stem": ("conv1", "bn1", "relu", "maxpool"),
-        **{name: (name,) for name in ("layer1", "layer2", "layer3", "layer4")},
-        "head": ("avgpool", "flatten", "fc"),
-    }
+    stages = STAGES
 
     def __init__(self, num_classes: int = 1000, in_channels: int = 3, zero_init_residual: bool = False) -> None:
         super().__init__()

@@ -15,13 +15,17 @@ its layout; numbers of layers and maps are those of public implementations, whic
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 
 from gradus.models.stages import StagedNetwork
 from gradus.models.vision.residual import ResidualBlock, conv1x1, conv3x3, draw_he
+
+STAGES = {
+    "stem": ("stem",),
+    **{name: (name,) for name in ("layer1", "layer2", "layer3")},
+    "head": ("classifier", "avgpool", "flatten"),
+}
 
 
 class GeneralizedResidualLayer(nn.Module):
@@ -67,12 +71,7 @@ class ResNetInResNet(StagedNetwork):
     """(B, in_channels, H, W), usually 32x32 -> logits (B, num_classes). width: maps of a stream at the start."""
 
     usual_image_size = 32
-    smallest_image_size = 8
-    stages: ClassVar = {
-        "stem": ("stem",),
-        **{name: (name,) for name in ("layer1", "layer2", "layer3")},
-        "head": ("classifier", "avgpool", "flatten"),
-    }
+    stages = STAGES
 
     def __init__(self, num_classes: int = 10, in_channels: int = 3, width: int = 48) -> None:
         super().__init__()

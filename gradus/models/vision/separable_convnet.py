@@ -7,12 +7,16 @@ The book calls the two equivalent; a separable convolution is a restriction of t
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import nn
 
 from gradus.models.stages import StagedNetwork
 from gradus.nn import SeparableConv2d, initialize
+
+STAGES = {
+    **{name: (name,) for name in ("block1", "block2", "block3")},
+    "hidden": ("avgpool", "flatten", "hidden"),
+    "head": ("head",),
+}
 
 
 class SeparableConvnet(StagedNetwork):
@@ -24,11 +28,7 @@ class SeparableConvnet(StagedNetwork):
 
     usual_image_size = 64
     smallest_image_size = 32
-    stages: ClassVar = {
-        **{name: (name,) for name in ("block1", "block2", "block3")},
-        "hidden": ("avgpool", "flatten", "hidden"),
-        "head": ("head",),
-    }
+    stages = STAGES
 
     def __init__(
         self,

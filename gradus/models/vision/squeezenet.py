@@ -110,6 +110,8 @@ class SqueezeNet1_0(SqueezeNet):
 
 
 class SqueezeNet1_1(SqueezeNet):
+    smallest_image_size = 17
+
     def __init__(
         self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, hidden: int | None = None
     ) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 
 from gradus.errors import UserError
@@ -22,6 +23,11 @@ from gradus.models.stages import StagedNetwork
 
 DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 WIDTHS = (64, 128, 256, 512, 512)
+
+
+def _undrawn_linear(in_features: int, out_features: int) -> nn.Linear:
+    """A layer whose weights are yet to be drawn: 120 million numbers need not be drawn twice."""
+    return nn.utils.skip_init(nn.Linear, in_features, out_features, device=torch.get_default_device())
 
 
 class VGG(StagedNetwork):
@@ -68,9 +74,9 @@ class VGG(StagedNetwork):
         dense: list[nn.Module] = []
         features = channels * map_size**2
         for width in hidden:
-            dense += [nn.Linear(features, width), nn.ReLU(), nn.Dropout(dropout)]
+            dense += [_undrawn_linear(features, width), nn.ReLU(), nn.Dropout(dropout)]
             features = width
-        self.classifier = nn.Sequential(*dense, nn.Linear(features, num_classes))
+        self.classifier = nn.Sequential(*dense, _undrawn_linear(features, num_classes))
         self.stages["head"] = ("avgpool", "flatten", "classifier")
         self._initialize()
 

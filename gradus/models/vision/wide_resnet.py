@@ -12,14 +12,18 @@ wrn40_4     8 949 210    8.9 M
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import nn
 
 from gradus.errors import UserError
 from gradus.models.stages import StagedNetwork
 from gradus.models.vision.preact_resnet import PreActivationBlock
 from gradus.models.vision.residual import conv3x3, draw_he
+
+STAGES = {
+    "stem": ("conv1",),
+    **{name: (name,) for name in ("layer1", "layer2", "layer3")},
+    "head": ("bn", "relu", "avgpool", "flatten", "fc"),
+}
 
 
 class WideResNet(StagedNetwork):
@@ -31,12 +35,7 @@ class WideResNet(StagedNetwork):
     """
 
     usual_image_size = 32
-    smallest_image_size = 8
-    stages: ClassVar = {
-        "stem": ("conv1",),
-        **{name: (name,) for name in ("layer1", "layer2", "layer3")},
-        "head": ("bn", "relu", "avgpool", "flatten", "fc"),
-    }
+    stages = STAGES
 
     def __init__(
         self, num_classes: int = 10, in_channels: int = 3, depth: int = 16, width: int = 4, dropout: float = 0.0

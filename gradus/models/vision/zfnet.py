@@ -7,6 +7,8 @@ response normalisation, and paddings are those that give the printed sizes. As i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from gradus.models.stages import StagedNetwork
@@ -15,16 +17,22 @@ from gradus.nn import LocalResponseNorm, initialize
 
 
 class ZFNet(StagedNetwork):
-    """(B, in_channels, H, W), H and W at least 55 -> logits (B, num_classes).
+    """(B, in_channels, H, W), H and W at least 53 -> logits (B, num_classes).
 
+    hidden:         widths of the dense layers before the last one, dropout before each
     initialization: a scheme of `gradus.nn.initialize`; "normal" is the paper's N(0, 0.01^2) with biases of 0
     """
 
     usual_image_size = 224
-    smallest_image_size = 55
+    smallest_image_size = 53
 
     def __init__(
-        self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, initialization: str = "normal"
+        self,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        hidden: Sequence[int] = (4096, 4096),
+        dropout: float = 0.5,
+        initialization: str = "normal",
     ) -> None:
         super().__init__()
 
@@ -40,6 +48,6 @@ class ZFNet(StagedNetwork):
         )
         self.avgpool = nn.AdaptiveAvgPool2d(6)
         self.flatten = nn.Flatten()
-        self.classifier = dense_head(256 * 6 * 6, num_classes, dropout)
+        self.classifier = dense_head(256 * 6 * 6, hidden, num_classes, dropout)
         self.stages = convolution_stages(self.features)
         initialize(self, initialization)
