@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 TEXTS = {page: (ROOT / "docs" / page).read_text() for page in ("errata.md", "books.md")}
 PATH = re.compile(r"(?:gradus|tests|docs|scripts)/[\w./-]+(?:::\w+)?")
 OBJECT = re.compile(r"(?:reference|gradus|torch)(?:\.\w+)+")
-SETTING = re.compile(r"((?:data|model|task|train)(?:\.\w+)+)( = .+)?")
+SETTING = re.compile(r"((?:augment|data|model|task|train)(?:\.\w+)+)( = .+)?")
 KEYWORD = re.compile(r"`([\w.]+)` with `(\w+)`")
 NAMED = re.compile(r"(recipe|model)s? ((?:`[\w-]+`(?:, )?)+)")
 

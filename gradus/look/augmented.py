@@ -36,8 +36,8 @@ def draw_augmented(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         made = [augment(batch)[0].round().permute(0, 2, 3, 1).to(torch.uint8).numpy() for _ in range(versions)]
-    columns = [batch.numpy(), *([resize(one, (side, side)) for one in version] for version in made)]
-    result = np.stack([np.stack(list(column)) for column in columns], axis=1)
+    columns = [list(batch.numpy()), *([resize(one, (side, side)) for one in version] for version in made)]
+    result = np.stack([np.stack(column) for column in columns], axis=1)
     _write(path, result, settings)
     return result
 

@@ -184,7 +184,7 @@ class InputTargetTask(Task):
         pictures, shares = self.augmentation(batch["inputs"])
         if shares is not None and targets is not None:
             targets = self.target.mixed(targets, others_of(targets), shares)
-        return self.inputs.normalized(pictures), targets
+        return self.inputs.normalized(pictures).contiguous(memory_format=torch.channels_last), targets
 
     def loss(self, outputs: Tensor, targets: Tensor, *, training: bool) -> Tensor:
         return self.target.loss(outputs, targets, training=training)

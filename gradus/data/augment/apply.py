@@ -52,8 +52,8 @@ class Augmentation:
         return moved
 
     def __call__(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Pictures uint8 (B, H, W, C) -> float32 (B, C, height, width) in levels 0 to 255, channels-last in memory; and where
-        pictures are mixed the share (B,) that each has of itself (`mixing.others_of`)."""
+        """Pictures uint8 (B, H, W, C) -> float32 (B, C, height, width) in levels 0 to 255; and where pictures are mixed the share
+        (B,) that each has of itself (`mixing.others_of`)."""
         settings = self.settings
         source = batch.shape[1], batch.shape[2]
         if settings.moves or source != self.size:
@@ -73,7 +73,7 @@ class Augmentation:
         shares = None
         if settings.mixup or settings.cutmix:
             pictures, shares = mix(pictures, settings)
-        return pictures.contiguous(memory_format=torch.channels_last), shares
+        return pictures, shares
 
 
 def is_set(value: Range) -> bool:

@@ -173,8 +173,8 @@ def _copied(pictures: Tensor, warp: Warp, fill: Fill, level: Tensor | float) -> 
     plain, mirrored = store[:-1].view(2, rows, height, wide, channels)
     plain[:, :, reach : reach + width] = pictures
     if constant:
-        store[-1] = level  # type: ignore[assignment]
-        plain[:, :, :reach] = plain[:, :, reach + width :] = level  # type: ignore[assignment]
+        store[-1] = level
+        plain[:, :, :reach] = plain[:, :, reach + width :] = level
     elif reach:
         for first, last in ((-reach, 0), (width, width + reach)):
             columns = _folded(torch.arange(first, last, device=device), width, fill)
