@@ -19,4 +19,7 @@ class Look:
 
 LOOKS: dict[str, Look] = {
     "filters": Look("filters:filters", "the weights of the first convolution as pictures", pictures=False),
+    "style": Look("style:style", "the first picture in the style of the others (Gatys)"),
+    "texture": Look("texture:texture", "a new picture of a texture's kind, of any size"),
+    "dream": Look("dream:dream", "a picture changed so that layers see more in it (DeepDream)"),
 }
