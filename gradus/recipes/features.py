@@ -112,7 +112,7 @@ def compute_features(experiment: Experiment, say: Callable[[str], None] = lambda
         say(f"features are computed in every epoch: {size} are more than half of the memory that is free")
         return None
     started = time.perf_counter()
-    splits = {name: _of_split(model, modules, task, tensors[name], experiment, one) for name in names}
+    splits: dict[str, Batch] = {name: _of_split(model, modules, task, tensors[name], experiment, one) for name in names}
     say(f"features of {rows:,} rows after {modules[-1]}, computed once: {size}, {time.perf_counter() - started:.1f} s")
     learner_task, rest = copy.copy(task), copy.copy(model)  # copies that share everything: weights, statistics
     learner_task.inputs = FeatureInputs(task.inputs)

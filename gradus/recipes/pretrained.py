@@ -38,7 +38,7 @@ class Pretrained:
         self.record, self.notes = found.record, found.notes
         record, channels = found.record, len(found.record.mean)
         size = record.resize or record.image_size
-        options = {"image_size": size, "fit": record.fit, "channel_order": record.channel_order}
+        options: dict[str, Any] = {"image_size": size, "fit": record.fit, "channel_order": record.channel_order}
         options |= {"mean": list(record.mean), "deviation": list(record.deviation)}
         options |= {"crop_size": record.image_size} if record.resize else {}
         classes = record.classes or tuple(f"class {index}" for index in range(outputs_of(network, found.tensors) or 0))

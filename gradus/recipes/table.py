@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gradus.errors import unknown_name
-from gradus.recipes import boston, cifar, digits, mnist
+from gradus.recipes import boston, cats_dogs, cifar, digits, mnist
 from gradus.recipes.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -15,6 +15,16 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "mnist-convnet": mnist.mnist_convnet,
     "lenet5-mnist": mnist.lenet5_mnist,
     "lenet5-mnist-1998": mnist.lenet5_mnist_1998,
+    "cats-dogs-scratch": cats_dogs.cats_dogs_scratch,
+    "cats-dogs-scratch-small": cats_dogs.cats_dogs_scratch_small,
+    "cats-dogs-augmented": cats_dogs.cats_dogs_augmented,
+    "cats-dogs-augmented-small": cats_dogs.cats_dogs_augmented_small,
+    "cats-dogs-features": cats_dogs.cats_dogs_features,
+    "cats-dogs-features-augmented": cats_dogs.cats_dogs_features_augmented,
+    "cats-dogs-fine-tuned": cats_dogs.cats_dogs_fine_tuned,
+    "cats-dogs-features-vgg16": cats_dogs.cats_dogs_features_vgg16,
+    "cats-dogs-features-augmented-vgg16": cats_dogs.cats_dogs_features_augmented_vgg16,
+    "cats-dogs-fine-tuned-vgg16": cats_dogs.cats_dogs_fine_tuned_vgg16,
     "cifar10-tutorial": cifar.cifar10_tutorial,
     "cifar10-resnet20": cifar.cifar10_resnet20,
     "cifar10-resnet20-small": cifar.cifar10_resnet20_small,
