@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from gradus.errors import UserError, did_you_mean, unknown_name
-from gradus.models import accepted_options, create_model, image_sizes, model_class
+from gradus.models import accepted_options, create_model, image_sizes, model_class, smallest_image_size
 
 SMALL = {"num_classes": 5, "in_features": 12, "in_channels": 1}  # where neither the user nor the network says
 
@@ -47,6 +47,9 @@ def small_model(
         side = chosen.get("image_size") or (image_sizes(name, {}) or (known["image_size"].default,))[0]
         channels = chosen.get("in_channels", known["in_channels"].default if "in_channels" in known else 1)
         return model, (channels, side, side)
+    if "in_channels" in known:
+        side = max(9, smallest_image_size(name))
+        return model, (chosen.get("in_channels", known["in_channels"].default), side, side)
     return model, None
 
 
