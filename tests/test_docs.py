@@ -212,6 +212,12 @@ def test_commands_for_users_are_understood(page):
     assert [line for line in lines if not understood(line)] == []
 
 
+def test_the_page_of_looks_has_each_of_them_in_order():
+    text = (ROOT / "docs" / "look.md").read_text()
+    assert re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE) == list(LOOKS)
+    assert missing(text) == []
+
+
 def understood(line: str) -> bool:
     """Whether the command line can be read; of looks and of training also whether names and settings are known."""
     arguments = cli._parse(shlex.split(line)[1:])
