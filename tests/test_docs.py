@@ -68,7 +68,7 @@ def settings_of(look: str) -> set[str]:
 
 def look_works(arguments: argparse.Namespace) -> bool:
     """Whether there is the look, it has the settings, and its network is known (or written as MODEL, RUN or a path)."""
-    if arguments.subject is None or arguments.file:
+    if arguments.subject is None or arguments.file or arguments.what == "WHAT":
         return True
     known = arguments.subject in MODELS or arguments.subject.isupper() or "/" in arguments.subject
     if not known or arguments.what not in LOOKS:
@@ -207,7 +207,7 @@ def test_commands_for_users_are_understood(page):
     """All `gradus ...` lines of the page's blocks; commands that go on in the next line end in a backslash."""
     text = next(path for path in PAGES if path.name == page).read_text(encoding="utf-8")
     blocks = "".join(re.findall(r"^```(?:bash)?\n(.*?)^```", text, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
-    lines = [line.partition(" #")[0].strip() for line in blocks.splitlines() if line.startswith("gradus ")]
+    lines = [re.split(" [#>]", line)[0] for line in blocks.splitlines() if line.startswith("gradus ")]
     assert len(lines) >= 8
     assert [line for line in lines if not understood(line)] == []
 
