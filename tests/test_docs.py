@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import inspect
 import operator
@@ -15,6 +16,7 @@ import pytest
 from gradus import cli
 from gradus.errors import UserError
 from gradus.lessons.table import LESSONS
+from gradus.look.inside.table import LOOKS
 from gradus.models import MODELS
 from gradus.recipes.recipe import Recipe
 from gradus.recipes.table import RECIPES
@@ -57,6 +59,25 @@ def has_setting(name: str) -> bool:
     return True
 
 
+def settings_of(look: str) -> set[str]:
+    """The names that `--set` may change in a look."""
+    module, _, name = LOOKS[look].function.partition(":")
+    function = getattr(importlib.import_module(f"gradus.look.inside.{module}"), name)
+    return {name for name, one in inspect.signature(function).parameters.items() if one.kind is one.KEYWORD_ONLY}
+
+
+def look_works(arguments: argparse.Namespace) -> bool:
+    """Whether there is the look, it has the settings, and its network is known (or written as MODEL, RUN or a path)."""
+    if arguments.subject is None or arguments.file or arguments.what == "WHAT":
+        return True
+    known = arguments.subject in MODELS or arguments.subject.isupper() or "/" in arguments.subject
+    if not known or arguments.what not in LOOKS:
+        return False
+    given = [assignment.partition("=")[0] for assignment in arguments.set]
+    given += ["layer"] * bool(arguments.layer) + ["of_class"] * bool(arguments.of_class)
+    return {name for name in given if not name.startswith("model.options.")} <= settings_of(arguments.what)
+
+
 def command_works(line: str) -> bool:
     """Whether a command line is understood, its recipe or lessons are known, and its settings are accepted."""
     try:
@@ -69,6 +90,8 @@ def command_works(line: str) -> bool:
         return set(arguments.names) <= {*LESSONS, "NAME"}
     if arguments.command == "search":
         return arguments.recipe in RECIPES
+    if arguments.command == "look":
+        return look_works(arguments)
     return arguments.command != "check" or arguments.name in MODELS
 
 
@@ -82,6 +105,8 @@ def exists(name: str) -> bool:
         return name.removeprefix("lesson ") in LESSONS
     if name.startswith("gradus "):
         return command_works(name)
+    if found := re.fullmatch(r"--set (\w+)=\S+", name):
+        return any(found[1] in settings_of(look) for look in LOOKS)
     if name.startswith("--set "):
         return command_works(f"gradus train mnist-mlp {name}")
     if setting := SETTING.fullmatch(name):
@@ -120,6 +145,10 @@ def test_what_the_page_names_exists(page):
         "`gradus train no-such-recipe`",
         "`gradus train mnist-mlp --no-such-flag 1`",
         "`--set train.schedule.nam=root`",
+        "`gradus look vgg16 structur`",
+        "`gradus look vgg17 structure`",
+        "`gradus look vgg16 style CONTENT STYLE --set stile_weight=2`",
+        "`--set stile_weight=2`",
         "`train.regularization.l3`",
         '`train.schedule.name = "no-such-schedule"`',
         "recipes `boston`, `no-such-recipe`",
@@ -152,3 +181,46 @@ def test_the_lessons_of_the_readme_exist(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     named = " ".join(re.findall(r"^gradus lesson ((?:[a-z][\w-]* )+)", text, re.MULTILINE)).split()
     assert named and set(named) <= set(LESSONS)
+
+
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "README.zh-CN.md"]
+
+
+def test_links_lead_somewhere():
+    lost = [
+        f"{page.name}: {link}"
+        for page in PAGES
+        for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+        if "://" not in link and not (page.parent / link).exists()
+    ]
+    named = {
+        f"{page.name}: {link}"
+        for page in PAGES
+        for link in re.findall(r"`(docs/\w+\.md)`", page.read_text(encoding="utf-8"))
+        if not (ROOT / link).exists()
+    }
+    assert lost == [] and named == set()
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", "look.md"])
+def test_commands_for_users_are_understood(page):
+    """All `gradus ...` lines of the page's blocks; commands that go on in the next line end in a backslash."""
+    text = next(path for path in PAGES if path.name == page).read_text(encoding="utf-8")
+    blocks = "".join(re.findall(r"^```(?:bash)?\n(.*?)^```", text, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
+    lines = [re.split(" [#>]", line)[0] for line in blocks.splitlines() if line.startswith("gradus ")]
+    assert len(lines) >= 8
+    assert [line for line in lines if not understood(line)] == []
+
+
+def test_the_page_of_looks_has_each_of_them_in_order():
+    text = (ROOT / "docs" / "look.md").read_text()
+    assert re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE) == list(LOOKS)
+    assert missing(text) == []
+
+
+def understood(line: str) -> bool:
+    """Whether the command line can be read; of looks and of training also whether names and settings are known."""
+    arguments = cli._parse(shlex.split(line)[1:])
+    if arguments.command == "train" and not str(arguments.recipe or "").endswith(".toml"):
+        cli._recipe_of(arguments)
+    return arguments.command != "look" or look_works(arguments)

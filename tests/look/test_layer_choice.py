@@ -85,3 +85,15 @@ def test_the_usual_layers_exist():
                 assert chosen_layers(seen, "", purpose)
     assert [one.name for one in chosen_layers(subject(), "", "style")] == ["features"]
     assert isinstance(named_layer(subject(), "head"), nn.Linear)
+
+
+def test_vgg_compares_content_at_conv4_2_and_style_at_five_layers_of_equal_weight():
+    """As Gatys et al. 2016 and the code of *Plain Talk* §13.3, whose text has conv4_1 for the content."""
+    with torch.device("meta"):
+        model = create_model("vgg19")
+    seen = subject(nn.Identity())
+    object.__setattr__(seen, "model", model)
+    assert [(one.name, one.module) for one in chosen_layers(seen, "", "content")] == [("conv4_2", model.features[22])]
+    style = chosen_layers(seen, "", "style")
+    assert [one.name for one in style] == [f"conv{block}_1" for block in range(1, 6)]
+    assert len({one.weight for one in style}) == 1

@@ -1,4 +1,4 @@
-"""Optimising the pixels of a picture: what style, texture, dreams and the pictures that filters want have in common.
+"""Optimising the pixels of a picture: what style, texture and dreams have in common (what filters want: `ascent.py`).
 
 A picture is a float tensor (1, channels, height, width) of 0..1, RGB. An objective takes it and gives named terms, scalars whose
 sum is made small. The network stays as it is: only the picture changes (gradients are asked for the picture alone).

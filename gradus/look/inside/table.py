@@ -1,7 +1,8 @@
 """The looks: name -> the function that makes one, and what it shows. A look's file is imported when it is asked for.
 
 Each is `function(subject, pictures, *, ...settings) -> Sight`; its keyword arguments, with their types and defaults, are what
-`--set name=value` may change. `pictures` is empty where a look needs none.
+`--set name=value` may change. `pictures` is empty where a look needs none. In the order in which a user would want them; that of
+`docs/look.md`.
 """
 
 from __future__ import annotations
@@ -16,46 +17,50 @@ class Look:
     pictures: bool = True  # whether it needs pictures
     tables: bool = False  # whether it looks into networks for tables, in place of those for pictures
     rows: bool = False  # whether it needs labelled rows: a run's, or those of --data
-    any_network: bool = (
-        False  # whether any network will do: for other things than pictures, of one's own, without weights
-    )
+    any_network: bool = False  # whether any network will do: one's own, not for pictures, without weights
 
 
 LOOKS: dict[str, Look] = {
+    # what it is
     "structure": Look(
         "structure:structure", "layers, sizes, costs, and a drawing of any network", pictures=False, any_network=True
     ),
+    "filters": Look("filters:filters", "the weights of a convolution as pictures", pictures=False),
+    # what it holds and wants
     "activations": Look(
         "activations:activations", "the outputs of every layer: grids of maps, and how sparse they are"
     ),
-    "saliency": Look("why:saliency", "the pixels that a class's score hangs on: gradient, SmoothGrad, guided"),
-    "occlusion": Look("why:occlusion", "how far a class falls when a patch of the picture is hidden"),
-    "integrated-gradients": Look("why:integrated_gradients", "what each pixel adds to a class's score"),
-    "cam": Look("why:cam", "the map whose mean is a class's score (after global average pooling)"),
+    "wants": Look("wants:wants", "pictures that each filter answers to most, found by gradient ascent", pictures=False),
+    "class-wants": Look("class_wants:class_wants", "pictures that the network answers as a class", pictures=False),
+    # why it said that
     "grad-cam": Look("why:grad_cam", "where a layer's maps speak for a class"),
+    "cam": Look("why:cam", "the map whose mean is a class's score (after global average pooling)"),
+    "saliency": Look("why:saliency", "the pixels that a class's score hangs on: gradient, SmoothGrad, guided"),
+    "integrated-gradients": Look("why:integrated_gradients", "what each pixel adds to a class's score"),
+    "occlusion": Look("why:occlusion", "how far a class falls when a patch of the picture is hidden"),
     "compare": Look("faithful:compare", "all of these maps on one picture, measured against each other"),
     "pointing": Look(
         "pointing:pointing", "how often a map's strongest place lies on the object (boxes of yours)", pictures=False
     ),
+    # what turns its answer
     "adversarial": Look("attacks:adversarial", "the smallest change of a picture that turns the answer"),
     "robustness": Look(
         "attacks:robustness", "accuracy when every picture is changed a little", pictures=False, rows=True
     ),
-    "wants": Look("wants:wants", "pictures that each filter answers to most, found by gradient ascent", pictures=False),
-    "class-wants": Look("class_wants:class_wants", "pictures that the network answers as a class", pictures=False),
-    "separability": Look(
-        "separability:separability",
-        "how well the classes can be told apart after each stage",
-        pictures=False,
-        rows=True,
-    ),
+    # how it sees its data
+    "mistakes": Look("mistakes:mistakes", "the wrong answers it was surest of", pictures=False, rows=True),
     "embeddings": Look(
         "embeddings:embeddings",
         "a map of pictures by what the network holds of them, to zoom in",
         pictures=False,
         rows=True,
     ),
-    "mistakes": Look("mistakes:mistakes", "the wrong answers it was surest of", pictures=False, rows=True),
+    "separability": Look(
+        "separability:separability",
+        "how well the classes can be told apart after each stage",
+        pictures=False,
+        rows=True,
+    ),
     "lesion": Look("lesion:lesion", "what it loses without blocks, layers or channels", pictures=False, rows=True),
     "boundary": Look(
         "boundary:boundary",
@@ -63,7 +68,7 @@ LOOKS: dict[str, Look] = {
         pictures=False,
         tables=True,
     ),
-    "filters": Look("filters:filters", "the weights of a convolution as pictures", pictures=False),
+    # pictures made with it
     "style": Look("style:style", "the first picture in the style of the others (Gatys)"),
     "texture": Look("texture:texture", "a new picture of a texture's kind, of any size"),
     "dream": Look("dream:dream", "a picture changed so that layers see more in it (DeepDream)"),
