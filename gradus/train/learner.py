@@ -17,7 +17,15 @@ from gradus.models.auxiliary import main_outputs, one_row, total_loss
 from gradus.tasks.task import Task
 from gradus.train.devices import Plan
 from gradus.train.fine_tune import FineTune, within
-from gradus.train.optimizers import clip, counts_on_device, create_optimizer, limit_norms, penalty, weights_of
+from gradus.train.optimizers import (
+    begin_momentum,
+    clip,
+    counts_on_device,
+    create_optimizer,
+    limit_norms,
+    penalty,
+    weights_of,
+)
 from gradus.train.settings import TrainSettings
 from gradus.train.source import Batch
 
@@ -148,6 +156,7 @@ class Supervised:
         self.learn_mode()
         self.train_on(self.trained, self.train_settings)
         self.optimizer.state.update(state)  # what learnt before goes on as it was
+        begin_momentum(self.optimizer)
         return f"epoch {epoch + 1}: {', '.join(self.fine_tune.labels(thawed))} learns too; {self.fine_tune.describe(epoch)}"
 
     def step(self, batch: Batch) -> dict[str, Tensor]:

@@ -60,6 +60,15 @@ def create_optimizer(
     return torch.optim.AdamW(groups, lr, betas=betas, eps=epsilon, capturable=on_gpu, **fused)
 
 
+def begin_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Gives parameters that join others in SGD with momentum a buffer of zeros. Their first step is as without it, but
+    torch.optim's fused step takes a group only where all its parameters have one, or none has."""
+    for group in optimizer.param_groups if isinstance(optimizer, torch.optim.SGD) else ():
+        for parameter in group["params"] if group["momentum"] else ():
+            if parameter not in optimizer.state:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+
 def counts_on_device(group: dict[str, Any]) -> bool:
     """Whether torch.optim keeps the step counters of a group beside its parameters (else they are on the CPU)."""
     return bool(group.get("fused") or group.get("capturable"))

@@ -257,6 +257,34 @@ def test_what_learnt_before_goes_on_with_its_state_and_what_is_new_begins():
     ]
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.01])
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_what_is_new_under_momentum_begins_as_in_a_first_step(nesterov, decay):
+    """What learnt before and what is new stand in one group of the optimiser; only the former has a velocity."""
+    sgd = OptimizerSettings(name="sgd", learning_rate=0.1, momentum=0.9, nesterov=nesterov, weight_decay=decay)
+    learner = (trainer := trainer_of(unfreeze_every=1, epochs=2, optimizer=sgd)).learner
+    batch = trainer.source.batch(0, 0)
+    torch.manual_seed(0)
+    learner.step(batch)
+    velocity = {
+        name: learner.optimizer.state[p]["momentum_buffer"].clone()
+        for name, p in learner.trained.items()
+        if p.grad is not None
+    }
+    assert {name.split(".")[0] for name in velocity} == {"fc"}
+    learner.begin_epoch(1)
+    before = {name: parameter.detach().clone() for name, parameter in learner.trained.items()}
+    learner.step(batch)
+    for name, parameter in learner.trained.items():
+        if parameter.grad is None:
+            assert name.startswith(("stem", "block1"))
+            continue
+        gradient = parameter.grad + (decay * before[name] if parameter.ndim >= 2 else 0)
+        now = 0.9 * velocity.get(name, 0.0) + gradient
+        expected = before[name] - 0.1 * (gradient + 0.9 * now if nesterov else now)
+        torch.testing.assert_close(parameter, expected, atol=1e-6, rtol=1e-5)
+
+
 OPTIMIZERS = {
     "adamw": OptimizerSettings(weight_decay=0.01),
     "sgd": OptimizerSettings(name="sgd", learning_rate=0.05, momentum=0.9),
@@ -265,11 +293,15 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "stop"), [("adamw", (1, 3)), ("adamw", (1, 0)), ("sgd", (2, 5)), ("rmsprop", (1, 0))]
+    ("optimizer", "stop", "decay"),
+    [
+        *(("adamw", (1, 3), 0.5), ("adamw", (1, 0), 0.5), ("sgd", (2, 5), 0.5), ("rmsprop", (1, 0), 0.5)),
+        *(("sgd", (1, 0), 1.0), ("sgd", (2, 3), 1.0)),
+    ],
 )
-def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path, optimizer, stop):
+def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path, optimizer, stop, decay):
     train = settings_of(
-        **{"unfreeze_every": 1, "rate_decay": 0.5, "epochs": 4, "average": 0.9, "checkpoint_seconds": 0.0},
+        **{"unfreeze_every": 1, "rate_decay": decay, "epochs": 4, "average": 0.9, "checkpoint_seconds": 0.0},
         optimizer=OPTIMIZERS[optimizer],
         schedule=ScheduleSettings(name="cosine"),
     )
