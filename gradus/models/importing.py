@@ -52,6 +52,9 @@ def import_weights(source: Path, network: str, out: Path, classes: tuple[str, ..
         raise UserError(f"--out {out}: expected a name that ends with .safetensors")
     if out.exists():
         raise UserError(f"{out}: there is such a file already; choose another --out")
+    beside = record_path(out)
+    if beside.exists() and beside.resolve() != record_path(source).resolve():
+        raise UserError(f"{beside}: there is such a file already, where the record would stand; choose another --out")
     content = source.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     tensors: Mapping[str, Tensor] = unpickled(source) if source.suffix.lower() in UNPICKLED else read_weights(source)
@@ -60,7 +63,8 @@ def import_weights(source: Path, network: str, out: Path, classes: tuple[str, ..
     takes_classes = outputs is not None and "num_classes" in accepted_options(network)
     model = create_model(network, **({"num_classes": outputs} if takes_classes else {}))
     notes = put_weights(model, tensors, str(source), new_head=False)
-    kept = {name: tensor.contiguous() for name, tensor in tensors.items() if name in model.state_dict()}
+    own = model.state_dict()
+    kept = {name: tensor.contiguous() for name, tensor in tensors.items() if name in own}
     if classes and len(classes) != outputs:
         raise UserError(f"--classes: {len(classes)} names for {outputs} outputs")
     usual_size = getattr(model_class(network), "usual_image_size", None)

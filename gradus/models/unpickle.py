@@ -1,8 +1,9 @@
 """The one place that reads files of torch.save: a program of its own, started by `importing.py` for one file.
 
 Such a file is a program for the unpickler. `weights_only=True` has it make tensors and plain containers only. Should that have a
-hole, the program stands in a process that has no network (where the kernel allows a namespace of its own), opens no socket,
-starts no program, writes no file but the open one that it was given, and has limited memory.
+hole, the program stands in a process that has no network (where the kernel allows a namespace of its own), may neither write
+files but the open one that it was given nor start programs (where the kernel has Landlock), and has limited memory. An audit hook
+refuses the same where Python itself is asked for it; other libraries do not ask, so without the kernel it is a weaker fence.
 
     python -m gradus.models.unpickle INPUT OUTPUT LIMIT
 
@@ -20,6 +21,10 @@ import sys
 from typing import Any
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
+# linux/landlock.h: rights over files; to read them and to list folders is not among those that are taken away
+LANDLOCK_CREATE, LANDLOCK_RESTRICT, LANDLOCK_VERSION, NO_NEW_PRIVILEGES = 444, 446, 1, 38
+READING = 1 << 2 | 1 << 3
+RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}  # version of Landlock -> how many rights it knows; from 5 on 16
 CONTAINERS = ("state_dict", "model", "model_state_dict", "module")  # where checkpoints keep the weights
 FORBIDDEN = (
     *(
@@ -34,7 +39,7 @@ FORBIDDEN = (
         "pty.",
     ),
     *("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.chmod", "os.chown", "os.truncate"),
-    *("os.putenv", "os.unsetenv", "os.kill", "os.utime", "shutil.", "ctypes.dlopen", "ftplib.", "smtplib.", "urllib."),
+    *("os.putenv", "os.unsetenv", "os.kill", "os.utime", "shutil.", "ctypes.", "ftplib.", "smtplib.", "urllib."),
     *("http.", "webbrowser.", "signal.", "sqlite3."),
 )
 
@@ -48,6 +53,26 @@ def leave_network() -> None:
     unshare = getattr(ctypes.CDLL(None, use_errno=True), "unshare", None) if sys.platform == "linux" else None
     if unshare is not None:
         unshare(CLONE_NEWUSER | CLONE_NEWNET)
+
+
+def leave_files() -> bool:
+    """Takes from this thread, and those that it starts, the rights to write, make, remove or execute files; what is open stays
+    open. False where the kernel has no Landlock (Linux 5.13 and later have it): then the hook remains."""
+    if sys.platform != "linux":
+        return False
+    libc, none = ctypes.CDLL(None, use_errno=True), ctypes.c_void_p(None)
+    version = libc.syscall(LANDLOCK_CREATE, none, ctypes.c_size_t(0), LANDLOCK_VERSION)
+    if version < 1:
+        return False
+    rights = ctypes.c_uint64((1 << RIGHTS.get(version, 16)) - 1 & ~READING)
+    rules = libc.syscall(LANDLOCK_CREATE, ctypes.byref(rights), ctypes.c_size_t(ctypes.sizeof(rights)), 0)
+    if rules < 0:
+        return False
+    zero = ctypes.c_ulong(0)
+    libc.prctl(NO_NEW_PRIVILEGES, ctypes.c_ulong(1), zero, zero, zero)
+    done = libc.syscall(LANDLOCK_RESTRICT, rules, 0) == 0
+    os.close(rules)
+    return done
 
 
 def limit_memory(most: int) -> None:
@@ -111,7 +136,9 @@ def main(path: str, out: str, most: int) -> None:
         from safetensors.torch import save
 
         torch.load(_one_tensor(torch), weights_only=True)  # imports and warms up all that reading needs
+        torch.set_num_threads(1)  # so that none is started that the kernel does not watch
         limit_memory(most)
+        leave_files()
         sys.addaudithook(forbid)
         try:
             content = torch.load(source, map_location="cpu", weights_only=True)

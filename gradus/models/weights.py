@@ -38,16 +38,28 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def outputs_of(network: str, tensors: Mapping[str, Tensor]) -> int | None:
-    """How many outputs the weights have for a network of that name; None where they hold no such head."""
-    head = tensors.get(f"{head_of(_on_meta(network))}.weight")
+    """How many outputs the weights have for a network of that name; None where they hold no such head, or where the network
+    cannot be made without options (one for tables needs the number of columns)."""
+    try:
+        head = tensors.get(f"{head_of(_on_meta(network))}.weight")
+    except UserError:
+        return None
     return None if head is None else len(head)
 
 
-def put_weights(model: nn.Module, tensors: Mapping[str, Tensor], where: str, *, new_head: bool = True) -> list[str]:
+def put_weights(
+    model: nn.Module,
+    tensors: Mapping[str, Tensor],
+    where: str,
+    *,
+    new_head: bool = True,
+    other_classes: bool = False,
+) -> list[str]:
     """Puts `tensors` into `model`, and returns notes on what is new in it or was left out.
 
-    where:    the file or run, for messages
-    new_head: whether the head (not those that are auxiliary) may differ
+    where:         the file or run, for messages
+    new_head:      whether the head (not those that are auxiliary) may differ
+    other_classes: whether the outputs stand for other classes, so that the last layers of all heads begin anew in any case
 
     Raises `UserError` naming the first tensor that is missing, unexpected or misshaped
     outside of the heads, and, where the layout is that of another network of the table, that network.
@@ -57,6 +69,7 @@ def put_weights(model: nn.Module, tensors: Mapping[str, Tensor], where: str, *, 
     notes, fresh = [], set[str]()
     for number, (part, layer) in enumerate(_heads(model).items()):
         mine = {name for name in differing if _within(name, part)}
+        mine |= {name for name in wanted if other_classes and _within(name, (layer,))}
         if not mine or (number == 0 and not new_head):
             continue
         only_layer = all(_within(name, (layer,)) for name in mine)
@@ -70,7 +83,8 @@ def put_weights(model: nn.Module, tensors: Mapping[str, Tensor], where: str, *, 
             notes.append(f"{where}: its {what} is left out")
         elif only_layer and held is not None and f"{layer}.weight" in wanted:
             outputs = len(wanted[f"{layer}.weight"])
-            notes.append(f"{what} begins anew ({numbers:,} weights): {outputs} outputs in place of {len(held)}")
+            why = f"{outputs} outputs in place of {len(held)}" if outputs != len(held) else "its classes are others"
+            notes.append(f"{what} begins anew ({numbers:,} weights): {why}")
         else:
             notes.append(f"{what} begins anew ({numbers:,} weights)")
     if differing:

@@ -256,6 +256,7 @@ def test_a_program_in_place_of_weights_is_told_and_not_run(tmp_path, monkeypatch
         "import os; os.remove(__file__)",
         "import os; os.execv('/bin/true', ['true'])",
         "import ctypes; ctypes.CDLL('libm.so.6')",
+        "import ctypes; ctypes.pythonapi.system(b'touch written')",
     ],
 )
 def test_should_a_program_run_all_the_same_it_can_do_nothing(tmp_path, code):
@@ -269,6 +270,37 @@ def test_should_a_program_run_all_the_same_it_can_do_nothing(tmp_path, code):
     done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.stdout.startswith("refused: it tries"), done.stderr
     assert not (tmp_path / "written").exists() and program.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's")
+@pytest.mark.parametrize(
+    ("act", "refused"),
+    [
+        ("torch.save({}, 'written')", "RuntimeError"),  # by the C++ of PyTorch, which asks no hook of Python's
+        ("torch.from_file('written', shared=True, size=4)", "RuntimeError"),
+        ("os.mkfifo('written')", "PermissionError"),
+        ("os.truncate('own', 0)", "PermissionError"),
+        ("os.remove('own')", "PermissionError"),
+        ("os.execv('/bin/true', ['true'])", "PermissionError"),
+        ("subprocess.run(['/bin/true'])", "PermissionError"),
+    ],
+)
+def test_the_process_that_reads_can_write_no_file_and_start_no_program(tmp_path, act, refused):
+    program = (
+        "import os, subprocess, torch\nfrom gradus.models.unpickle import leave_files\n"
+        "file = open('own', 'w')\nprint(leave_files())\n"
+        f"try:\n    {act}\nexcept Exception as error:\n    print(type(error).__name__, flush=True)\n"
+        "file.write('what is open is written')\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    if done.stdout.startswith("False"):
+        pytest.skip("this kernel has no Landlock: the audit hook alone refuses files and programs")
+    assert done.stdout.split() == ["True", refused], done.stderr
+    assert not (tmp_path / "written").exists()
+    assert (tmp_path / "own").read_text() == "what is open is written"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
@@ -302,6 +334,28 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["own.safetensors"]
     made = import_weights(tmp_path / "own.safetensors", "squeezenet1_0", out)
     assert made.record is None and out.exists() and not out.with_suffix(".json").exists()
+
+
+def test_a_file_in_the_place_of_the_record_is_not_written_over(tmp_path):
+    save_file(weights_of(squeezenet(3)), tmp_path / "own.safetensors")
+    (tmp_path / "own.json").write_text('{"image_size": 64}')
+    (tmp_path / "package.json").write_text("of somebody else")
+    with pytest.raises(UserError, match=r"package\.json: there is such a file already"):
+        import_weights(tmp_path / "own.safetensors", "squeezenet1_0", tmp_path / "package.safetensors")
+    assert (tmp_path / "package.json").read_text() == "of somebody else"
+    assert not (tmp_path / "package.safetensors").exists()
+    torch.save(weights_of(squeezenet(3)), tmp_path / "own.pth")
+    (tmp_path / "own.safetensors").unlink()
+    import_weights(tmp_path / "own.pth", "squeezenet1_0", tmp_path / "own.safetensors", ("a", "b", "c"))
+    assert json.loads((tmp_path / "own.json").read_text())["classes"] == ["a", "b", "c"], "its own record is completed"
+
+
+def test_networks_for_tables_have_weights_too(tmp_path):
+    model = create_model("mlp", in_features=3, num_classes=2)
+    assert outputs_of("mlp", model.state_dict()) is None
+    save_file(model.state_dict(), tmp_path / "mlp.safetensors")
+    with pytest.raises(UserError, match="mlp needs in_features and num_classes"):
+        import_weights(tmp_path / "mlp.safetensors", "mlp", tmp_path / "out.safetensors")
 
 
 def test_old_names_of_densenet_are_those_of_today():
