@@ -26,9 +26,8 @@ from gradus.models import (
     model_class,
     smallest_image_size,
 )
-from gradus.models.weights import put_weights
 from gradus.recipes.recipe import Recipe
-from gradus.recipes.weights import load_weights, named_weights, prepare_as
+from gradus.recipes.weights import load_weights, named_weights, prepare_as, put_into
 from gradus.tasks.rows import EncodedRows
 from gradus.tasks.table import TASKS, create_task, infer_task
 from gradus.tasks.task import Task
@@ -101,7 +100,7 @@ def prepare(
     if model is None:
         recipe, model = _make_model(recipe, task)
         _show_inputs(model, task, tensors["train"])
-    learning = put_weights(model, begin_with.tensors, begin_with.where) if begin_with else []
+    learning = put_into(model, begin_with, task) if begin_with else []
     learning += _describe_learning(recipe, model)
     per_row = _try_model(model, task, tensors["train"], recipe.model.name)
     task.monitored(recipe.train.monitor)

@@ -34,6 +34,8 @@ class Pretrained:
         """Raises `UserError` where there are no such weights, or nothing is known of the pictures they expect."""
         self.model, found = create_with_weights(network, weights)
         if found.record is None:
+            if Path(found.where).is_dir():
+                raise UserError(f"{found.where}: a run knows how it sees its inputs: gradus predict {found.where} ...")
             raise UserError(f"{found.where}: {found.notes[-1]}; write it down, or import the file again")
         self.record, self.notes = found.record, found.notes
         record, channels = found.record, len(found.record.mean)

@@ -10,19 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from gradus.data.places import cache_folder, data_folders
 from gradus.errors import UserError, did_you_mean
 from gradus.models import model_class
 from gradus.models.preprocessing import Preprocessing, read_record
-from gradus.models.weights import UNPICKLED, outputs_of, read_weights
+from gradus.models.weights import UNPICKLED, outputs_of, put_weights, read_weights
 from gradus.recipes.recipe import Recipe
 from gradus.tasks.inputs import ImageInputs, ImageOptions
 from gradus.tasks.table import TASKS
-from gradus.tasks.task import InputTargetTask
+from gradus.tasks.task import InputTargetTask, Task
 from gradus.train import checkpoint
 from gradus.train.folder import RunFolder
+
+# what a record cannot say
+PER_PICTURE = "each by its own mean and deviation; for the same give --set task.options.normalize=per-picture"
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Weights:
 def find_weights(network: str, given: str) -> Path:
     """The file or run's folder that is named. Raises `UserError` that lists what there is where there is none."""
     path = Path(given).expanduser()
-    if path.exists():
+    if _is_file_or_run(path):
         return path.resolve()
     if path.suffix.lower() in (".safetensors", *UNPICKLED) or len(path.parts) > 1:
         raise UserError(f"--weights {given}: there is no such file or run")
@@ -60,6 +63,11 @@ def find_weights(network: str, given: str) -> Path:
         f"there are no weights '{given}' of {network}{have}; bring a downloaded file over with: "
         f"gradus import FILE.pth --model {network} --out {given}"
     )
+
+
+def _is_file_or_run(path: Path) -> bool:
+    """Whether this is a path. A folder in plain sight that is no run (of the pictures of imagenet, say) is none, but a name."""
+    return path.exists() and (len(path.parts) > 1 or path.is_file() or (path / "recipe.toml").exists())
 
 
 def load_weights(network: str, given: str) -> Weights:
@@ -89,8 +97,10 @@ def _of_run(path: Path) -> Weights:
     name = "best" if checkpoint.exists(folder, "best") else "last"
     tensors = checkpoint.load(folder, name).model
     inputs = run.task.inputs if isinstance(run.task, InputTargetTask) else None
-    record = None
-    if isinstance(inputs, ImageInputs):
+    record, notes = None, [f"weights: the {name} ones of {path}"]
+    if isinstance(inputs, ImageInputs) and inputs.options.normalize == "per-picture":
+        notes.append(f"{path} saw its pictures {PER_PICTURE}")
+    elif isinstance(inputs, ImageInputs):
         options, unit = inputs.options, inputs.options.normalize == "unit"
         record = Preprocessing(
             image_size=inputs.seen_size,
@@ -102,7 +112,22 @@ def _of_run(path: Path) -> Weights:
             classes=tuple(getattr(run.task.target, "classes", ())),  # type: ignore[attr-defined]
             source=str(path),
         )
-    return Weights(str(path), tensors, record, (f"weights: the {name} ones of {path}",))
+    return Weights(str(path), tensors, record, tuple(notes))
+
+
+def put_into(model: nn.Module, found: Weights, task: Task) -> list[str]:
+    """Puts the weights into a model for a task, and returns notes. Where outputs had other names, the head is kept only if
+    none of them is among the task's classes: then one name may stand for another, else an output would change its meaning."""
+    theirs = found.record.classes if found.record else ()
+    mine = tuple(getattr(getattr(task, "target", None), "classes", ()))
+    others = len(theirs) == len(mine) and theirs != mine
+    moved = others and not set(theirs).isdisjoint(mine)
+    notes = put_weights(model, found.tensors, found.where, other_classes=moved)
+    if others and not notes:
+        notes.append(
+            f"the head is kept, though its classes have other names: {mine[0]}, ... in place of {theirs[0]}, ..."
+        )
+    return notes
 
 
 def prepare_as(record: Preprocessing, recipe: Recipe) -> tuple[Recipe, list[str]]:
@@ -132,6 +157,6 @@ def prepare_as(record: Preprocessing, recipe: Recipe) -> tuple[Recipe, list[str]
 def named_weights(recipe: Recipe) -> Recipe:
     """The recipe with a path of weights made absolute, so that a run can be continued from any folder."""
     path = Path(recipe.model.weights).expanduser()
-    if not (recipe.model.weights and path.exists()):
+    if not (recipe.model.weights and _is_file_or_run(path)):
         return recipe
     return replace(recipe, model=replace(recipe.model, weights=str(path.resolve())))

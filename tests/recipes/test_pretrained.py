@@ -159,6 +159,53 @@ def test_a_run_is_weights_too_with_its_own_preprocessing(folder, tmp_path):
     assert one["prediction"] == two["prediction"] and one["certainty"] == pytest.approx(two["certainty"], abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("classes", "kept", "note"),
+    [
+        (("cat", "dog"), True, None),
+        (("dog", "cat"), False, "classifier.1 begins anew (1,026 weights): its classes are others"),
+        (("bird", "cat"), False, "classifier.1 begins anew (1,026 weights): its classes are others"),
+        (("0", "1"), True, "the head is kept, though its classes have other names: cat, ... in place of 0, ..."),
+    ],
+)
+def test_an_output_keeps_its_meaning_or_begins_anew(folder, classes, kept, note):
+    model = create_model("squeezenet1_1", num_classes=2)
+    save_file(model.state_dict(), folder / "weights" / "squeezenet1_1-two.safetensors")
+    (folder / "weights" / "squeezenet1_1-two.json").write_text(write_record(replace(RECORD, classes=classes)))
+    experiment = prepare(recipe_of(folder, weights="two"))
+    same = {
+        name for name, tensor in experiment.model.state_dict().items() if torch.equal(tensor, model.state_dict()[name])
+    }
+    different = set(model.state_dict()) - same
+    assert not different if kept else different == {"classifier.1.weight"}, "a bias begins at 0 either way"
+    told = [text for text in experiment.notes if "begins anew" in text or "is kept" in text]
+    assert told == ([note] if note else [])
+
+
+def test_a_run_that_saw_each_picture_by_its_own_mean_says_so(folder, tmp_path):
+    train_recipe(recipe_of(folder, normalize="per-picture"), tmp_path / "run")
+    experiment = prepare(recipe_of(folder, weights=str(tmp_path / "run")))
+    assert any("give --set task.options.normalize=per-picture" in note for note in experiment.notes)
+    assert not any("pictures as these weights expect them" in note for note in experiment.notes)
+    with pytest.raises(UserError, match=r"a run knows how it sees its inputs: gradus predict .*run"):
+        Pretrained("squeezenet1_1", str(tmp_path / "run"))
+
+
+def test_a_folder_of_data_does_not_hide_a_name(folder, tmp_path, monkeypatch):
+    (tmp_path / "tiny" / "train").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert prepare(recipe_of(folder)).recipe.model.weights == "tiny"
+    with pytest.raises(UserError, match="this is not a whole run"):
+        prepare(recipe_of(folder, weights="./tiny/train"))
+
+
+def test_networks_for_tables_begin_with_weights(folder):
+    model = create_model("mlp", in_features=4, num_classes=3)
+    save_file(model.state_dict(), folder / "weights" / "mlp-own.safetensors")
+    experiment = prepare(Recipe(data=DataSettings(source="iris"), model=ModelSettings(name="mlp", weights="own")))
+    assert all(torch.equal(experiment.model.state_dict()[name], tensor) for name, tensor in model.state_dict().items())
+
+
 def test_grey_pictures_are_shown_to_networks_of_coloured_ones(folder):
     for file in (folder / "pictures").rglob("*.png"):
         Image.open(file).convert("L").save(file)
