@@ -31,6 +31,7 @@ FIXED = (
     *(nn.Flatten, nn.Identity, nn.ReLU, nn.ReLU6, nn.MaxPool2d, nn.AvgPool2d),
     *(nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d),
 )
+CHAINING = ("forward", "run", "chain", "apply_modules")  # a network with one of its own may do more than apply a chain
 
 
 class FeatureInputs(Inputs):
@@ -73,8 +74,9 @@ class Features:
 
 def fixed_modules(model: nn.Module, frozen: tuple[str, ...]) -> int:
     """How many modules at the beginning of a chain compute the same in every step, where `frozen` ones do; 0: none."""
-    kind = type(model)
-    if not isinstance(model, StagedNetwork) or kind.forward is not StagedNetwork.forward or model.entry:
+    if not isinstance(model, StagedNetwork) or model.entry:
+        return 0
+    if any(getattr(type(model), name) is not getattr(StagedNetwork, name) for name in CHAINING):
         return 0
     named, count, last = dict(model.named_modules()), 0, 0
     for name in model.chain():

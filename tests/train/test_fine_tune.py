@@ -445,6 +445,12 @@ def test_only_what_is_the_same_in_every_step_is_computed_once():
     assert fixed_modules(model, ("stem",)) == 1
     assert fixed_modules(model, ("block1", "pool", "block2")) == 0, "what is frozen stands behind what learns"
     assert fixed_modules(nn.Sequential(nn.Linear(2, 2)), ("0",)) == 0
+
+    class Doubled(Small):
+        def run(self, inputs, first=None, last=None):
+            return super().run(2 * inputs, first, last)
+
+    assert fixed_modules(Doubled(), ("stem",)) == 0, "it does more than apply a chain"
     assert trainer_of(unfreeze_every=2, epochs=4).learner.model.entry == 3, "the last epoch's frozen stages"
     assert trainer_of(unfreeze_every=1, epochs=4).learner.model.entry == 0
 
