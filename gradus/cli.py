@@ -350,10 +350,16 @@ def _eval(arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
+    from gradus.models import MODELS
+
     if arguments.weights:
         from gradus.recipes.pretrained import Pretrained
 
         names, answers = Pretrained(arguments.run, arguments.weights).answers(arguments.inputs)
+    elif arguments.run in MODELS and not Path(arguments.run).exists():
+        raise UserError(
+            f"{arguments.run}: a network predicts with trained weights: give --weights NAME, such as imagenet"
+        )
     else:
         names, answers = _load(arguments.run).answers(arguments.inputs)
     if arguments.json:

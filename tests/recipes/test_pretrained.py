@@ -262,6 +262,7 @@ def test_mistakes_of_predicting_are_told(folder, capsys):
     assert "squeezenet1_1-tiny.json is missing" in told
     assert "there are no weights" in refusal(capsys, "predict", "squeezenet1_1", file, "--weights", "imagenet")
     assert "unknown model" in refusal(capsys, "predict", "squeezenet", file, "--weights", "imagenet")
+    assert "give --weights NAME" in refusal(capsys, "predict", "squeezenet1_1", file)
     told = refusal(capsys, "train", "--data", folder / "pictures", "--model", "vgg11", "--weights", "x.pth")
     assert "there is no such file" in told
 
