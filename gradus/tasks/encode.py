@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
 from gradus.data.columns import Column, Label
+from gradus.errors import UserError
 
 CONTENTS = {"Image": "pictures", "Label": "classes", "Labels": "sets of labels", "Number": "numbers", "Text": "text"}
 
@@ -23,3 +26,13 @@ def class_indices(column: Column, classes: tuple[str, ...]) -> np.ndarray:
     positions = {name: index for index, name in enumerate(classes)}
     mapping = np.array([positions.get(name, -1) for name in column.type.classes] + [-1])  # the last one is for -1
     return mapping[values]
+
+
+def refuse_if_too_large(needed: int, what: str) -> None:
+    """Raises `UserError` where `needed` bytes are more than 70 % of the machine's memory."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None
+    if memory and needed > 0.7 * memory:
+        raise UserError(
+            f"{what} need {needed / 2**30:.1f} GiB, this machine has {memory / 2**30:.1f} GiB: "
+            "choose a smaller task.options.image_size or fewer rows, or have pictures streamed (--set data.stream=always)"
+        )

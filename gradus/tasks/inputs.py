@@ -1,13 +1,11 @@
 """Inputs: how columns become the tensor that a model takes. Statistics come from the training split only.
 
 `encode` turns a split into one compact tensor (uint8 pictures, float32 tables) that lives on the device, or where pictures do
-not fit into rows that are decoded when asked for; `prepare` turns the
-rows of a batch into what the model sees, there.
+not fit into rows that are decoded when asked for; `prepare` turns the rows of a batch into what the model sees, there.
 """
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,8 +22,8 @@ from gradus.data.columns import Column, Image, Label, Number, type_from_dict, ty
 from gradus.data.dataset import Split
 from gradus.data.images import EncodedImages, Fit, stack_pictures
 from gradus.errors import UserError
-from gradus.tasks.encode import class_indices, contents
-from gradus.tasks.rows import PART_BYTES, EncodedRows, sample_rows
+from gradus.tasks.encode import class_indices, contents, refuse_if_too_large
+from gradus.tasks.rows import PART_BYTES, EncodedRows, natural_sizes, sample_rows
 
 
 class Inputs(ABC):
@@ -297,25 +295,6 @@ class ImageInputs(Inputs):
         self.column, self.size = state["column"], state["size"]
         self.mean, self.deviation = state["mean"], state["deviation"]
         self.types = {self.column: type_from_dict(state["type"])}
-
-
-def natural_sizes(column: Column) -> list[tuple[int, int]]:
-    """The different (height, width)s that occur, from the headers alone where the pictures are still encoded."""
-    values = column.values
-    if isinstance(values, np.ndarray):
-        return [(values.shape[1], values.shape[2])]
-    sizes = values.sizes() if isinstance(values, EncodedImages) else (value.shape[:2] for value in values)
-    return sorted(set(sizes))
-
-
-def refuse_if_too_large(needed: int, what: str) -> None:
-    """Raises `UserError` where `needed` bytes are more than 70 % of the machine's memory."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None
-    if memory and needed > 0.7 * memory:
-        raise UserError(
-            f"{what} need {needed / 2**30:.1f} GiB, this machine has {memory / 2**30:.1f} GiB: "
-            "choose a smaller task.options.image_size or fewer rows, or have pictures streamed (--set data.stream=always)"
-        )
 
 
 class TableInputs(Inputs):

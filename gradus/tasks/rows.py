@@ -88,6 +88,15 @@ def groups_of(column: Column) -> tuple[np.ndarray, np.ndarray] | None:
     return values.sources.groups() if stored else None
 
 
+def natural_sizes(column: Column) -> list[tuple[int, int]]:
+    """The different (height, width)s that occur, from the headers alone where the pictures are still encoded."""
+    values = column.values
+    if isinstance(values, np.ndarray):
+        return [(values.shape[1], values.shape[2])]
+    sizes = values.sizes() if isinstance(values, EncodedImages) else (value.shape[:2] for value in values)
+    return sorted(set(sizes))
+
+
 def sample_rows(column: Column, number: int = SAMPLE, seed: int = 0) -> np.ndarray:
     """At most `number` rows of a column, ascending, chosen by a fixed seed; of a large Parquet file from some row groups only."""
     random = np.random.default_rng(seed)
