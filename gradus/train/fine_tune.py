@@ -35,9 +35,10 @@ class FineTune:
         self.settings = settings
         self.stages = stages_of(model) if settings.freezes or settings.rate_decay != 1 else {}
         self.numbers = {name: parameter.numel() for name, parameter in model.named_parameters()}
+        self.learnable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
         self.places = {name: index for index, name in enumerate(_in_order(model, self.stages))}
         self.units = self._units(model)
-        if self.numbers and not any(not within(name, self.frozen_at(0)) for name in self.numbers):
+        if settings.freezes and all(within(name, self.frozen_at(0)) for name in self.learnable):
             raise UserError("train.fine_tune.freeze: nothing would learn; leave the head out")
 
     def _units(self, model: nn.Module) -> list[tuple[str, tuple[str, ...]]]:
@@ -55,6 +56,8 @@ class FineTune:
                 raise unknown_name("stage or module of the network", name, [FEATURES, *self.stages, *modules])
         # what has no weights (a pooling layer) is no part of its own: it would cost an unfreezing and change nothing
         held = [(name, part) for name, part in found.items() if any(within(p, part) for p in self.numbers)]
+        # nor is what stands in another part: it learns when that does
+        held = [unit for unit in held if not any(_inside(unit[1], part) for name, part in held if name != unit[0])]
         return sorted(held, key=lambda unit: min(self.places.get(module, len(self.places)) for module in unit[1]))
 
     def frozen_at(self, epoch: int) -> tuple[str, ...]:
@@ -79,9 +82,14 @@ class FineTune:
     def describe(self, epoch: int = 0) -> str:
         """How many parameters learn, and what is frozen."""
         frozen = self.frozen_at(epoch)
-        learning = sum(number for name, number in self.numbers.items() if not within(name, frozen))
+        learning = sum(self.numbers[name] for name in self.learnable if not within(name, frozen))
         words = f"{learning:,} of {sum(self.numbers.values()):,} parameters learn"
         return f"{words}, frozen: {', '.join(self.labels(frozen))}" if frozen else words
+
+
+def _inside(part: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether all modules of a part stand in another one, which has more."""
+    return part != other and all(within(module, other) for module in part)
 
 
 def _in_order(model: nn.Module, stages: dict[str, tuple[str, ...]]) -> list[str]:

@@ -240,6 +240,22 @@ def test_a_stage_without_weights_is_no_step_of_unfreezing():
     ]
 
 
+def test_what_stands_in_another_frozen_part_is_no_step_of_unfreezing():
+    fine_tune = FineTune(small(), FineTuneSettings(freeze=("features", "block2.0", "block2.1"), unfreeze_every=1))
+    assert fine_tune.labels(fine_tune.frozen_at(1)) == ["stem", "block1"], (
+        "and not block2, of which block2.1 was let go"
+    )
+
+
+def test_what_the_user_froze_learns_nothing_and_is_not_counted():
+    model = small()
+    for parameter in model.fc.parameters():
+        parameter.requires_grad_(False)
+    assert FineTune(model, FineTuneSettings(freeze=("stem",))).describe().startswith("690 of 2,028 parameters learn")
+    with pytest.raises(UserError, match="nothing would learn"):
+        FineTune(model, FineTuneSettings(freeze=("features",)))
+
+
 def test_what_learnt_before_goes_on_with_its_state_and_what_is_new_begins():
     told = []
     trainer = trainer_of(unfreeze_every=1, epochs=3)
