@@ -23,8 +23,8 @@ from gradus.look.inside.structure import Network
 from gradus.look.inside.subject import MiddleOf, Picture, Rows, Subject
 from gradus.look.inside.table import LOOKS
 from gradus.look.inside.table_subject import TableSubject
-from gradus.models import MODELS, accepted_options, create_model
-from gradus.models.preprocessing import usual_record
+from gradus.models import MODELS, create_model, image_sizes, model_class
+from gradus.models.preprocessing import Preprocessing, usual_record
 from gradus.recipes.looking_tables import subject_of_table
 from gradus.recipes.pretrained import create_with_weights
 from gradus.recipes.run import Run, load_run
@@ -178,7 +178,10 @@ def subject_of_model(name: str, weights: str | None, options: dict[str, Any]) ->
     else:
         model = create_model(name, **options)
         notes = [f"{name} has random weights; give --weights FILE for trained ones"]
-    size = getattr(model, "usual_image_size", None) or options.get("image_size") or 224
+    size, *_ = image_sizes(name, options) or (getattr(model, "usual_image_size", None) or 224,)
+    channels = _channels(name, model)
+    if preprocessing is None and channels == 1:
+        preprocessing = Preprocessing(image_size=size, mean=(0.0,), deviation=(1.0,))
     preprocessing = preprocessing or usual_record(name, size)
     return Subject(
         name=name,
@@ -187,11 +190,18 @@ def subject_of_model(name: str, weights: str | None, options: dict[str, Any]) ->
         invert=preprocessing.invert,
         size=preprocessing.image_size,
         resize=preprocessing.resize,
-        channels=options.get("in_channels", 3) if "in_channels" in accepted_options(name) else 3,
+        channels=channels,
         fit=preprocessing.fit,
         classes=preprocessing.classes or None,
         notes=tuple(notes),
     )
+
+
+def _channels(name: str, model: nn.Module) -> int:
+    """Of the pictures that a network of the table takes, as it was made or usually is."""
+    usual = inspect.signature(model_class(name)).parameters.get("in_channels")
+    made = model.created_as.options  # type: ignore[union-attr]
+    return made.get("in_channels", usual.default if usual is not None else 3)
 
 
 def without_in_place(model: nn.Module) -> nn.Module:

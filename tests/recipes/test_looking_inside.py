@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gradus.cli import main
 from gradus.errors import UserError
@@ -60,6 +61,18 @@ def test_a_row_comes_with_its_own_label(digits_run):
     np.testing.assert_array_equal(subject.pixels([picture])[0], rows.pixels[7].numpy())
     assert picture.label == int(rows.labels[7])
     assert subject.class_name(picture.label) == str(picture.label)
+
+
+def test_networks_of_grey_pictures_see_them_grey(digits_run, tmp_path):
+    Image.new("RGB", (30, 30), (9, 99, 200)).save(tmp_path / "blue.png")
+    given = subject_of("mnist_convnet", weights=str(digits_run))
+    for subject, size in ((given, 18), (subject_of("lenet5"), 28), (subject_of("squeezenet1_1"), 224)):
+        inputs = subject.inputs(read_pictures(subject, [tmp_path / "blue.png"]))
+        assert inputs.shape == (1, subject.channels, size, size) and len(subject.model(inputs)) == 1
+    assert (given.channels, subject.channels) == (1, 3)
+    run = subject_of(str(digits_run))
+    seen = [one.inputs(read_pictures(one, [tmp_path / "blue.png"])) for one in (given, run)]
+    np.testing.assert_allclose(*seen, atol=1e-5)
 
 
 def test_a_table_is_looked_into_by_its_columns(tmp_path, capsys):
