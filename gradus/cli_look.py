@@ -102,7 +102,7 @@ def _tell(sight: Sight, folder: Path, as_json: bool) -> None:
     for sentence in (*sight.printed, *sight.said):
         print(sentence)
     _print_table([[name, number(value, 4)] for name, value in sight.numbers.items()])
-    for title, header, rows in sight.tables if not sight.numbers else []:
+    for title, header, rows in [] if sight.numbers or sight.printed else sight.tables:
         print(title)
         _print_table([header, *rows])
     _say(f"written: {written[0]}" + (f" and {len(written) - 1} files beside it" if len(written) > 1 else ""))

@@ -156,3 +156,10 @@ def test_in_python(in_empty_folder):
     with pytest.raises(UserError, match="it needs a network with its pictures"):
         look(network_of("lenet5"), "filters")
     assert library.summarize(subject.model, (3, 64, 64)).parameters == 1_235_496 - 513_000 + 513 * 3
+
+
+def test_a_network_for_pictures_of_any_size_is_shown_at_the_size_of_its_authors_and_once(gradus):
+    _, told, _ = gradus("look", "squeezenet1_1", "structure")
+    lines = told.splitlines()
+    assert lines[1].split()[:3] == ["input", "input", "3x224x224"]
+    assert sum(line.split()[:2] == ["layer", "kind"] for line in lines) == 1  # the table of all layers is the page's

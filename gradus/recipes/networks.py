@@ -82,7 +82,7 @@ def _network_by_name(name: str, options: dict[str, Any], given: Given | None) ->
         return small_model(name, assumed | options, shape, seed=0)
 
     module, found = _without_numbers(build)
-    if given is None and found is None:
+    if given is None and "in_channels" in parameters and "image_size" not in parameters:
         side = getattr(module, "usual_image_size", 32)
         channels = options.get("in_channels", parameters["in_channels"].default if "in_channels" in parameters else 3)
         given = [((channels, side, side), False)]
