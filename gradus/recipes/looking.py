@@ -200,8 +200,8 @@ def subject_of_model(name: str, weights: str | None, options: dict[str, Any]) ->
 def _channels(name: str, model: nn.Module) -> int:
     """Of the pictures that a network of the table takes, as it was made or usually is."""
     usual = inspect.signature(model_class(name)).parameters.get("in_channels")
-    made = model.created_as.options  # type: ignore[union-attr]
-    return made.get("in_channels", usual.default if usual is not None else 3)
+    made: Any = model.created_as
+    return made.options.get("in_channels", usual.default if usual is not None else 3)
 
 
 def without_in_place(model: nn.Module) -> nn.Module:
