@@ -37,11 +37,13 @@ CHAINING = ("forward", "run", "chain", "apply_modules")  # a network with one of
 class FeatureInputs(Inputs):
     """The inputs of a task, of which features were computed already. Maps are stored channels-last, as the network gives them."""
 
-    def __init__(self, inputs: Inputs) -> None:
-        self.inputs = inputs
+    def __init__(self, inputs: Inputs, copied: bool) -> None:
+        """copied: whether the network may write into what it is given, which has to last."""
+        self.inputs, self.copied = inputs, copied
         self.notes, self.types, self.streamed = inputs.notes, inputs.types, False
 
     def prepare(self, batch: Tensor) -> Tensor:
+        batch = batch.clone() if self.copied else batch
         return batch.permute(0, 3, 1, 2) if batch.ndim == 4 else batch
 
     def fit(self, train: Any, exclude: tuple[str, ...]) -> None:
@@ -117,7 +119,7 @@ def compute_features(experiment: Experiment, say: Callable[[str], None] = lambda
     splits: dict[str, Batch] = {name: _of_split(model, modules, task, tensors[name], experiment, one) for name in names}
     say(f"features of {rows:,} rows after {modules[-1]}, computed once: {size}, {time.perf_counter() - started:.1f} s")
     learner_task, rest = copy.copy(task), copy.copy(model)  # copies that share everything: weights, statistics
-    learner_task.inputs = FeatureInputs(task.inputs)
+    learner_task.inputs = FeatureInputs(task.inputs, any(getattr(part, "inplace", False) for part in model.modules()))
     rest.entry = count
     return Features(splits, learner_task, rest)
 

@@ -442,6 +442,15 @@ def test_features_computed_once_give_what_computing_them_every_time_gives(freeze
     assert len(said) == 1 and "computed once" in said[0] and "MiB" in said[0]
 
 
+def test_features_last_where_the_network_writes_into_its_inputs():
+    model = small()
+    model.fc = nn.Sequential(nn.SiLU(inplace=True), model.fc[1])
+    trainer = create_trainer(prepare(Recipe(data=DATA, train=settings_of(freeze=["features"], epochs=3)), model=model))
+    before = trainer.validation["inputs"].clone()
+    trainer.fit()
+    assert trainer.learner.model.entry > 0 and torch.equal(trainer.validation["inputs"], before)
+
+
 def test_frozen_modules_are_applied_once_to_every_row(tmp_path):
     model = small()
     rows = []
