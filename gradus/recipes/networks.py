@@ -56,10 +56,11 @@ def _network_of_run(path: str, options: dict[str, Any], given: Given | None) -> 
         raise UserError(f"{path}: this run trained a module of your own; look at it with --file FILE.py:CLASS")
     inputs = getattr(run.task, "inputs", None)
     found = inputs.model_options() if inputs is not None else {}
-    if given is None and "in_features" in found:
+    vectors = "in_features" in run.recipe.model.options  # of pictures too, where the network takes them so
+    if given is None and "image_size" in found and not vectors:
+        given = [((found["in_channels"], found["image_size"], found["image_size"]), False)]
+    elif given is None and "in_features" in found:
         given = [((found["in_features"],), False)]
-    elif given is None and "image_size" in found:
-        given = [((found.get("in_channels", 1), found["image_size"], found["image_size"]), False)]
 
     def make() -> nn.Module:
         return create_model(run.recipe.model.name, **run.recipe.model.options)
