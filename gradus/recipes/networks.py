@@ -83,10 +83,9 @@ def _network_by_name(name: str, options: dict[str, Any], given: Given | None) ->
         return small_model(name, assumed | options, shape, seed=0)
 
     module, found = _without_numbers(build)
-    if given is None and found is None:
+    if given is None and "in_channels" in parameters and "image_size" not in parameters:  # pictures of any size
         side = getattr(module, "usual_image_size", 32)
-        channels = options.get("in_channels", parameters["in_channels"].default if "in_channels" in parameters else 3)
-        given = [((channels, side, side), False)]
+        given = [(((assumed | options).get("in_channels", parameters["in_channels"].default), side, side), False)]
     words = " and ".join(f"{option}={value}" for option, value in assumed.items())
     notes = (f"taken for granted: {words} (others with --set model.options.NAME=value)",) if assumed else ()
     rows = _rows(module, given or [(found or (), False)])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +73,12 @@ def _game(entry: Any, where: str, folder: Path, subject: Subject) -> Game:
 
 
 def _picture(name: str, where: str, folder: Path, subject: Subject) -> Picture:
-    split, colon, row = name.partition(":")
-    if colon and row.isdigit() and not (folder / name).exists():
-        if subject.rows is None:
-            raise UserError(f"{where}: {name} is a row of labelled data; look into a run, or give --data")
-        rows = subject.rows(split)
-        if int(row) >= len(rows):
-            raise UserError(f"{where}: {name}: the split has {len(rows)} rows")
-        return replace(rows.picture(int(row)), name=name)
+    try:
+        row = None if (folder / name).exists() else subject.row(name)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    if row is not None:
+        return row
     return Picture(name, decode_picture(folder / name, subject.channels, str(folder / name)))
 
 

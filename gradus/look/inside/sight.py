@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gradus.files import write_atomic
+from gradus.files import told_disk_errors, write_atomic
 from gradus.look.page import Html, document, element, figure, join, paragraph, section, table
 from gradus.look.text import number
 
@@ -62,10 +62,14 @@ class Sight:
     files: dict[str, str] = field(default_factory=dict)
 
     def write(self, folder: Path) -> list[Path]:
-        """Writes every panel as a PNG, the further files, and the whole as `NAME.html`; returns the paths, the page first."""
+        """Writes every panel as a PNG, the further files, and the whole as `NAME.html`; returns the paths, the page first.
+
+        Raises `UserError` where that cannot be.
+        """
         from gradus.look.inside.painting import under_title
 
-        folder.mkdir(parents=True, exist_ok=True)
+        with told_disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         written = []
         for panel in self.panels:
             path = folder / f"{self.name}-{panel.name}.png"

@@ -76,6 +76,21 @@ class Subject:
         """What the model sees of uint8 pictures (B, resize, resize, C): (B, size, size, C)."""
         return MiddleOf(pixels, self.size)[:]
 
+    def row(self, name: str) -> Picture | None:
+        """The labelled picture of `SPLIT:ROW`, rows counted from 0; None for a name that is not of this form.
+
+        Raises `UserError` where there is no such row, or there are no rows at all.
+        """
+        split, colon, row = name.partition(":")
+        if not colon or not row.isdecimal():
+            return None
+        if self.rows is None:
+            raise UserError(f"{name}: this is a row of labelled data; look into a run, or give --data")
+        rows = self.rows(split)
+        if int(row) >= len(rows):
+            raise UserError(f"{name}: the split has rows 0 to {len(rows) - 1}")
+        return rows.picture(int(row))
+
     def layer(self, name: str) -> nn.Module:
         """The module of a name, or the last one of a stage's name. Raises `UserError` naming the nearest."""
         stages = stages_of(self.model)
@@ -118,7 +133,7 @@ class MiddleOf:
 @dataclass(frozen=True)
 class Rows:
     """Labelled rows. pixels: uint8 (N, size, size, C), or what gives such when indexed; labels: (N,) int64;
-    names: where each came from; classes: the names of the labels, empty where they are those of the subject;
+    names: by which looks take them, `test:17`, counted from 0; classes: the names of the labels, empty where they are those of the subject;
     originals: the pictures at their own sizes, uint8 (height, width, C) each."""
 
     pixels: Any
