@@ -33,7 +33,7 @@ def test_style_gives_pictures_numbers_and_a_page(tmp_path):
     sight = made(*PICTURES, iterations=3, start="noise", scale="relative")
     assert sight.arrays["picture"].shape == (16, 20, 3)
     assert sight.arrays["picture"].min() >= 0 and sight.arrays["picture"].max() <= 1
-    assert {panel.name: panel.pixels.shape[:2] for panel in sight.panels if panel.name != "strip"} == {
+    assert {panel.name: panel.pixels.shape[:2] for panel in sight.panels if panel.name not in ("strip", "losses")} == {
         "content": (16, 20),
         "style-1": (16, 24),
         "style-2": (16, 11),
@@ -210,7 +210,7 @@ def test_dream_climbs_in_every_octave_and_has_the_picture_s_shape():
     assert sight.arrays["picture"].shape == (24, 30, 3)
     losses = sight.arrays["loss"].reshape(3, 5)
     assert (np.diff(losses, axis=1) > 0).all()
-    assert [panel.name for panel in sight.panels] == ["original", "octave-1", "octave-2", "result"]
+    assert [panel.name for panel in sight.panels] == ["original", "octave-1", "octave-2", "result", "losses"]
     again = dream(subject(), [picture(1, 24, 30)], layers="conv1_2=0.5, conv2_1=2", height=24, steps=5)
     assert np.array_equal(sight.arrays["picture"], again.arrays["picture"])
 

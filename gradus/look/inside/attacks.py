@@ -17,10 +17,10 @@ from gradus.errors import UserError
 from gradus.look.inside.answers import demand_its_classes
 from gradus.look.inside.hooks import parts
 from gradus.look.inside.painting import as_rgb, captioned, chart, enlarged
-from gradus.look.inside.scores import certainties, classes_asked, evaluating, outputs_in_parts, percent, top_answers
+from gradus.look.inside.scores import certainties, classes_asked, evaluating, outputs_in_parts, top_answers
 from gradus.look.inside.sight import Panel, Sight, to_uint8
 from gradus.look.inside.subject import Picture, Rows, Subject
-from gradus.look.text import brief, number
+from gradus.look.text import brief, number, percent
 
 LARGEST_EPSILON = 64.0
 

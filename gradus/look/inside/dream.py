@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from gradus.errors import UserError
+from gradus.look.inside.hooks import collect
 from gradus.look.inside.layer_choice import chosen_layers, named_layer
-from gradus.look.inside.pixels import Counter, Made, as_inputs, ascend, collect
+from gradus.look.inside.pixels import Counter, Made, as_inputs, ascend
 from gradus.look.inside.process import as_array, check_size, panel, picture_of, tell
 from gradus.look.inside.sight import Sight
 from gradus.look.inside.subject import Picture, Subject

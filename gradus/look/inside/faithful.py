@@ -24,11 +24,11 @@ from gradus.errors import UserError
 from gradus.look.inside import cams, gradients, occluding
 from gradus.look.inside.overlay import blend, in_frame
 from gradus.look.inside.painting import as_rgb, captioned, chart
-from gradus.look.inside.scores import of_targets, outputs_in_parts, percent, top_answers
+from gradus.look.inside.scores import of_targets, outputs_in_parts, rank_correlation, top_answers
 from gradus.look.inside.sight import Panel, Sight
 from gradus.look.inside.subject import Picture, Subject
 from gradus.look.inside.why import SMALLEST_SHOWN, UPRIGHT, Asked, asked_of, reference
-from gradus.look.text import MISSING, number
+from gradus.look.text import MISSING, number, percent
 
 Method = Callable[[Asked], Tensor]  # -> maps (K, h, w), strongest where the class is explained
 CELLS = 14  # a side
@@ -115,16 +115,6 @@ def shuffled(model: nn.Module, seed: int = 0) -> nn.Module:
     return other
 
 
-def rank_correlation(one: Tensor, other: Tensor) -> float:
-    """Spearman's, of two maps of equal shape; not a number where one is constant."""
-    from scipy.stats import rankdata
-
-    ranks = [rankdata(values.cpu().numpy().ravel()) for values in (one, other)]
-    if any(np.ptp(values) == 0 for values in ranks):
-        return float("nan")
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
-
-
 def compare(
     subject: Subject,
     pictures: Sequence[Picture],
@@ -180,7 +170,8 @@ def _compare_one(
         if name in methods:
             maps[name] = ranked.float().cpu().numpy()
             if other is not None:
-                kept = rank_correlation(ranked, methods[name](dataclasses.replace(asked, subject=other))[0])
+                without = methods[name](dataclasses.replace(asked, subject=other))[0]
+                kept = rank_correlation(maps[name], without.float().cpu().numpy())
         values = [area(deleted), area(inserted), kept, seconds]
         rows.append([name, *(number(value, 2) if np.isfinite(value) else MISSING for value in values)])
         measured.append(values[:3])

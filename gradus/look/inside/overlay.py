@@ -9,9 +9,9 @@ from __future__ import annotations
 import matplotlib
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from gradus.look.inside.painting import as_rgb
+from gradus.look.inside.painting import as_rgb, font_of
 from gradus.look.inside.sight import to_uint8
 from gradus.look.inside.subject import Subject
 from gradus.look.text import number
@@ -80,10 +80,10 @@ def with_bar(picture: np.ndarray, low: float, high: float, *, signed: bool) -> n
     scale = np.linspace(1, 0, height)[:, None].repeat(BAR, 1)
     colours = matplotlib.colormaps[SIGNED_COLOURS if signed else FOR_COLOURS](scale)[..., :3]
     sheet.paste(Image.fromarray(to_uint8(colours)), (width + GAP, 0))
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(10)
+    pen, font = ImageDraw.Draw(sheet), font_of(10)
     left = width + GAP + BAR + 3
-    pen.text((left, 0), number(high, 2).replace("−", "-"), fill="black", font=font)
-    pen.text((left, height - 12), number(low, 2).replace("−", "-"), fill="black", font=font)
+    pen.text((left, 0), number(high, 2), fill="black", font=font)
+    pen.text((left, height - 12), number(low, 2), fill="black", font=font)
     if signed:
         pen.text((left, height // 2 - 6), "0", fill="black", font=font)
     return np.asarray(sheet)

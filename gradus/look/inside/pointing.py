@@ -19,10 +19,10 @@ from gradus.errors import UserError, unknown_name
 from gradus.look.inside.faithful import methods_of
 from gradus.look.inside.overlay import in_frame, strongest
 from gradus.look.inside.painting import as_rgb, captioned
-from gradus.look.inside.scores import percent
 from gradus.look.inside.sight import Panel, Sight
 from gradus.look.inside.subject import Picture, Subject
 from gradus.look.inside.why import asked_of
+from gradus.look.text import percent
 
 SHOWN = 24  # pictures in the sheet
 
@@ -137,9 +137,10 @@ def _told(
     won, lost = int((hits & ~centre).sum()), int((~hits & centre).sum())
     p = binomtest(won, won + lost).pvalue if won + lost else 1.0
     sight = Sight("pointing", f"The pointing game of {method}: {subject.name}")
+    hit, middle = percent(float(hits.mean())), percent(float(centre.mean()))
     sight.said = [
-        f"{len(games)} pictures: the strongest place of {method} lies on the object in {percent(hits.mean())}, the centre of the "
-        f"picture in {percent(centre.mean())}, a random point in {percent(chance)}.",
+        f"{len(games)} pictures: the strongest place of {method} lies on the object in {hit}, the centre of the "
+        f"picture in {middle}, a random point in {percent(chance)}.",
         f"{method} hits where the centre misses {won} times, the other way round {lost} times (sign test: p = {p:.2g}).",
     ]
     sight.numbers = {method: hits.mean(), "centre": centre.mean(), "random point": chance, "p of the sign test": p}

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from gradus.data.images import resize
 from gradus.errors import UserError
-from gradus.look.charts import SERIES, draw, short_number
+from gradus.look.charts import SERIES, short_number
+from gradus.look.inside.painting import chart
 from gradus.look.inside.pixels import Made
 from gradus.look.inside.sight import Panel, Sight, grid, to_uint8
 from gradus.look.inside.subject import Picture, Subject
-from gradus.look.page import Html, figure
 from gradus.look.text import number
 from gradus.models import smallest_image_size
 
@@ -61,26 +61,28 @@ def strip(pictures: dict[str, Tensor]) -> Panel:
     return Panel("strip", f"On the way: {', '.join(pictures)}", row)
 
 
-def losses_drawing(made: Made, evaluations: int) -> Html:
+def losses_chart(made: Made, evaluations: int) -> Panel:
     """Every term of the loss against the iteration."""
     names = [name for name, values in made.history.items() if max(values) > 0]
-    roles = dict(zip(names, SERIES.items(), strict=False))
+    roles = dict(zip(names, SERIES, strict=False))
 
-    def paint(axes: Axes) -> None:
+    def paint(axes: Axes, colours: dict[str, str]) -> None:
         from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-        for name, (_, colour) in roles.items():
+        for name, role in roles.items():
             values = np.array(made.history[name])
-            axes.plot((1 + np.arange(len(values))) / evaluations, np.where(values > 0, values, np.nan), color=colour)
+            places = (1 + np.arange(len(values))) / evaluations
+            axes.plot(places, np.where(values > 0, values, np.nan), color=colours[role], label=name)
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(numticks=6))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(short_number))
         axes.set_xlabel("iteration")
         axes.grid(visible=False, axis="x")
+        if len(names) > 1:
+            axes.legend(frameon=False, fontsize=9)
 
-    drawing = draw("losses", paint, "Losses by iteration")
-    return figure(drawing, "Losses, with their weights", keys=[(role, name) for name, (role, _) in roles.items()])
+    return chart("losses", "Losses, with their weights", paint)
 
 
 def tell(sight: Sight, made: Made, evaluations: int, settings: dict[str, Any]) -> Sight:
@@ -89,7 +91,7 @@ def tell(sight: Sight, made: Made, evaluations: int, settings: dict[str, Any]) -
     terms = made.history if len(made.history) > 1 else {}
     if made.why:
         sight.said.append(f"It ended after {made.iterations} iterations: {made.why}.")
-    sight.drawings.append(losses_drawing(made, evaluations))
+    sight.panels.append(losses_chart(made, evaluations))
     sight.numbers |= {
         "loss_at_start": losses[0],
         "loss": made.loss,

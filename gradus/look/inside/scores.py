@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from gradus.errors import UserError
 from gradus.look.inside.hooks import parts
 from gradus.look.inside.subject import Subject
-from gradus.look.text import brief
+from gradus.look.network.trace import in_mode
+from gradus.look.text import brief, percent
 from gradus.tasks.targets import LabelsTarget, NumberTarget
 
 ScoreKind = Literal["score", "probability"]  # before the softmax, or after it
 
 
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[nn.Module]:
+def evaluating(model: nn.Module) -> AbstractContextManager[None]:
     """The model in evaluation mode, every module back in its own mode afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield model
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    return in_mode(model, training=False)
 
 
 def of_targets(outputs: Tensor, targets: Tensor, kind: ScoreKind = "score") -> Tensor:
@@ -75,15 +69,18 @@ def _one_class(subject: Subject, wanted: str, outputs: Tensor) -> int:
     return index
 
 
-def percent(share: float) -> str:
-    """0.123 -> "12.3 %"; never a rounded 100 % or 0 % for what is neither."""
-    if 0.9995 <= share < 1:
-        return "99.9+ %"
-    return "under 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
-
-
 def top_answers(subject: Subject, certain: Tensor, count: int = 5) -> str:
-    """Certainties (K,) -> the likeliest classes in words: "tabby 61.0 %, lynx 20.2 %"."""
+    """Certainties (K,) -> the likeliest classes in words: "tabby 61.0%, lynx 20.2%"."""
     shares, indices = certain.topk(min(count, len(certain)))
     pairs = zip(indices.tolist(), shares.tolist(), strict=True)
     return ", ".join(f"{brief(subject.class_name(index))} {percent(share)}" for index, share in pairs)
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's, of two arrays of equal size, ties by their mean rank; not a number where one is constant."""
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(values.ravel()) for values in (one, other)]
+    if any(np.ptp(values) == 0 for values in ranks):
+        return float("nan")
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])

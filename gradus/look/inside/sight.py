@@ -36,7 +36,7 @@ class Panel:
 
 @dataclass
 class Sight:
-    """name: of the look; title: of its page; said: sentences for people, in order. drawings: SVG elements beside the panels.
+    """name: of the look; title: of its page; said: sentences for people, in order.
 
     arrays:  name -> array, for programs
     numbers: what was measured, shown as a table and printed by the command
@@ -51,7 +51,6 @@ class Sight:
     title: str
     said: list[str] = field(default_factory=list)
     panels: list[Panel] = field(default_factory=list)
-    drawings: list[Html] = field(default_factory=list)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
     tables: list[tuple[str, list[str], list[list[str]]]] = field(default_factory=list)
@@ -93,7 +92,6 @@ class Sight:
             body.append(table(["measured", "value"], rows, numeric=[1]))
         shown = [figure(_image(panel), panel.title, note=panel.note) for panel in self.panels]
         body.append(element("div", *shown, class_="wide"))
-        body += self.drawings
         body += [section(f"table-{index}", title, table(h, r)) for index, (title, h, r) in enumerate(self.tables)]
         return document(self.title, element("main", join(body)), self.script)
 

@@ -133,7 +133,8 @@ class MiddleOf:
 @dataclass(frozen=True)
 class Rows:
     """Labelled rows. pixels: uint8 (N, size, size, C), or what gives such when indexed; labels: (N,) int64;
-    names: by which looks take them, `test:17`, counted from 0; classes: the names of the labels, empty where they are those of the subject;
+    names: by which looks take them, `test:17`, counted from 0;
+    classes: the names of the labels, empty where they are those of the subject;
     originals: the pictures at their own sizes, uint8 (height, width, C) each."""
 
     pixels: Any

@@ -20,12 +20,11 @@ from gradus.look.inside.scores import (
     classes_asked,
     evaluating,
     outputs_in_parts,
-    percent,
     top_answers,
 )
 from gradus.look.inside.sight import Panel, Sight
 from gradus.look.inside.subject import Picture, Subject
-from gradus.look.text import brief, number
+from gradus.look.text import brief, number, percent
 
 Baseline = Literal["black", "grey", "white", "blur"]
 SMALLEST_SHOWN = 200  # pixels: smaller pictures are enlarged to about this side

@@ -85,7 +85,7 @@ class LeNet5Of1998(StagedNetwork):
 
 
 class LeNet5Dropout(StagedNetwork):
-    """The listing's form, 28x28 only there. (B, in_channels, image_size, same), image_size at least 12 -> logits (B, num_classes)."""
+    """The listing's form, 28x28 only there. (B, in_channels, image_size, same), at least 12 -> logits (B, num_classes)."""
 
     smallest_image_size = 12
     stages = STAGES
