@@ -153,3 +153,9 @@ def test_the_page_and_a_png_a_layer_are_written(tmp_path):
     written = activations(subject, [given]).write(tmp_path)
     assert {path.name for path in written} >= {"activations.html", "activations-0.png", "activations-input.png"}
     assert "script-src" not in written[0].read_text()
+
+
+def test_a_folder_of_many_pictures_is_too_much():
+    many = [Picture(str(index), np.zeros((8, 8, 1), dtype=np.uint8)) for index in range(17)]
+    with pytest.raises(UserError, match="at most 16 pictures"):
+        activations(tiny_subject(chain(nn.Conv2d(1, 2, 3))), many)

@@ -208,3 +208,10 @@ def test_grad_cam_of_squeezenet_finds_the_heads_of_cats_and_dogs(real_data: Path
     assert numbers["centre"] == pytest.approx(0.53)  # of the boxes alone
     assert numbers["grad-cam"] > numbers["centre"] > numbers["random point"]
     assert numbers["p of the sign test"] < 1e-3
+
+
+def test_areas_that_tell_nothing_are_told():
+    flat = picture_of(20, 20)
+    flat.pixels[:] = 100  # as blurred as it can be
+    told = faithful.compare(subject_with(small_convnet(), size=20), [flat], steps=2, sanity=False).said
+    assert any("blurred it is still answered so" in sentence for sentence in told)

@@ -18,6 +18,7 @@ from gradus.look.text import number, percent
 
 Scale = Literal["channel", "layer"]
 Order = Literal["number", "strongest"]
+MOST = 16  # pictures
 TILE = 40  # pixels of the smallest tile
 BLANK = 225  # grey of a channel that is the same everywhere
 STRIP = 100  # values of a vector in one row of its strip
@@ -45,6 +46,10 @@ def activations(
     """
     if channels < 0:
         raise UserError(f"activations.channels: expected 1 or more, or 0 for all, received {channels}")
+    if len(pictures) > MOST:
+        raise UserError(
+            f"activations: at most {MOST} pictures, as every layer is kept for each; received {len(pictures)}"
+        )
     chosen = {layer: subject.layer(layer)} if layer else layers(subject.model)
     chosen = {name: module for name, module in chosen.items() if layer or not isinstance(module, SILENT)}
     kept = outputs_of(subject.model, chosen, subject.inputs(pictures))

@@ -197,11 +197,8 @@ def robustness(
 
     count: rows of the split, chosen by the seed; steps: of projected gradient descent
     """
-    assert subject.rows is not None
-    rows = subject.rows(split).sample(count, seed)
+    rows = subject.labelled(split).sample(count, seed)
     demand_its_classes(subject, rows, "robustness")
-    if rows.labels.ndim != 1 or rows.labels.is_floating_point():
-        raise UserError("robustness: it needs one class a row")
     if steps < 1 or min(epsilons, default=0) < 0:
         raise UserError("robustness: steps must be at least 1 and epsilons not below 0")
     every = sorted({0.0, *epsilons})

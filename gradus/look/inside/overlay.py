@@ -19,6 +19,10 @@ from gradus.look.text import number
 FOR_COLOURS = "turbo"  # 0 (dark blue) to 1 (red)
 SIGNED_COLOURS = "RdBu_r"  # -1 (blue) to 1 (red)
 BAR, GAP, LABELS = 12, 6, 44  # widths in pixels
+SMALLEST_SHOWN = 200  # pixels: smaller pictures are enlarged to about this side
+LARGEST_SHOWN = 1200
+# maps of single pixels reach their strongest colour at this quantile, or one pixel would leave the rest pale
+UPRIGHT = 0.99
 
 
 def in_frame(
@@ -51,6 +55,30 @@ def _along(length: int, side: float, times: int) -> tuple[np.ndarray, np.ndarray
     places = (np.arange(length * times) + 0.5) / times - (length - side) / 2
     relative = 2 * places / side - 1
     return relative, np.abs(relative) <= 1
+
+
+def magnified(pixels: np.ndarray, subject: Subject) -> tuple[np.ndarray, int]:
+    """uint8 RGB: a picture (H, W, C), each pixel repeated, and how many times: to a side of about `SMALLEST_SHOWN`, and so that
+    what the network sees of it has as many pixels as the network takes; no side above `LARGEST_SHOWN` for that."""
+    height, width = pixels.shape[:2]
+    seen = min(subject.seen(height, width))
+    wanted = max(round(SMALLEST_SHOWN / max(height, width)), int(np.ceil(subject.size / seen)))
+    times = max(1, min(wanted, LARGEST_SHOWN // max(height, width)))
+    return as_rgb(pixels).repeat(times, axis=0).repeat(times, axis=1), times
+
+
+def overlaid(
+    pixels: np.ndarray, values: np.ndarray, subject: Subject, *, fine: bool, signed: bool, opacity: float
+) -> tuple[np.ndarray, float]:
+    """A picture (H, W, C) below a map (h, w) of what was seen of it, and the value that has the strongest colour.
+
+    fine: a map of single pixels, drawn over a pale picture; its colours are cut at the quantile `UPRIGHT`
+    """
+    large, times = magnified(pixels, subject)
+    size = float(np.quantile(np.abs(values), UPRIGHT)) if fine else float(np.abs(values).max())
+    scaled = values / size if size > 0 else np.zeros_like(values)  # an empty map stays empty
+    placed, seen = in_frame(scaled, subject, *pixels.shape[:2], times)
+    return blend(large, placed, seen, signed=signed, opacity=opacity, faint=fine), size
 
 
 def blend(

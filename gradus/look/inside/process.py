@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +40,20 @@ def check_size(subject: Subject, height: int, width: int, name: str) -> None:
     least = smallest_image_size(subject.model)
     if min(height, width) < least:
         raise UserError(f"{name} at {height} x {width}: {subject.name} needs at least {least} pixels on each side")
+
+
+@contextmanager
+def told_sizes(subject: Subject) -> Iterator[None]:
+    """Tells in one sentence where layers that were chosen take pictures of one size only."""
+    try:
+        yield
+    except RuntimeError as error:
+        side = getattr(subject.model, "image_size", None)
+        if not isinstance(side, int) or isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise UserError(
+            f"{subject.name} is made for pictures of {side} x {side}; name layers before its dense ones (`structure` lists them)"
+        ) from None
 
 
 def as_array(picture: Tensor) -> np.ndarray:

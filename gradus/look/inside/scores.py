@@ -47,26 +47,44 @@ def certainties(subject: Subject, outputs: Tensor) -> Tensor:
 
 
 def classes_asked(subject: Subject, of_class: str, outputs: Tensor) -> list[int]:
-    """The outputs that a user names, for one picture with these outputs (K,): names or numbers with commas between them, a
-    range 281-285 for the one among them that scores highest, nothing for the network's own answer."""
+    """The outputs that a user names, for one picture with these outputs (K,): as `class_groups`, of each range the one that
+    scores highest; nothing for the network's own answer."""
     if not of_class.strip():
         return [int(outputs.argmax())]
-    if subject.classes and of_class in subject.classes:
-        return [subject.classes.index(of_class)]
-    asked = [_one_class(subject, part.strip(), outputs) for part in of_class.split(",") if part.strip()]
+    groups = class_groups(subject, of_class, len(outputs))
+    asked = [max(group, key=lambda index: float(outputs[index])) for group in groups]
     return list(dict.fromkeys(asked))  # a range may meet a class that was named
 
 
-def _one_class(subject: Subject, wanted: str, outputs: Tensor) -> int:
+def class_groups(subject: Subject, of_class: str, count: int) -> list[list[int]]:
+    """The outputs, of `count`, that a user names: names or numbers with commas between, one each; ranges as 281-285, all of it.
+
+    Raises `UserError` for what names none.
+    """
+    if subject.classes and of_class in subject.classes:
+        return [[subject.classes.index(of_class)]]
+    groups = [_group(subject, part.strip(), count) for part in of_class.split(",") if part.strip()]
+    if not groups:
+        raise UserError(f"class: expected a name or a number, received '{of_class}'")
+    return groups
+
+
+def _group(subject: Subject, wanted: str, count: int) -> list[int]:
     first, dash, last = wanted.partition("-")
     if dash and first.isdigit() and last.isdigit() and wanted not in (subject.classes or ()):
-        if not int(first) <= int(last) < len(outputs):
-            raise UserError(f"class: {wanted} is no range of the {len(outputs)} outputs of {subject.name}")
-        return int(first) + int(outputs[int(first) : int(last) + 1].argmax())
+        if not int(first) <= int(last) < count:
+            raise UserError(f"class: {wanted} is no range of the {count} outputs of {subject.name}")
+        return list(range(int(first), int(last) + 1))
     index = subject.class_index(wanted)
-    if index >= len(outputs):
-        raise UserError(f"class: {subject.name} has outputs 0 to {len(outputs) - 1}, received {index}")
-    return index
+    if index >= count:
+        raise UserError(f"class: {subject.name} has outputs 0 to {count - 1}, received {index}")
+    return [index]
+
+
+@torch.no_grad()
+def output_count(subject: Subject) -> int:
+    """How many outputs the network has for a picture."""
+    return subject.model(subject.blank()).shape[1]
 
 
 def top_answers(subject: Subject, certain: Tensor, count: int = 5) -> str:
