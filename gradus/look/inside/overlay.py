@@ -77,7 +77,8 @@ def overlaid(
     large, times = magnified(pixels, subject)
     size = float(np.quantile(np.abs(values), UPRIGHT)) if fine else float(np.abs(values).max())
     scaled = values / size if size > 0 else np.zeros_like(values)  # an empty map stays empty
-    placed, seen = in_frame(scaled, subject, *pixels.shape[:2], times)
+    height, width = pixels.shape[:2]
+    placed, seen = in_frame(scaled, subject, height, width, times)
     return blend(large, placed, seen, signed=signed, opacity=opacity, faint=fine), size
 
 
