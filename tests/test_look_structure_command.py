@@ -71,13 +71,6 @@ def test_a_network_of_the_table(gradus):
         assert picture.height > picture.width > 200
 
 
-def test_pictures_are_of_the_size_that_the_network_is_for_and_the_table_is_printed_once(gradus):
-    for name, shape in (("squeezenet1_0", "3x224x224"), ("cifar_resnet", "3x32x32"), ("lenet5", "1x28x28")):
-        code, told, _ = gradus("look", name, "structure", "--set", "depth=stages")
-        assert code == 0 and told.splitlines()[1].split()[:3] == ["input", "input", shape]
-        assert told.count("input   input") <= 1 and told.count("\ninput ") == 1
-
-
 def test_vectors_and_options_of_the_network(gradus):
     options = ["--set", "model.options.hidden=[8, 6]", "--set", "model.options.in_features=5"]
     code, told, _ = gradus("look", "mlp", "structure", *options, "--set", "depth=1", "--json", "--out", "there")
@@ -174,3 +167,10 @@ def test_in_python(in_empty_folder):
     with pytest.raises(UserError, match="it needs a network with its pictures"):
         look(network_of("lenet5"), "filters")
     assert library.summarize(subject.model, (3, 64, 64)).parameters == 1_235_496 - 513_000 + 513 * 3
+
+
+def test_a_network_for_pictures_of_any_size_is_shown_at_the_size_of_its_authors_and_once(gradus):
+    _, told, _ = gradus("look", "squeezenet1_1", "structure")
+    lines = told.splitlines()
+    assert lines[1].split()[:3] == ["input", "input", "3x224x224"]
+    assert sum(line.split()[:2] == ["layer", "kind"] for line in lines) == 1  # the table of all layers is the page's

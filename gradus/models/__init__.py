@@ -63,6 +63,7 @@ MODELS: dict[str, tuple[str, str]] = {
         "Iandola 2016: AlexNet's accuracy with 50 times fewer parameters",
     ),
     "squeezenet1_1": ("vision.squeezenet:SqueezeNet1_1", "the same with 2.4 times fewer multiplications"),
+    "convnet": ("vision.convnet:Convnet", "from a pattern: --set model.options.pattern='[CONV->POOL]x2->FC'"),
     "mnist_convnet": ("vision.mnist_convnet:MnistConvnet", "three 3x3 convolutions (Deep Learning with Python §5.1)"),
     "cats_dogs_convnet": (
         "vision.cats_dogs_convnet:CatsDogsConvnet",

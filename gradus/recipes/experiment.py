@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -108,6 +109,7 @@ def prepare(
     if recipe.train.patience and "validation" not in tensors:
         raise UserError("patience: stopping early needs validation rows; set data.validation above 0")
     resolved = recipe.train.resolved(rows=len(tensors["train"]["targets"]))
+    _check_last_batch(model, task, tensors["train"], resolved)
     recipe, told = _resolve_streaming(recipe, tensors["train"], resolved.batch_size)
     notes += [*inferred, *dataset.notes[before:], *task.notes, *learning, *told]
     if recipe.train.batch_size != resolved.batch_size:
@@ -248,6 +250,25 @@ def _try_model(model: nn.Module, task: Task, tensors: dict[str, Any], name: str)
             f"model {name} gives outputs of shape {shape}, task {task.name} needs {wanted} for {wanted[0]} rows"
         )
     return needed
+
+
+def _check_last_batch(model: nn.Module, task: Task, tensors: dict[str, Any], train: TrainSettings) -> None:
+    """Refuses a batch size whose last batch is one row, where batch normalisation needs more: it would fail after an epoch."""
+    rows, norms = len(tensors["targets"]), (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    lone = rows % train.batch_size == 1 and train.batch_size > 1
+    if not lone or train.fine_tune.freeze or not any(isinstance(module, norms) for module in model.modules()):
+        return
+    inputs, _ = task.prepare({key: value[:1] for key, value in tensors.items()}, training=False)
+    try:
+        with torch.no_grad():
+            copy.deepcopy(model).cpu().train()(inputs)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            f"batch_size: of {rows} rows, {train.batch_size} a batch leave one row for the last, which has no batch statistics; "
+            f"choose another, such as {train.batch_size - 1 if rows % (train.batch_size - 1) != 1 else train.batch_size + 1}"
+        ) from None
 
 
 def fingerprint(tensors: dict[str, Any]) -> str:

@@ -16,9 +16,9 @@ ROW = re.compile(r"\| `(\w+)` \| [^|]* \| ([\d ]+) \| (\d+) \| ([\d, ]+) \| ([\d
 ROWS = [[part.replace(" ", "") for part in row] for row in ROW.findall(PAGE.read_text())]
 
 
-# for vectors, of any depth and width, or (`lenet5_dropout`) told in a sentence
+# for vectors, of any depth and width, or told in a sentence
 UNLISTED = {
-    *("logistic_regression", "mlp", "lenet5_dropout"),
+    *("logistic_regression", "mlp", "lenet5_dropout", "convnet"),
     *("cifar_resnet", "preact_resnet", "wide_resnet", "cifar_densenet"),
 }
 

@@ -136,3 +136,22 @@ def test_whitening_comes_from_the_training_pictures_and_is_kept(tmp_path: Path):
         replace(experiment.recipe, train=replace(experiment.recipe.train, epochs=1)), tmp_path / "r"
     )
     assert torch.equal(gradus.load_run(run.path).model.whitening.weight, experiment.model.whitening.weight)
+
+
+def test_a_last_batch_of_one_row_without_statistics_is_told_before_the_first_step(few_pictures):
+    """A whole epoch would pass before PyTorch says that one value a channel is too few."""
+    recipe = Recipe(
+        data=DataSettings(source="cifar10", validation=0),
+        model=ModelSettings(name="resnet20"),
+        train=TrainSettings(batch_size=59),  # 60 rows
+    )
+    small = replace(recipe, task=replace(recipe.task, options={"image_size": 4}))  # 1x1 maps at the end
+    with pytest.raises(UserError, match=r"60 rows, 59 a batch leave one row for the last.*such as 58"):
+        prepare(small)
+    prepare(recipe)  # 8x8 maps at the end: one row has statistics
+    prepare(replace(small, train=TrainSettings(batch_size=30)))
+
+
+def test_a_batch_size_that_is_chosen_leaves_no_row_alone():
+    assert [TrainSettings().resolved(rows).batch_size for rows in (2048, 2049, 33, 2)] == [64, 65, 3, 1]
+    assert TrainSettings(batch_size=64).resolved(2049).batch_size == 64
