@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,9 +65,9 @@ def run_look(arguments: argparse.Namespace) -> None:
     if not arguments.json:
         for note in subject.notes:
             _say(f"note: {note}")
+    folder = _folder(arguments, subject.run.path if subject.run is not None else None, subject.name)
     sight = look(subject, arguments.what, read_pictures(subject, arguments.inputs), **chosen)
-    usual = subject.run.path / "look" if subject.run is not None else Path("look") / subject.name
-    _tell(sight, Path(arguments.out) if arguments.out else usual, arguments.json)
+    _tell(sight, folder, arguments.json)
 
 
 def _look_at_network(arguments: argparse.Namespace, chosen: dict[str, Any]) -> None:
@@ -83,8 +84,18 @@ def _look_at_network(arguments: argparse.Namespace, chosen: dict[str, Any]) -> N
     network = network_of(arguments.subject, options, arguments.input_shape, own=bool(arguments.file))
     for note in () if arguments.json else network.notes:
         _say(f"note: {note}")
-    usual = network.folder / "look" if network.folder is not None else Path("look") / network.name
-    _tell(look(network, arguments.what, **chosen), Path(arguments.out) if arguments.out else usual, arguments.json)
+    folder = _folder(arguments, network.folder, network.name)
+    _tell(look(network, arguments.what, **chosen), folder, arguments.json)
+
+
+def _folder(arguments: argparse.Namespace, run: Path | None, name: str) -> Path:
+    """Where the look is written. Raises `UserError` where that cannot be: before it is made, which may take long."""
+    usual = run / "look" if run is not None else Path("look") / name
+    folder = Path(arguments.out) if arguments.out else usual
+    above = next(path for path in (folder, *folder.parents) if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UserError(f"--out {folder}: {above} is no folder that can be written to")
+    return folder
 
 
 def _tell(sight: Sight, folder: Path, as_json: bool) -> None:

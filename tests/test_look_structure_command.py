@@ -118,6 +118,17 @@ def test_a_run(gradus):
     assert code == 2 and "the network of a run is as it was trained" in said
 
 
+def test_a_run_on_pictures(gradus):
+    code, *_ = gradus("train", "--data", "digits", "--model", "lenet5", "--epochs", "1", "--out", "run")
+    assert code == 0
+    code, told, said = gradus("look", "run", "structure")
+    assert code == 0, said
+    assert told.splitlines()[1].split()[:3] == ["input", "input", "1x28x28"]
+    code, *_ = gradus("train", "--data", "digits", "--model", "mlp", "--epochs", "1", "--out", "vectors")
+    code, told, _ = gradus("look", "vectors", "structure")
+    assert code == 0 and told.splitlines()[1].split()[0] == "input"
+
+
 MISTAKES = [
     (["lenet6", "structure"], "lenet6: neither a run nor a network; did you mean 'lenet5'?"),
     (["lenet5", "structur"], "unknown look 'structur'; did you mean 'structure'?"),

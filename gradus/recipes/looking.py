@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gradus import settings
 from gradus.data.columns import Image, Label
+from gradus.data.dataset import Split
 from gradus.data.images import SUFFIXES, decode_picture
 from gradus.data.load import load_data
 from gradus.errors import UserError, did_you_mean, unknown_name
@@ -120,9 +121,14 @@ def rows_of_data(source: str, subject: Subject) -> Callable[[str], Rows]:
         part = dataset[split]
         pixels = MiddleOf(EncodedRows(part[image], subject.resize or subject.size, subject.fit), subject.size)
         targets = torch.from_numpy(np.asarray(part[label].values, dtype=np.int64))
-        return Rows(pixels, targets, part.origins, labels[label].classes, part[image])
+        return Rows(pixels, targets, _row_names(split, part), labels[label].classes, part[image])
 
     return rows
+
+
+def _row_names(split: str, part: Split) -> list[str]:
+    """Every row as looks take it and name it: `test:17`, counted from 0."""
+    return [f"{split}:{row}" for row in range(len(part))]
 
 
 def subject_of_run(run: Run) -> Subject:
@@ -150,7 +156,7 @@ def subject_of_run(run: Run) -> Subject:
         part = run.experiment.dataset[split]
         originals = part.columns.get(inputs.column)
         pixels = MiddleOf(tensors[split]["inputs"], inputs.seen_size)
-        return Rows(pixels, tensors[split]["targets"], part.origins, originals=originals)
+        return Rows(pixels, tensors[split]["targets"], _row_names(split, part), originals=originals)
 
     channels = inputs.types[inputs.column].channels
     return Subject(
@@ -223,12 +229,9 @@ def read_pictures(subject: Subject | TableSubject, given: Sequence[str | Path | 
         if isinstance(one, np.ndarray):
             pictures.append(Picture(f"picture {len(pictures)}", one))
             continue
-        split, _, row = str(one).partition(":")
-        if row.isdigit() and subject.rows is not None and not Path(one).exists():
-            rows = subject.rows(split)
-            if int(row) >= len(rows):
-                raise UserError(f"{one}: the split has {len(rows)} rows")
-            pictures.append(rows.picture(int(row)))
+        row = None if Path(one).exists() else subject.row(str(one))
+        if row is not None:
+            pictures.append(row)
             continue
         path = Path(one)
         files = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES) if path.is_dir() else [path]

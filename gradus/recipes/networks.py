@@ -56,10 +56,11 @@ def _network_of_run(path: str, options: dict[str, Any], given: Given | None) -> 
         raise UserError(f"{path}: this run trained a module of your own; look at it with --file FILE.py:CLASS")
     inputs = getattr(run.task, "inputs", None)
     found = inputs.model_options() if inputs is not None else {}
-    if given is None and "in_features" in found:
+    vectors = "in_features" in run.recipe.model.options  # of pictures too, where the network takes them so
+    if given is None and "image_size" in found and not vectors:
+        given = [((found["in_channels"], found["image_size"], found["image_size"]), False)]
+    elif given is None and "in_features" in found:
         given = [((found["in_features"],), False)]
-    elif given is None and "image_size" in found:
-        given = [((found.get("in_channels", 1), found["image_size"], found["image_size"]), False)]
 
     def make() -> nn.Module:
         return create_model(run.recipe.model.name, **run.recipe.model.options)
@@ -82,10 +83,9 @@ def _network_by_name(name: str, options: dict[str, Any], given: Given | None) ->
         return small_model(name, assumed | options, shape, seed=0)
 
     module, found = _without_numbers(build)
-    if given is None and "in_channels" in parameters and "image_size" not in parameters:
+    if given is None and "in_channels" in parameters and "image_size" not in parameters:  # pictures of any size
         side = getattr(module, "usual_image_size", 32)
-        channels = options.get("in_channels", parameters["in_channels"].default if "in_channels" in parameters else 3)
-        given = [((channels, side, side), False)]
+        given = [(((assumed | options).get("in_channels", parameters["in_channels"].default), side, side), False)]
     words = " and ".join(f"{option}={value}" for option, value in assumed.items())
     notes = (f"taken for granted: {words} (others with --set model.options.NAME=value)",) if assumed else ()
     rows = _rows(module, given or [(found or (), False)])

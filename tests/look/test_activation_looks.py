@@ -9,8 +9,9 @@ from tiny_subject import bright_or_dark, tiny_subject
 from torch import nn
 
 from gradus.errors import UserError
-from gradus.look.inside.activations import activations, blank_share, draw_output, rank_correlation, scaled_maps, strip
+from gradus.look.inside.activations import activations, blank_share, draw_output, scaled_maps, strip
 from gradus.look.inside.filters import filters
+from gradus.look.inside.scores import rank_correlation
 from gradus.look.inside.subject import Picture
 
 
@@ -107,7 +108,7 @@ def test_a_vector_is_a_strip_with_every_value_in_its_place():
 
 def test_zeros_with_depth_and_how_far_two_pictures_are():
     assert rank_correlation(np.arange(4), np.array([0.1, 0.2, 0.3, 0.9])) == pytest.approx(1)
-    assert rank_correlation(np.arange(3), np.array([1.0, 1.0, 1.0])) == 0
+    assert np.isnan(rank_correlation(np.arange(3), np.array([1.0, 1.0, 1.0])))
     sight = activations(
         tiny_subject(chain(), size=2), [picture([[0, 255], [0, 0]]), picture([[0, 0], [0, 0]], "b")], layer="0"
     )
@@ -152,3 +153,9 @@ def test_the_page_and_a_png_a_layer_are_written(tmp_path):
     written = activations(subject, [given]).write(tmp_path)
     assert {path.name for path in written} >= {"activations.html", "activations-0.png", "activations-input.png"}
     assert "script-src" not in written[0].read_text()
+
+
+def test_a_folder_of_many_pictures_is_too_much():
+    many = [Picture(str(index), np.zeros((8, 8, 1), dtype=np.uint8)) for index in range(17)]
+    with pytest.raises(UserError, match="at most 16 pictures"):
+        activations(tiny_subject(chain()), many)

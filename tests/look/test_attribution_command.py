@@ -62,7 +62,7 @@ def test_a_picture_of_any_size_and_several_settings(look, tmp_path: Path):
     ]
     code, out, error = look("saliency", tmp_path / "mine.png", *arguments)
     assert code == 0, error
-    assert out.count(" %") >= 5  # the top answers with their certainty
+    assert out.count("%") >= 5  # the top answers with their certainty
     code, out, error = look("grad-cam", tmp_path / "mine.png", "--layer", "features.0", "--class", "1,2,3")
     assert code == 0, error
 
@@ -92,7 +92,7 @@ def test_adversarial_and_robustness(look):
         (["integrated-gradients", "test:3", "--set", "steps=0"], "steps"),
         (["integrated-gradients", "test:3", "--set", "baseline=blak"], "black"),
         (["pointing"], "boxes=FILE"),
-        (["saliency", "test:99999"], "rows"),
+        (["saliency", "test:99999"], "rows 0 to 358"),
     ],
 )
 def test_mistakes_are_one_sentence_and_write_nothing(look, tmp_path: Path, arguments: list[str], told: str):
@@ -100,3 +100,12 @@ def test_mistakes_are_one_sentence_and_write_nothing(look, tmp_path: Path, argum
     assert code == 2 and error.startswith("gradus: ") and error.count("\n") == 1, error
     assert told in error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("below", ["", "there"])
+def test_a_folder_that_cannot_be_is_told_before_anything_is_computed(run: Path, tmp_path: Path, capsys, below: str):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["look", str(run), "saliency", "none.png", "--out", str(tmp_path / "file" / below)])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and said.endswith(f"{tmp_path / 'file'} is no folder that can be written to\n")

@@ -10,7 +10,7 @@ from torch import nn
 
 from gradus.errors import UserError
 from gradus.look.inside import cams
-from gradus.look.inside.overlay import blend, in_frame, strongest, with_bar
+from gradus.look.inside.overlay import blend, in_frame, magnified, strongest, with_bar
 from gradus.look.inside.subject import Picture
 from gradus.models import create_model
 
@@ -186,3 +186,10 @@ def test_the_bar_runs_from_the_least_at_the_bottom_to_the_most_at_the_top():
     shown = with_bar(np.zeros((50, 20, 3), np.uint8), 0, 3.5, signed=False)
     bar = shown[:, 20 + 6 + 5].astype(int)
     assert bar[0, 0] > bar[0, 2] and bar[-1, 2] > bar[-1, 0]
+
+
+def test_a_picture_is_enlarged_until_what_is_seen_of_it_has_the_pixels_of_the_network():
+    subject = subject_with(small_convnet(), size=100, fit="crop", resize=120)
+    for height, width, times in ((8, 8, 25), (120, 200, 1), (119, 200, 2), (100, 700, 1), (2000, 100, 1)):
+        large, found = magnified(np.zeros((height, width, 1), np.uint8), subject)
+        assert (found, large.shape) == (times, (height * times, width * times, 3))

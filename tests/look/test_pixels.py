@@ -12,9 +12,10 @@ from torch import nn
 from torch.nn import functional
 
 from gradus.look.inside import likeness
+from gradus.look.inside.hooks import collect
 from gradus.look.inside.layer_choice import chosen_layers
 from gradus.look.inside.likeness import content_difference, style_difference, style_sum, wanted_grams
-from gradus.look.inside.pixels import ascend, average_pooling, collect, descend, noise, out_of_range
+from gradus.look.inside.pixels import ascend, average_pooling, descend, noise, out_of_range
 from gradus.look.inside.style import _objective
 from gradus.nn.losses import gram_matrix, total_variation
 from gradus.reference import image_losses

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from gradus.look.inside.mistakes import mistakes
 from gradus.look.inside.separability import between_share, halves, pooled, probe_accuracy, separability
 from gradus.look.inside.subject import Picture
 from gradus.look.page import document, element, script_hash
+from gradus.recipes.looking import look
 
 
 @pytest.mark.parametrize("probe", ["linear", "mean", "neighbours"])
@@ -177,3 +179,31 @@ def test_stages_of_a_chain_without_weights_in_places_are_named():
     assert [name for name in sight.numbers if name.startswith("accuracy")][1:] == [
         f"accuracy after {i}" for i in range(4)
     ]
+
+
+class Decoded:
+    """Rows that are decoded when they are asked for, and how many were at most."""
+
+    def __init__(self, pixels: torch.Tensor) -> None:
+        self.pixels, self.most = pixels, 0
+
+    def __getitem__(self, rows: torch.Tensor) -> torch.Tensor:
+        self.most = max(self.most, len(self.pixels[rows]))
+        return self.pixels[rows]
+
+
+def test_mistakes_decode_a_few_rows_at_a_time():
+    rows = bright_or_dark(100)
+    decoded = Decoded(rows.pixels)
+    subject = tiny_subject(Brightness(), rows=replace(rows, pixels=decoded), classes=("dark", "bright"))
+    assert mistakes(subject, most=3).numbers["accuracy"] == 1
+    assert decoded.most == 32
+    assert mistakes(subject, most=100, of_class="0-1").arrays["rows"].shape == (100,)
+
+
+@pytest.mark.parametrize("what", ["mistakes", "embeddings", "separability", "lesion", "robustness"])
+def test_rows_of_numbers_or_several_labels_are_told(what):
+    for labels in (torch.rand(40), torch.zeros(40, 2, dtype=torch.int64)):
+        subject = tiny_subject(Brightness(), rows=replace(bright_or_dark(), labels=labels))
+        with pytest.raises(UserError, match="one class each"):
+            look(subject, what)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from gradus.look.inside.dream import _goal, dream, mean_square, octave_shapes, r
 from gradus.look.inside.likeness import luminance
 from gradus.look.inside.style import _coloured, style
 from gradus.look.inside.texture import texture
+from gradus.models import create_model
 from gradus.recipes.looking import look
 
 SMALL = {
@@ -33,7 +36,7 @@ def test_style_gives_pictures_numbers_and_a_page(tmp_path):
     sight = made(*PICTURES, iterations=3, start="noise", scale="relative")
     assert sight.arrays["picture"].shape == (16, 20, 3)
     assert sight.arrays["picture"].min() >= 0 and sight.arrays["picture"].max() <= 1
-    assert {panel.name: panel.pixels.shape[:2] for panel in sight.panels if panel.name != "strip"} == {
+    assert {panel.name: panel.pixels.shape[:2] for panel in sight.panels if panel.name not in ("strip", "losses")} == {
         "content": (16, 20),
         "style-1": (16, 24),
         "style-2": (16, 11),
@@ -210,7 +213,7 @@ def test_dream_climbs_in_every_octave_and_has_the_picture_s_shape():
     assert sight.arrays["picture"].shape == (24, 30, 3)
     losses = sight.arrays["loss"].reshape(3, 5)
     assert (np.diff(losses, axis=1) > 0).all()
-    assert [panel.name for panel in sight.panels] == ["original", "octave-1", "octave-2", "result"]
+    assert [panel.name for panel in sight.panels] == ["original", "octave-1", "octave-2", "result", "losses"]
     again = dream(subject(), [picture(1, 24, 30)], layers="conv1_2=0.5, conv2_1=2", height=24, steps=5)
     assert np.array_equal(sight.arrays["picture"], again.arrays["picture"])
 
@@ -221,6 +224,24 @@ def test_a_limit_ends_an_octave_not_the_dream():
     bounded = dream(subject(), [picture(1, 24, 30)], layers="conv2_1", height=24, steps=6, limit=limit)
     assert 3 < bounded.numbers["evaluations"] < 18
     assert bounded.arrays["octave_3"].shape == (24, 30, 3)
+
+
+def test_a_network_for_one_size_dreams_in_its_maps_and_tells_where_it_cannot():
+    sized = replace(subject(create_model("lenet5", in_channels=3)), size=28)
+    sight = dream(sized, [picture(1, 40, 50)], height=40, octaves=1, steps=2)
+    assert sight.said == ["The mean squares of features (1) grow."]
+    for wrong in ({"layer": "hidden"}, {"of_class": "two"}):
+        with pytest.raises(UserError, match="made for pictures of 28 x 28; name layers before its dense ones"):
+            dream(sized, [picture(1, 40, 50)], height=40, octaves=1, steps=2, **wrong)
+
+
+def test_several_classes_grow_together():
+    seen, inputs = subject(), torch.randn(1, 3, 16, 16)
+    objective, said = _goal(seen, "", "", None, "0-1,three")
+    assert said == "The score of one, two, three grows."
+    assert float(objective(inputs).detach()) == pytest.approx(float(seen.model(inputs).detach().mean()), rel=1e-5)
+    with pytest.raises(UserError, match="unknown class '3'"):
+        _goal(seen, "", "", None, "3")
 
 
 @pytest.mark.parametrize("goal", [{"layer": "conv2_1", "filter": 4}, {"of_class": "two"}])

@@ -160,6 +160,10 @@ def test_mistakes_are_told_in_a_sentence():
         class_wants(subject)
     with pytest.raises(UserError, match="did you mean 'bright'"):
         class_wants(subject, of_class="brigt")
+    ranged = class_wants(subject, of_class="0-1", starts=1, steps=1)
+    assert {"dark", "bright"} <= set(ranged.arrays)
+    with pytest.raises(UserError, match="outputs 0 to 1, received 7"):
+        class_wants(tiny_subject(Brightness()), of_class="7")
     with pytest.raises(UserError, match="starts is at least 1"):
         class_wants(subject, of_class="1", starts=0)
     with pytest.raises(UserError, match="no convolutions"):

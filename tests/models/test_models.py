@@ -309,6 +309,7 @@ def test_mlp_widths_and_activations():
 
 def test_the_smallest_pictures_that_the_convnets_take():
     for name, side in (("mnist_convnet", 18), ("lenet5_dropout", 12), ("lenet_caffe", 16)):
+        assert smallest_image_size(name) == side
         model = create_model(name, num_classes=2, image_size=side)
         assert model(torch.randn(1, 1, side, side)).shape == (1, 2)
         with pytest.raises(UserError, match=rf"at least {side}x{side} pixels, received image_size {side - 1}"):

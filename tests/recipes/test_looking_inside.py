@@ -60,6 +60,8 @@ def test_a_row_comes_with_its_own_label(digits_run):
     rows = subject.rows("test")
     np.testing.assert_array_equal(subject.pixels([picture])[0], rows.pixels[7].numpy())
     assert picture.label == int(rows.labels[7])
+    assert picture.name == "test:7"  # as it was asked for, and as `mistakes` and the map of `embeddings` name it
+    assert rows.sample(len(rows)).names[7] == "test:7"
     assert subject.class_name(picture.label) == str(picture.label)
 
 

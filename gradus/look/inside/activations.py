@@ -11,12 +11,14 @@ from torch import nn
 from gradus.errors import UserError
 from gradus.look.inside.hooks import layers, outputs_of
 from gradus.look.inside.painting import as_rgb, captioned, chart, coloured, enlarged
+from gradus.look.inside.scores import rank_correlation
 from gradus.look.inside.sight import Panel, Sight
 from gradus.look.inside.subject import Picture, Subject
 from gradus.look.text import number, percent
 
 Scale = Literal["channel", "layer"]
 Order = Literal["number", "strongest"]
+MOST = 16  # pictures
 TILE = 40  # pixels of the smallest tile
 BLANK = 225  # grey of a channel that is the same everywhere
 STRIP = 100  # values of a vector in one row of its strip
@@ -44,6 +46,10 @@ def activations(
     """
     if channels < 0:
         raise UserError(f"activations.channels: expected 1 or more, or 0 for all, received {channels}")
+    if len(pictures) > MOST:
+        raise UserError(
+            f"activations: at most {MOST} pictures, as every layer is kept for each; received {len(pictures)}"
+        )
     chosen = {layer: subject.layer(layer)} if layer else layers(subject.model)
     chosen = {name: module for name, module in chosen.items() if layer or not isinstance(module, SILENT)}
     kept = outputs_of(subject.model, chosen, subject.inputs(pictures))
@@ -151,7 +157,7 @@ def _measure(sight: Sight, outputs: dict[str, np.ndarray], modules: dict[str, nn
     sight.numbers |= {
         "zeros_first_activation": shares[0],
         "zeros_last_activation": shares[-1],
-        "zeros_with_depth": rank_correlation(np.arange(len(shares)), shares),
+        "zeros_with_depth": float(np.nan_to_num(rank_correlation(np.arange(len(shares)), shares))),
     }
     grows = "grows" if sight.numbers["zeros_with_depth"] > 0.3 else "does not grow"
     sight.said.append(
@@ -171,15 +177,6 @@ def _measure(sight: Sight, outputs: dict[str, np.ndarray], modules: dict[str, nn
 def blank_share(output: np.ndarray) -> float:
     """The share of channels of (B, C, H, W) that are the same everywhere on a picture."""
     return float((output.max(axis=(2, 3)) == output.min(axis=(2, 3))).mean()) if output[0, 0].size > 1 else 0.0
-
-
-def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's, ties by their mean rank; 0 where one of them does not vary."""
-    from scipy.stats import rankdata
-
-    if len(set(first.tolist())) < 2 or len(set(second.tolist())) < 2:
-        return 0.0
-    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
 
 
 def _compare(sight: Sight, outputs: dict[str, np.ndarray], pictures: Sequence[Picture]) -> None:

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from gradus.errors import UserError
-from gradus.look.inside.hooks import BATCH, parts
+from gradus.look.inside.hooks import parts
 from gradus.look.inside.subject import Rows, Subject
 
 
 @torch.no_grad()
-def probabilities(subject: Subject, pixels: Tensor, batch: int = BATCH) -> np.ndarray:
+def probabilities(subject: Subject, pixels: Tensor) -> np.ndarray:
     """(N, classes) float64 of pictures uint8 (N, H, W, C), or of rows that are decoded when indexed."""
-    answers = [subject.model(subject.prepare(pixels[part].to(subject.device))) for part in parts(len(pixels), batch)]
+    answers = [subject.model(subject.prepare(pixels[part].to(subject.device))) for part in parts(len(pixels))]
     return torch.softmax(torch.cat(answers).double(), dim=1).cpu().numpy()
 
 

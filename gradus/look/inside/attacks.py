@@ -17,10 +17,10 @@ from gradus.errors import UserError
 from gradus.look.inside.answers import demand_its_classes
 from gradus.look.inside.hooks import parts
 from gradus.look.inside.painting import as_rgb, captioned, chart, enlarged
-from gradus.look.inside.scores import certainties, classes_asked, evaluating, outputs_in_parts, percent, top_answers
+from gradus.look.inside.scores import certainties, classes_asked, evaluating, outputs_in_parts, top_answers
 from gradus.look.inside.sight import Panel, Sight, to_uint8
 from gradus.look.inside.subject import Picture, Rows, Subject
-from gradus.look.text import brief, number
+from gradus.look.text import brief, number, percent
 
 LARGEST_EPSILON = 64.0
 
@@ -197,11 +197,8 @@ def robustness(
 
     count: rows of the split, chosen by the seed; steps: of projected gradient descent
     """
-    assert subject.rows is not None
-    rows = subject.rows(split).sample(count, seed)
+    rows = subject.labelled(split).sample(count, seed)
     demand_its_classes(subject, rows, "robustness")
-    if rows.labels.ndim != 1 or rows.labels.is_floating_point():
-        raise UserError("robustness: it needs one class a row")
     if steps < 1 or min(epsilons, default=0) < 0:
         raise UserError("robustness: steps must be at least 1 and epsilons not below 0")
     every = sorted({0.0, *epsilons})

@@ -13,6 +13,7 @@ from gradus.look.inside.answers import probabilities
 from gradus.look.inside.ascent import STEPS, Ascent, Method
 from gradus.look.inside.hooks import parts
 from gradus.look.inside.painting import captioned, enlarged
+from gradus.look.inside.scores import class_groups, output_count
 from gradus.look.inside.sight import Panel, Sight
 from gradus.look.inside.subject import Picture, Subject
 from gradus.look.inside.wants import BATCH, answer_of, ascend
@@ -42,7 +43,7 @@ def class_wants(
     The pictures are judged as they are written, in 8 bits. A network answers one picture the same way each time, so asking it a
     hundred times about one (*Principles and Practice*, §6.2.3) measures nothing; a hundred starts (starts=100) do.
 
-    of_class: a class's name or number; several with commas between
+    of_class: a class's name or number; several with commas between, or a range
     size:     the pictures' side; 0: the network's own, or 128 where it takes any
     Arrays by class: `NAME` uint8 (starts, size, size, C) and `NAME.probability` (starts,).
     """
@@ -53,8 +54,8 @@ def class_wants(
     side = size or (subject.size if has_own_size(subject) else min(subject.size, SIZE))
     score = class_scores(subject)
     sight = Sight("class-wants", f"What {subject.name} wants to see")
-    for wanted in of_class.split(","):
-        index = subject.class_index(wanted.strip())
+    groups = class_groups(subject, of_class, output_count(subject))
+    for index in dict.fromkeys(index for group in groups for index in group):
         ascent = Ascent(size=side, method=method, steps=steps, rate=rate, jitter=min(jitter, side // 8), seed=seed)
         found = []
         for part in parts(starts, BATCH):
@@ -77,9 +78,8 @@ def has_own_size(subject: Subject) -> bool:
 
 def class_scores(subject: Subject) -> Callable[[Tensor], Tensor]:
     """Model inputs -> (B, classes) before softmax: of the last layer with weights, as what follows may hide a gradient (ReLU)."""
-    blank = torch.zeros((1, subject.size, subject.size, subject.channels), dtype=torch.uint8, device=subject.device)
     with torch.no_grad():
-        inputs = subject.prepare(blank)
+        inputs = subject.blank()
         outputs = subject.model(inputs)
         last = answer_of(subject.model, subject.layer(head_of(subject.model)))
         if outputs.ndim == 2 and last(inputs).shape == outputs.shape:

@@ -13,9 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from gradus.errors import UserError
+from gradus.look.inside.hooks import collect
 from gradus.look.inside.layer_choice import chosen_layers, named_layer
-from gradus.look.inside.pixels import Counter, Made, as_inputs, ascend, collect
-from gradus.look.inside.process import as_array, check_size, panel, picture_of, tell
+from gradus.look.inside.pixels import Counter, Made, as_inputs, ascend
+from gradus.look.inside.process import as_array, check_size, panel, picture_of, tell, told_sizes
+from gradus.look.inside.scores import class_groups, output_count
 from gradus.look.inside.sight import Sight
 from gradus.look.inside.subject import Picture, Subject
 
@@ -45,7 +47,7 @@ def dream(
 
     layers:   `name=weight, name, ...`: the weighted sum of their mean squares is made larger
     layer, filter: or the mean of one filter of one layer
-    of_class: or the score of one class
+    of_class: or the score of a class; of several, or a range, the mean
     octaves, octave_scale: sizes, each so many times the one before it; the last is that of the picture at `height` pixels
     steps:    in each octave; step: how far a pixel moves on average, in a picture of -1..1 as the text's network takes it
     limit:    an octave ends where the loss is above it
@@ -78,7 +80,8 @@ def dream(
             return made.picture
         return picture
 
-    seen = list(through_octaves(original, shapes, climb))
+    with told_sizes(subject):
+        seen = list(through_octaves(original, shapes, climb))
     counter.end()
     sight = Sight(
         "dream",
@@ -104,16 +107,16 @@ def _goal(
     if sum(map(bool, (layers, layer, of_class))) > 1:
         raise UserError("dream: layers, layer and of_class are three goals; give one of them")
     if of_class:
-        index = subject.class_index(of_class)
-        return lambda inputs: subject.model(inputs)[:, index].mean(), f"The score of {subject.class_name(index)} grows."
+        groups = class_groups(subject, of_class, output_count(subject))
+        wanted_ones = list(dict.fromkeys(index for group in groups for index in group))
+        names = ", ".join(subject.class_name(index) for index in wanted_ones)
+        return lambda inputs: subject.model(inputs)[:, wanted_ones].mean(), f"The score of {names} grows."
     if filter is not None:
         if not layer:
             raise UserError("dream: filter is one of a layer; give layer too")
         wanted = {layer: named_layer(subject, layer)}
         with torch.no_grad():
-            side = max(subject.size, 1)
-            blank = torch.full((1, subject.channels, side, side), 0.5, device=subject.device)
-            channels = collect(subject.model, wanted, as_inputs(subject, blank))[layer].shape[1]
+            channels = collect(subject.model, wanted, subject.blank())[layer].shape[1]
         if not 0 <= filter < channels:
             raise UserError(f"dream: {layer} has filters 0 to {channels - 1}, received {filter}")
         said = f"Filter {filter} of {layer} answers more strongly."

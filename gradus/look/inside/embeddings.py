@@ -64,8 +64,7 @@ def embeddings(
     """
     if rows < 5 or not 1 <= neighbours < rows:
         raise UserError("embeddings: expected 5 rows or more, and fewer neighbours than rows")
-    assert subject.rows is not None
-    chosen = subject.rows(split).sample(rows, seed)
+    chosen = subject.labelled(split).sample(rows, seed)
     if len(chosen) < 5:
         raise UserError(f"embeddings: the {split} split has {len(chosen)} rows; it takes 5 or more")
     features = features_of(subject, chosen.pixels, layer)

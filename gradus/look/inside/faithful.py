@@ -22,13 +22,13 @@ from torch import Tensor, nn
 
 from gradus.errors import UserError
 from gradus.look.inside import cams, gradients, occluding
-from gradus.look.inside.overlay import blend, in_frame
-from gradus.look.inside.painting import as_rgb, captioned, chart
-from gradus.look.inside.scores import of_targets, outputs_in_parts, percent, top_answers
+from gradus.look.inside.overlay import magnified, overlaid
+from gradus.look.inside.painting import captioned, chart
+from gradus.look.inside.scores import of_targets, outputs_in_parts, rank_correlation, top_answers
 from gradus.look.inside.sight import Panel, Sight
 from gradus.look.inside.subject import Picture, Subject
-from gradus.look.inside.why import SMALLEST_SHOWN, UPRIGHT, Asked, asked_of, reference
-from gradus.look.text import MISSING, number
+from gradus.look.inside.why import Asked, asked_of, reference
+from gradus.look.text import MISSING, number, percent
 
 Method = Callable[[Asked], Tensor]  # -> maps (K, h, w), strongest where the class is explained
 CELLS = 14  # a side
@@ -115,16 +115,6 @@ def shuffled(model: nn.Module, seed: int = 0) -> nn.Module:
     return other
 
 
-def rank_correlation(one: Tensor, other: Tensor) -> float:
-    """Spearman's, of two maps of equal shape; not a number where one is constant."""
-    from scipy.stats import rankdata
-
-    ranks = [rankdata(values.cpu().numpy().ravel()) for values in (one, other)]
-    if any(np.ptp(values) == 0 for values in ranks):
-        return float("nan")
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
-
-
 def compare(
     subject: Subject,
     pictures: Sequence[Picture],
@@ -180,10 +170,16 @@ def _compare_one(
         if name in methods:
             maps[name] = ranked.float().cpu().numpy()
             if other is not None:
-                kept = rank_correlation(ranked, methods[name](dataclasses.replace(asked, subject=other))[0])
+                without = methods[name](dataclasses.replace(asked, subject=other))[0]
+                kept = rank_correlation(maps[name], without.float().cpu().numpy())
         values = [area(deleted), area(inserted), kept, seconds]
         rows.append([name, *(number(value, 2) if np.isfinite(value) else MISSING for value in values)])
         measured.append(values[:3])
+    left = float(next(iter(curves.values()))[-1])
+    if left > 0.5 * float(asked.certain[target]):
+        sight.said.append(
+            f"{picture.name}: blurred it is still answered so ({percent(left)}), so its areas tell the maps hardly apart."
+        )
     sight.arrays |= {f"{index}-{name}": values for name, values in maps.items()} | {
         f"measured-{index}": np.array(measured)
     }
@@ -222,20 +218,13 @@ def in_cells(ranked: Tensor, size: int) -> Tensor:
 
 
 def _tiles(asked: Asked, maps: dict[str, np.ndarray]) -> np.ndarray:
-    pixels = asked.picture.pixels
-    height, width = pixels.shape[:2]
-    times = max(1, round(SMALLEST_SHOWN / max(height, width)))
-    large = as_rgb(pixels).repeat(times, axis=0).repeat(times, axis=1)
-    target = int(asked.targets[0])
-    tiles = [large]
+    pixels, target = asked.picture.pixels, int(asked.targets[0])
+    tiles = [magnified(pixels, asked.subject)[0]]
     captions = [f"{asked.subject.class_name(target)}\n{percent(float(asked.certain[target]))}"]
     for name, one in maps.items():
-        fine = name in FINE
-        size = float(np.quantile(np.abs(one), UPRIGHT)) if fine else float(np.abs(one).max())
-        scaled = one / size if size > 0 else np.zeros_like(one)
-        values, seen = in_frame(scaled, asked.subject, height, width, times)
-        signed = bool((one < 0).any())
-        tiles.append(blend(large, values, seen, signed=signed, opacity=1.0 if fine else 0.65, faint=fine))
+        fine, signed = name in FINE, bool((one < 0).any())
+        opacity = 1.0 if fine else 0.65
+        tiles.append(overlaid(pixels, one, asked.subject, fine=fine, signed=signed, opacity=opacity)[0])
         captions.append(name)
     return captioned(np.stack(tiles), captions, columns=3)
 

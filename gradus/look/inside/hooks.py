@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -32,6 +32,36 @@ def recorded(modules: dict[str, nn.Module], *, copy: bool = True) -> Iterator[di
     finally:
         for handle in handles:
             handle.remove()
+
+
+class _Enough(Exception):
+    """All layers have been seen: the rest of the pass is not needed."""
+
+
+def collect(model: nn.Module, layers: Mapping[str, nn.Module], inputs: Tensor) -> dict[str, Tensor]:
+    """name -> the output of its layer, from one forward pass that ends after the last of them; gradients flow.
+
+    A layer that is used several times gives its first output; one that is not used is missing.
+    """
+    found: dict[str, Tensor] = {}
+
+    def keeper(name: str) -> Callable[..., None]:
+        def keep(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+            found.setdefault(name, output)
+            if len(found) == len(layers):
+                raise _Enough
+
+        return keep
+
+    hooks = [module.register_forward_hook(keeper(name)) for name, module in layers.items()]
+    try:
+        model(inputs)
+    except _Enough:
+        pass
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
 
 
 def layers(model: nn.Module) -> dict[str, nn.Module]:

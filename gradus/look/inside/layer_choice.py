@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from gradus.errors import UserError, unknown_name
+from gradus.look.inside.hooks import outputs_of
 from gradus.look.inside.subject import Subject
 from gradus.models.stages import stages_of
 
@@ -116,7 +117,11 @@ def _usual(subject: Subject, purpose: str) -> str:
     family = "vgg" if family.startswith("vgg") else family
     if purpose in USUAL.get(family, {}):
         return USUAL[family][purpose]
-    stages = list(stages_of(subject.model))[:-1]  # all but the head
+    outputs = outputs_of(
+        subject.model, {name: subject.layer(name) for name in stages_of(subject.model)}, subject.blank()
+    )
+    before = [name for name in list(outputs)[:-1] if outputs[name].ndim == 4]  # maps, which pictures of any size have
+    stages = before or list(outputs)[:-1]  # all but the head
     if not stages:
         raise UserError(f"{subject.name}: which layers? Name them as LAYER=WEIGHT, LAYER=WEIGHT")
     if purpose in ("content", "dream"):

@@ -58,8 +58,7 @@ def lesion(
     """
     if rows < 1 or draws < 1 or most < 1:
         raise UserError("lesion: rows, draws and most are at least 1")
-    assert subject.rows is not None
-    chosen = subject.rows(split).sample(rows, seed)
+    chosen = subject.labelled(split).sample(rows, seed)
     measure, words = _measure(subject, chosen)
     intact = measure()
     sight = Sight("lesion", f"What {subject.name} loses with parts of it")
@@ -215,9 +214,8 @@ def last_convolution(subject: Subject) -> str:
 
 
 def channel_count(subject: Subject, module: nn.Module) -> int:
-    blank = torch.zeros((1, subject.size, subject.size, subject.channels), dtype=torch.uint8, device=subject.device)
     with recorded({"layer": module}) as kept, torch.no_grad():
-        subject.model(subject.prepare(blank))
+        subject.model(subject.blank())
     if "layer" not in kept:
         raise UserError("lesion: this layer is not used by the network's forward pass")
     return kept["layer"].shape[1]

@@ -21,8 +21,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gradus.look.inside.hooks import collect
 from gradus.look.inside.layer_choice import Layer
-from gradus.look.inside.pixels import as_inputs, collect
+from gradus.look.inside.pixels import as_inputs
 from gradus.look.inside.subject import Subject
 from gradus.nn.losses import content_loss, gram_matrix, style_loss, total_variation
 

@@ -10,7 +10,9 @@ import torch
 
 from gradus.errors import UserError
 from gradus.look.inside.answers import demand_its_classes, probabilities, row_classes
+from gradus.look.inside.hooks import parts
 from gradus.look.inside.painting import captioned, enlarged
+from gradus.look.inside.scores import class_groups
 from gradus.look.inside.sight import Panel, Sight
 from gradus.look.inside.subject import Picture, Subject
 from gradus.look.text import percent, plural
@@ -27,22 +29,23 @@ def mistakes(
 ) -> Sight:
     """The wrong answers it was surest of, each with truth, answer and certainty; where all is right, the least certain ones.
 
-    rows: how many are answered, 0 for all of the split; of_class: mistakes on the rows of that class alone
+    rows: how many are answered, 0 for all of the split; of_class: mistakes on the rows of that class alone, or of those
 
     Arrays: `rows` (numbers in the split, worst first), `truth`, `answer`, `certainty` of those shown.
     """
     if most < 1 or rows < 0:
         raise UserError("mistakes: most is at least 1, rows at least 0")
-    assert subject.rows is not None
-    held = subject.rows(split)
+    held = subject.labelled(split)
     demand_its_classes(subject, held, "mistakes")
     names, labels = row_classes(subject, held), held.labels.numpy()
     asked = np.arange(len(held))[: rows or None]
     if of_class:
-        asked = asked[labels[asked] == subject.class_index(of_class)]
+        wanted = [index for group in class_groups(subject, of_class, len(names)) for index in group]
+        asked = asked[np.isin(labels[asked], wanted)]
     if not len(asked):
         raise UserError(f"mistakes: the {split} split has no such rows")
-    chances = probabilities(subject, held.pixels[torch.from_numpy(asked)], 256)
+    some = (torch.from_numpy(asked[part]) for part in parts(len(asked)))  # decoded a few at a time
+    chances = np.concatenate([probabilities(subject, held.pixels[these]) for these in some])
     answers, certainty, truth = chances.argmax(axis=1), chances.max(axis=1), labels[asked]
     wrong = np.flatnonzero(answers != truth)
     order = wrong[np.argsort(-certainty[wrong], kind="stable")] if len(wrong) else np.argsort(certainty, kind="stable")

@@ -9,9 +9,9 @@ from __future__ import annotations
 import matplotlib
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from gradus.look.inside.painting import as_rgb
+from gradus.look.inside.painting import as_rgb, font_of
 from gradus.look.inside.sight import to_uint8
 from gradus.look.inside.subject import Subject
 from gradus.look.text import number
@@ -19,6 +19,10 @@ from gradus.look.text import number
 FOR_COLOURS = "turbo"  # 0 (dark blue) to 1 (red)
 SIGNED_COLOURS = "RdBu_r"  # -1 (blue) to 1 (red)
 BAR, GAP, LABELS = 12, 6, 44  # widths in pixels
+SMALLEST_SHOWN = 200  # pixels: smaller pictures are enlarged to about this side
+LARGEST_SHOWN = 1200
+# maps of single pixels reach their strongest colour at this quantile, or one pixel would leave the rest pale
+UPRIGHT = 0.99
 
 
 def in_frame(
@@ -53,6 +57,31 @@ def _along(length: int, side: float, times: int) -> tuple[np.ndarray, np.ndarray
     return relative, np.abs(relative) <= 1
 
 
+def magnified(pixels: np.ndarray, subject: Subject) -> tuple[np.ndarray, int]:
+    """uint8 RGB: a picture (H, W, C), each pixel repeated, and how many times: to a side of about `SMALLEST_SHOWN`, and so that
+    what the network sees of it has as many pixels as the network takes; no side above `LARGEST_SHOWN` for that."""
+    height, width = pixels.shape[:2]
+    seen = min(subject.seen(height, width))
+    wanted = max(round(SMALLEST_SHOWN / max(height, width)), int(np.ceil(subject.size / seen)))
+    times = max(1, min(wanted, LARGEST_SHOWN // max(height, width)))
+    return as_rgb(pixels).repeat(times, axis=0).repeat(times, axis=1), times
+
+
+def overlaid(
+    pixels: np.ndarray, values: np.ndarray, subject: Subject, *, fine: bool, signed: bool, opacity: float
+) -> tuple[np.ndarray, float]:
+    """A picture (H, W, C) below a map (h, w) of what was seen of it, and the value that has the strongest colour.
+
+    fine: a map of single pixels, drawn over a pale picture; its colours are cut at the quantile `UPRIGHT`
+    """
+    large, times = magnified(pixels, subject)
+    size = float(np.quantile(np.abs(values), UPRIGHT)) if fine else float(np.abs(values).max())
+    scaled = values / size if size > 0 else np.zeros_like(values)  # an empty map stays empty
+    height, width = pixels.shape[:2]
+    placed, seen = in_frame(scaled, subject, height, width, times)
+    return blend(large, placed, seen, signed=signed, opacity=opacity, faint=fine), size
+
+
 def blend(
     picture: np.ndarray, values: np.ndarray, seen: np.ndarray, *, signed: bool, opacity: float, faint: bool
 ) -> np.ndarray:
@@ -80,10 +109,10 @@ def with_bar(picture: np.ndarray, low: float, high: float, *, signed: bool) -> n
     scale = np.linspace(1, 0, height)[:, None].repeat(BAR, 1)
     colours = matplotlib.colormaps[SIGNED_COLOURS if signed else FOR_COLOURS](scale)[..., :3]
     sheet.paste(Image.fromarray(to_uint8(colours)), (width + GAP, 0))
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(10)
+    pen, font = ImageDraw.Draw(sheet), font_of(10)
     left = width + GAP + BAR + 3
-    pen.text((left, 0), number(high, 2).replace("−", "-"), fill="black", font=font)
-    pen.text((left, height - 12), number(low, 2).replace("−", "-"), fill="black", font=font)
+    pen.text((left, 0), number(high, 2), fill="black", font=font)
+    pen.text((left, height - 12), number(low, 2), fill="black", font=font)
     if signed:
         pen.text((left, height // 2 - 6), "0", fill="black", font=font)
     return np.asarray(sheet)

@@ -23,7 +23,7 @@ LIGHT = {role: shown for role, (_, shown) in ROLES.items()}  # the same roles on
 # Okabe and Ito's colours, which the colour-blind can tell apart, and after them Tol's muted ones.
 CLASS_COLOURS = (
     *("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c8c00", "#555555"),
-    *("#332288", "#88ccee", "#44aa99", "#117733", "#999933", "#ddcc77", "#cc6677", "#882255", "#aa4499"),
+    *("#332288", "#882255", "#117733", "#ddcc77", "#88ccee", "#44aa99", "#999933", "#cc6677", "#aa4499"),
 )
 
 
@@ -82,7 +82,7 @@ def captioned(
     count, height, width = tiles.shape[:3]
     columns = min(count, columns or int(np.ceil(np.sqrt(count))))
     rows = -(-count // columns)
-    font = _font(letters)
+    font = font_of(letters)
     lines = max((caption.count("\n") + 1 for caption in captions), default=0)
     below = lines * (letters + 4) + 4
     size = (columns * (width + gap) + gap, rows * (height + below + gap) + gap)
@@ -98,7 +98,7 @@ def captioned(
 
 
 @functools.cache
-def _font(letters: int) -> Any:
+def font_of(letters: int) -> Any:
     """DejaVu Sans, which comes with matplotlib: Latin, Greek, Cyrillic and the signs of mathematics."""
     import matplotlib
 
@@ -114,7 +114,7 @@ def _cut(line: str, font: Any, width: int) -> str:
 
 def under_title(picture: np.ndarray, title: str, letters: int = 15) -> np.ndarray:
     """An RGB picture with a line of text above it, wider where the text needs it."""
-    font = _font(letters)
+    font = font_of(letters)
     pixels = as_rgb(picture)
     width = max(pixels.shape[1], int(font.getlength(title)) + 20)
     sheet = Image.new("RGB", (width, pixels.shape[0] + letters + 14), "white")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -23,36 +23,6 @@ from gradus.look.inside.subject import Subject
 
 Terms = dict[str, Tensor]
 Objective = Callable[[Tensor], Terms]
-
-
-class _Enough(Exception):
-    """All layers have been seen: the rest of the pass is not needed."""
-
-
-def collect(model: nn.Module, layers: Mapping[str, nn.Module], inputs: Tensor) -> dict[str, Tensor]:
-    """name -> the output of its layer, from one forward pass that ends after the last of them; gradients flow.
-
-    A layer that is used several times gives its first output; one that is not used is missing.
-    """
-    found: dict[str, Tensor] = {}
-
-    def keeper(name: str) -> Callable[..., None]:
-        def keep(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
-            found.setdefault(name, output)
-            if len(found) == len(layers):
-                raise _Enough
-
-        return keep
-
-    hooks = [module.register_forward_hook(keeper(name)) for name, module in layers.items()]
-    try:
-        model(inputs)
-    except _Enough:
-        pass
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return found
 
 
 def as_inputs(subject: Subject, picture: Tensor) -> Tensor:

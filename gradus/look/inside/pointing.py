@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from gradus.errors import UserError, unknown_name
 from gradus.look.inside.faithful import methods_of
 from gradus.look.inside.overlay import in_frame, strongest
 from gradus.look.inside.painting import as_rgb, captioned
-from gradus.look.inside.scores import percent
 from gradus.look.inside.sight import Panel, Sight
 from gradus.look.inside.subject import Picture, Subject
 from gradus.look.inside.why import asked_of
+from gradus.look.text import percent
 
 SHOWN = 24  # pictures in the sheet
 
@@ -73,14 +73,12 @@ def _game(entry: Any, where: str, folder: Path, subject: Subject) -> Game:
 
 
 def _picture(name: str, where: str, folder: Path, subject: Subject) -> Picture:
-    split, colon, row = name.partition(":")
-    if colon and row.isdigit() and not (folder / name).exists():
-        if subject.rows is None:
-            raise UserError(f"{where}: {name} is a row of labelled data; look into a run, or give --data")
-        rows = subject.rows(split)
-        if int(row) >= len(rows):
-            raise UserError(f"{where}: {name}: the split has {len(rows)} rows")
-        return replace(rows.picture(int(row)), name=name)
+    try:
+        row = None if (folder / name).exists() else subject.row(name)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    if row is not None:
+        return row
     return Picture(name, decode_picture(folder / name, subject.channels, str(folder / name)))
 
 
@@ -139,9 +137,10 @@ def _told(
     won, lost = int((hits & ~centre).sum()), int((~hits & centre).sum())
     p = binomtest(won, won + lost).pvalue if won + lost else 1.0
     sight = Sight("pointing", f"The pointing game of {method}: {subject.name}")
+    hit, middle = percent(float(hits.mean())), percent(float(centre.mean()))
     sight.said = [
-        f"{len(games)} pictures: the strongest place of {method} lies on the object in {percent(hits.mean())}, the centre of the "
-        f"picture in {percent(centre.mean())}, a random point in {percent(chance)}.",
+        f"{len(games)} pictures: the strongest place of {method} lies on the object in {hit}, the centre of the "
+        f"picture in {middle}, a random point in {percent(chance)}.",
         f"{method} hits where the centre misses {won} times, the other way round {lost} times (sign test: p = {p:.2g}).",
     ]
     sight.numbers = {method: hits.mean(), "centre": centre.mean(), "random point": chance, "p of the sign test": p}

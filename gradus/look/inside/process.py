@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +12,11 @@ from torch import Tensor
 
 from gradus.data.images import resize
 from gradus.errors import UserError
-from gradus.look.charts import SERIES, draw, short_number
+from gradus.look.charts import SERIES, short_number
+from gradus.look.inside.painting import chart
 from gradus.look.inside.pixels import Made
 from gradus.look.inside.sight import Panel, Sight, grid, to_uint8
 from gradus.look.inside.subject import Picture, Subject
-from gradus.look.page import Html, figure
 from gradus.look.text import number
 from gradus.models import smallest_image_size
 
@@ -41,6 +42,20 @@ def check_size(subject: Subject, height: int, width: int, name: str) -> None:
         raise UserError(f"{name} at {height} x {width}: {subject.name} needs at least {least} pixels on each side")
 
 
+@contextmanager
+def told_sizes(subject: Subject) -> Iterator[None]:
+    """Tells in one sentence where layers that were chosen take pictures of one size only."""
+    try:
+        yield
+    except RuntimeError as error:
+        side = getattr(subject.model, "image_size", None)
+        if not isinstance(side, int) or isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise UserError(
+            f"{subject.name} is made for pictures of {side} x {side}; name layers before its dense ones (`structure` lists them)"
+        ) from None
+
+
 def as_array(picture: Tensor) -> np.ndarray:
     """(1, C, H, W) -> float32 (H, W, C) of 0..1, clipped."""
     return picture[0].detach().clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
@@ -61,26 +76,28 @@ def strip(pictures: dict[str, Tensor]) -> Panel:
     return Panel("strip", f"On the way: {', '.join(pictures)}", row)
 
 
-def losses_drawing(made: Made, evaluations: int) -> Html:
+def losses_chart(made: Made, evaluations: int) -> Panel:
     """Every term of the loss against the iteration."""
     names = [name for name, values in made.history.items() if max(values) > 0]
-    roles = dict(zip(names, SERIES.items(), strict=False))
+    roles = dict(zip(names, SERIES, strict=False))
 
-    def paint(axes: Axes) -> None:
+    def paint(axes: Axes, colours: dict[str, str]) -> None:
         from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-        for name, (_, colour) in roles.items():
+        for name, role in roles.items():
             values = np.array(made.history[name])
-            axes.plot((1 + np.arange(len(values))) / evaluations, np.where(values > 0, values, np.nan), color=colour)
+            places = (1 + np.arange(len(values))) / evaluations
+            axes.plot(places, np.where(values > 0, values, np.nan), color=colours[role], label=name)
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(numticks=6))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(short_number))
         axes.set_xlabel("iteration")
         axes.grid(visible=False, axis="x")
+        if len(names) > 1:
+            axes.legend(frameon=False, fontsize=9)
 
-    drawing = draw("losses", paint, "Losses by iteration")
-    return figure(drawing, "Losses, with their weights", keys=[(role, name) for name, (role, _) in roles.items()])
+    return chart("losses", "Losses, with their weights", paint)
 
 
 def tell(sight: Sight, made: Made, evaluations: int, settings: dict[str, Any]) -> Sight:
@@ -89,7 +106,7 @@ def tell(sight: Sight, made: Made, evaluations: int, settings: dict[str, Any]) -
     terms = made.history if len(made.history) > 1 else {}
     if made.why:
         sight.said.append(f"It ended after {made.iterations} iterations: {made.why}.")
-    sight.drawings.append(losses_drawing(made, evaluations))
+    sight.panels.append(losses_chart(made, evaluations))
     sight.numbers |= {
         "loss_at_start": losses[0],
         "loss": made.loss,

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from gradus.errors import UserError
 from gradus.look.inside.hooks import parts
 from gradus.look.inside.subject import Subject
-from gradus.look.text import brief
+from gradus.look.network.trace import in_mode
+from gradus.look.text import brief, percent
 from gradus.tasks.targets import LabelsTarget, NumberTarget
 
 ScoreKind = Literal["score", "probability"]  # before the softmax, or after it
 
 
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[nn.Module]:
+def evaluating(model: nn.Module) -> AbstractContextManager[None]:
     """The model in evaluation mode, every module back in its own mode afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield model
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    return in_mode(model, training=False)
 
 
 def of_targets(outputs: Tensor, targets: Tensor, kind: ScoreKind = "score") -> Tensor:
@@ -53,37 +47,58 @@ def certainties(subject: Subject, outputs: Tensor) -> Tensor:
 
 
 def classes_asked(subject: Subject, of_class: str, outputs: Tensor) -> list[int]:
-    """The outputs that a user names, for one picture with these outputs (K,): names or numbers with commas between them, a
-    range 281-285 for the one among them that scores highest, nothing for the network's own answer."""
+    """The outputs that a user names, for one picture with these outputs (K,): as `class_groups`, of each range the one that
+    scores highest; nothing for the network's own answer."""
     if not of_class.strip():
         return [int(outputs.argmax())]
-    if subject.classes and of_class in subject.classes:
-        return [subject.classes.index(of_class)]
-    asked = [_one_class(subject, part.strip(), outputs) for part in of_class.split(",") if part.strip()]
+    groups = class_groups(subject, of_class, len(outputs))
+    asked = [max(group, key=lambda index: float(outputs[index])) for group in groups]
     return list(dict.fromkeys(asked))  # a range may meet a class that was named
 
 
-def _one_class(subject: Subject, wanted: str, outputs: Tensor) -> int:
+def class_groups(subject: Subject, of_class: str, count: int) -> list[list[int]]:
+    """The outputs, of `count`, that a user names: names or numbers with commas between, one each; ranges as 281-285, all of it.
+
+    Raises `UserError` for what names none.
+    """
+    if subject.classes and of_class in subject.classes:
+        return [[subject.classes.index(of_class)]]
+    groups = [_group(subject, part.strip(), count) for part in of_class.split(",") if part.strip()]
+    if not groups:
+        raise UserError(f"class: expected a name or a number, received '{of_class}'")
+    return groups
+
+
+def _group(subject: Subject, wanted: str, count: int) -> list[int]:
     first, dash, last = wanted.partition("-")
     if dash and first.isdigit() and last.isdigit() and wanted not in (subject.classes or ()):
-        if not int(first) <= int(last) < len(outputs):
-            raise UserError(f"class: {wanted} is no range of the {len(outputs)} outputs of {subject.name}")
-        return int(first) + int(outputs[int(first) : int(last) + 1].argmax())
+        if not int(first) <= int(last) < count:
+            raise UserError(f"class: {wanted} is no range of the {count} outputs of {subject.name}")
+        return list(range(int(first), int(last) + 1))
     index = subject.class_index(wanted)
-    if index >= len(outputs):
-        raise UserError(f"class: {subject.name} has outputs 0 to {len(outputs) - 1}, received {index}")
-    return index
+    if index >= count:
+        raise UserError(f"class: {subject.name} has outputs 0 to {count - 1}, received {index}")
+    return [index]
 
 
-def percent(share: float) -> str:
-    """0.123 -> "12.3 %"; never a rounded 100 % or 0 % for what is neither."""
-    if 0.9995 <= share < 1:
-        return "99.9+ %"
-    return "under 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
+@torch.no_grad()
+def output_count(subject: Subject) -> int:
+    """How many outputs the network has for a picture."""
+    return subject.model(subject.blank()).shape[1]
 
 
 def top_answers(subject: Subject, certain: Tensor, count: int = 5) -> str:
-    """Certainties (K,) -> the likeliest classes in words: "tabby 61.0 %, lynx 20.2 %"."""
+    """Certainties (K,) -> the likeliest classes in words: "tabby 61.0%, lynx 20.2%"."""
     shares, indices = certain.topk(min(count, len(certain)))
     pairs = zip(indices.tolist(), shares.tolist(), strict=True)
     return ", ".join(f"{brief(subject.class_name(index))} {percent(share)}" for index, share in pairs)
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's, of two arrays of equal size, ties by their mean rank; not a number where one is constant."""
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(values.ravel()) for values in (one, other)]
+    if any(np.ptp(values) == 0 for values in ranks):
+        return float("nan")
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])

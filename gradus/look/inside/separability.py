@@ -44,8 +44,7 @@ def separability(
     """
     if rows < 10 or cells < 1:
         raise UserError("separability: expected at least 10 rows and 1 cell")
-    assert subject.rows is not None
-    chosen = subject.rows(split).sample(rows, seed)
+    chosen = subject.labelled(split).sample(rows, seed)
     learns, judges = halves(chosen.labels.numpy(), seed)
     features = {"pictures": _pictures(chosen)} | stage_features(subject, chosen, by, cells)
     labels = chosen.labels.numpy()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gradus.files import write_atomic
+from gradus.files import told_disk_errors, write_atomic
 from gradus.look.page import Html, document, element, figure, join, paragraph, section, table
 from gradus.look.text import number
 
@@ -36,7 +36,7 @@ class Panel:
 
 @dataclass
 class Sight:
-    """name: of the look; title: of its page; said: sentences for people, in order. drawings: SVG elements beside the panels.
+    """name: of the look; title: of its page; said: sentences for people, in order.
 
     arrays:  name -> array, for programs
     numbers: what was measured, shown as a table and printed by the command
@@ -51,7 +51,6 @@ class Sight:
     title: str
     said: list[str] = field(default_factory=list)
     panels: list[Panel] = field(default_factory=list)
-    drawings: list[Html] = field(default_factory=list)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
     tables: list[tuple[str, list[str], list[list[str]]]] = field(default_factory=list)
@@ -62,10 +61,14 @@ class Sight:
     files: dict[str, str] = field(default_factory=dict)
 
     def write(self, folder: Path) -> list[Path]:
-        """Writes every panel as a PNG, the further files, and the whole as `NAME.html`; returns the paths, the page first."""
+        """Writes every panel as a PNG, the further files, and the whole as `NAME.html`; returns the paths, the page first.
+
+        Raises `UserError` where that cannot be.
+        """
         from gradus.look.inside.painting import under_title
 
-        folder.mkdir(parents=True, exist_ok=True)
+        with told_disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         written = []
         for panel in self.panels:
             path = folder / f"{self.name}-{panel.name}.png"
@@ -89,7 +92,6 @@ class Sight:
             body.append(table(["measured", "value"], rows, numeric=[1]))
         shown = [figure(_image(panel), panel.title, note=panel.note) for panel in self.panels]
         body.append(element("div", *shown, class_="wide"))
-        body += self.drawings
         body += [section(f"table-{index}", title, table(h, r)) for index, (title, h, r) in enumerate(self.tables)]
         return document(self.title, element("main", join(body)), self.script)
 

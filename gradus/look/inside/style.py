@@ -27,7 +27,7 @@ from gradus.look.inside.likeness import (
     with_colours_of,
 )
 from gradus.look.inside.pixels import Objective, Terms, average_pooling, descend, noise, out_of_range
-from gradus.look.inside.process import as_array, panel, picture_of, strip, tell
+from gradus.look.inside.process import as_array, panel, picture_of, strip, tell, told_sizes
 from gradus.look.inside.sight import Sight
 from gradus.look.inside.subject import Picture, Subject
 
@@ -89,7 +89,7 @@ def style(
     begin = seen if start == "content" else noise(tuple(seen.shape), generator).to(seen)
     if colours == "luminance":
         begin = begin[:, :1]
-    with average_pooling(subject.model, pooling == "average"):
+    with told_sizes(subject), average_pooling(subject.model, pooling == "average"):
         objective = _objective(subject, layers, (seen, seen_styles), shares, weights, scale)
         made = descend(
             begin,

@@ -60,6 +60,11 @@ class Subject:
         """(B, C, size, size): what the model takes for these pictures."""
         return self.prepare(torch.from_numpy(self.pixels(pictures)).to(self.device))
 
+    def blank(self) -> Tensor:
+        """(1, C, size, size): what the model takes for a black picture."""
+        black = torch.zeros((1, self.size, self.size, self.channels), dtype=torch.uint8, device=self.device)
+        return self.prepare(black)
+
     def pixels(self, pictures: Sequence[Picture]) -> np.ndarray:
         """uint8 (B, size, size, C): the pictures as the model sees them, before normalisation."""
         side = self.resize or self.size
@@ -75,6 +80,30 @@ class Subject:
     def middle(self, pixels: np.ndarray) -> np.ndarray:
         """What the model sees of uint8 pictures (B, resize, resize, C): (B, size, size, C)."""
         return MiddleOf(pixels, self.size)[:]
+
+    def row(self, name: str) -> Picture | None:
+        """The labelled picture of `SPLIT:ROW`, rows counted from 0; None for a name that is not of this form.
+
+        Raises `UserError` where there is no such row, or there are no rows at all.
+        """
+        split, colon, row = name.partition(":")
+        if not colon or not row.isdecimal():
+            return None
+        if self.rows is None:
+            raise UserError(f"{name}: this is a row of labelled data; look into a run, or give --data")
+        rows = self.rows(split)
+        if int(row) >= len(rows):
+            raise UserError(f"{name}: the split has rows 0 to {len(rows) - 1}")
+        return rows.picture(int(row))
+
+    def labelled(self, split: str) -> Rows:
+        """The rows of a split. Raises `UserError` where they have several labels each, or numbers, or there are none."""
+        if self.rows is None:
+            raise UserError(f"{self.name} has no labelled rows; look into a run, or give --data")
+        rows = self.rows(split)
+        if rows.labels.ndim != 1 or rows.labels.is_floating_point():
+            raise UserError(f"{self.name}: this look needs rows with one class each; give some with --data")
+        return rows
 
     def layer(self, name: str) -> nn.Module:
         """The module of a name, or the last one of a stage's name. Raises `UserError` naming the nearest."""
@@ -118,7 +147,8 @@ class MiddleOf:
 @dataclass(frozen=True)
 class Rows:
     """Labelled rows. pixels: uint8 (N, size, size, C), or what gives such when indexed; labels: (N,) int64;
-    names: where each came from; classes: the names of the labels, empty where they are those of the subject;
+    names: by which looks take them, `test:17`, counted from 0;
+    classes: the names of the labels, empty where they are those of the subject;
     originals: the pictures at their own sizes, uint8 (height, width, C) each."""
 
     pixels: Any

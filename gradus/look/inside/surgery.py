@@ -61,18 +61,15 @@ def passed_by(module: nn.Module):
 def passable_layers(model: nn.Module, example: Tensor) -> dict[str, nn.Module]:
     """The outermost modules with weights that keep the shape; chains are looked into."""
     shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
-    handles = []
-    for name, module in model.named_modules():
+    with ExitStack() as hooks, torch.no_grad():
+        for name, module in model.named_modules():
 
-        def note(module: nn.Module, given: tuple, output: object, name: str = name) -> None:
-            if len(given) == 1 and isinstance(given[0], Tensor) and isinstance(output, Tensor):
-                shapes[name] = (tuple(given[0].shape[1:]), tuple(output.shape[1:]))
+            def note(module: nn.Module, given: tuple, output: object, name: str = name) -> None:
+                if len(given) == 1 and isinstance(given[0], Tensor) and isinstance(output, Tensor):
+                    shapes[name] = (tuple(given[0].shape[1:]), tuple(output.shape[1:]))
 
-        handles.append(module.register_forward_hook(note))
-    with torch.no_grad():
+            hooks.callback(module.register_forward_hook(note).remove)
         model(example)
-    for handle in handles:
-        handle.remove()
     found: dict[str, nn.Module] = {}
     for name, module in model.named_modules():
         inside = any(name.startswith(f"{other}.") for other in found)

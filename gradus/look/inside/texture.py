@@ -16,7 +16,7 @@ from gradus.errors import UserError
 from gradus.look.inside.layer_choice import chosen_layers
 from gradus.look.inside.likeness import features_of, smoothness, style_sum, wanted_grams
 from gradus.look.inside.pixels import Terms, average_pooling, descend, noise, out_of_range
-from gradus.look.inside.process import as_array, check_size, panel, picture_of, strip, tell
+from gradus.look.inside.process import as_array, check_size, panel, picture_of, strip, tell, told_sizes
 from gradus.look.inside.sight import Sight
 from gradus.look.inside.style import RANGE, SHOWN, Pooling
 from gradus.look.inside.subject import Picture, Subject
@@ -56,7 +56,7 @@ def texture(
     check_size(subject, *size, "the new picture")
     generator = torch.Generator().manual_seed(seed)
     begin = noise((1, subject.channels, *size), generator).to(sample)
-    with average_pooling(subject.model, pooling == "average"):
+    with told_sizes(subject), average_pooling(subject.model, pooling == "average"):
         wanted = wanted_grams(subject, used, [sample], [1.0], "reflect")
 
         def objective(picture: Tensor) -> Terms:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gradus.errors import UserError
 from gradus.look.inside.ascent import STEPS, Ascent, Method
-from gradus.look.inside.hooks import parts
+from gradus.look.inside.hooks import collect, parts
 from gradus.look.inside.painting import captioned, chart, enlarged
 from gradus.look.inside.sight import Panel, Sight, to_uint8
 from gradus.look.inside.subject import Picture, Subject
@@ -20,10 +20,6 @@ from gradus.look.text import number, percent, plural
 SIZE = 96  # pixels, where neither the setting nor a small network says otherwise
 REFERENCE = 64  # pictures that a filter's answer is held against
 BATCH = 64
-
-
-class _Reached(Exception):
-    """The layer has answered; the rest of the network need not run."""
 
 
 def wants(
@@ -150,22 +146,11 @@ def answer_of(model: nn.Module, module: nn.Module) -> Callable[[Tensor], Tensor]
     """
 
     def answer(inputs: Tensor) -> Tensor:
-        kept: list[Tensor] = []
-
-        def stop(layer: nn.Module, given: object, output: Tensor) -> None:
-            kept.append(output)
-            raise _Reached
-
-        handle = module.register_forward_hook(stop)
-        try:
-            model(inputs)
-        except _Reached:
-            pass
-        finally:
-            handle.remove()
-        if not kept:
+        kept = collect(model, {"layer": module}, inputs)
+        if "layer" not in kept:
             raise UserError("this layer is not used by the network's forward pass")
-        return kept[0].flatten(2).mean(dim=2) if kept[0].ndim > 2 else kept[0]
+        output = kept["layer"]
+        return output.flatten(2).mean(dim=2) if output.ndim > 2 else output
 
     return answer
 

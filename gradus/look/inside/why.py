@@ -12,26 +12,21 @@ from torch import Tensor
 
 from gradus.errors import UserError
 from gradus.look.inside import cams, gradients, occluding
-from gradus.look.inside.overlay import blend, in_frame, with_bar, with_room
-from gradus.look.inside.painting import as_rgb, captioned
+from gradus.look.inside.overlay import UPRIGHT, magnified, overlaid, with_bar, with_room
+from gradus.look.inside.painting import captioned
 from gradus.look.inside.scores import (
     ScoreKind,
     certainties,
     classes_asked,
     evaluating,
     outputs_in_parts,
-    percent,
     top_answers,
 )
 from gradus.look.inside.sight import Panel, Sight
 from gradus.look.inside.subject import Picture, Subject
-from gradus.look.text import brief, number
+from gradus.look.text import brief, number, percent
 
 Baseline = Literal["black", "grey", "white", "blur"]
-SMALLEST_SHOWN = 200  # pixels: smaller pictures are enlarged to about this side
-UPRIGHT = (
-    0.99  # maps of single pixels reach their strongest colour at this quantile, or one pixel would leave the rest pale
-)
 
 
 @dataclass
@@ -288,18 +283,12 @@ def _bar_note(maps: np.ndarray, fine: bool) -> str:
 def _strip(asked: Asked, maps: np.ndarray, opacity: float, fine: bool, positive: bool) -> np.ndarray:
     """The picture, and beside it the picture under each class's map, with bars and captions."""
     subject, pixels = asked.subject, asked.picture.pixels
-    height, width = pixels.shape[:2]
-    times = max(1, round(SMALLEST_SHOWN / max(height, width)))
-    large = as_rgb(pixels).repeat(times, axis=0).repeat(times, axis=1)
-    tiles = [with_room(large)]
+    tiles = [with_room(magnified(pixels, subject)[0])]
     best = int(asked.certain.argmax())
     captions = [f"{asked.picture.name}\n{brief(subject.class_name(best))} {percent(float(asked.certain[best]))}"]
     signed = not positive and bool((maps < 0).any())
     for target, one in zip(asked.targets.tolist(), maps, strict=True):
-        size = float(np.quantile(np.abs(one), UPRIGHT)) if fine else float(np.abs(one).max())
-        scaled = one / size if size > 0 else np.zeros_like(one)  # an empty map stays empty
-        values, seen = in_frame(scaled, subject, height, width, times)
-        shown = blend(large, values, seen, signed=signed, opacity=opacity, faint=fine)
+        shown, size = overlaid(pixels, one, subject, fine=fine, signed=signed, opacity=opacity)
         tiles.append(with_bar(shown, -size if signed else 0.0, size, signed=signed))
         captions.append(f"{brief(subject.class_name(target))}\n{percent(float(asked.certain[target]))}")
     return captioned(np.stack(tiles), captions, columns=len(tiles))

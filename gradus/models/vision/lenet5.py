@@ -85,17 +85,21 @@ class LeNet5Of1998(StagedNetwork):
 
 
 class LeNet5Dropout(StagedNetwork):
-    """The listing's form, 28x28 only there. (B, in_channels, image_size, same) -> logits (B, num_classes)."""
+    """The listing's form, 28x28 only there. (B, in_channels, image_size, same), at least 12 -> logits (B, num_classes)."""
 
+    smallest_image_size = 12
     stages = STAGES
 
     def __init__(
         self, num_classes: int = 10, in_channels: int = 1, image_size: int = 28, initialization: str = "pytorch"
     ) -> None:
         super().__init__()
+        least = self.smallest_image_size
+        if image_size < least:
+            raise UserError(
+                f"lenet5_dropout needs pictures of at least {least}x{least} pixels, received image_size {image_size}"
+            )
         side = (image_size // 2 - 4) // 2
-        if side < 1:
-            raise UserError(f"lenet5_dropout needs pictures of at least 12x12 pixels, received image_size {image_size}")
         self.image_size = image_size
         self.flatten = nn.Flatten()
         self.features = nn.Sequential(  # for 28x28:
