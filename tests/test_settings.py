@@ -340,9 +340,10 @@ def test_impossible_training_settings_are_told(values, message):
 @given(st.integers(1, 200_000))
 def test_the_batch_size_left_open_fits_the_data(rows):
     size = TrainSettings().resolved(rows).batch_size
-    assert 1 <= size <= min(64, rows) and size & (size - 1) == 0
-    assert size == 64 if rows >= 1024 else rows / size >= 16 or size == 1
-    assert size == 64 or 2 * size * 16 > rows  # the largest power of two that does
+    power = 64 if rows >= 1024 else max((2**n for n in range(7) if rows / 2**n >= 16), default=1)
+    assert power <= size <= rows
+    assert size == 1 or rows % size != 1  # one row alone has no batch statistics
+    assert all(rows % smaller == 1 for smaller in range(power, size))  # more than the power only where that would be
 
 
 def test_a_batch_larger_than_the_data_is_refused_and_a_given_one_kept():

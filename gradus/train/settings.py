@@ -212,8 +212,8 @@ class TrainSettings:
     def resolved(self, rows: int) -> TrainSettings:
         """With the optimiser's usual values and the batch size written out, for a training split of `rows` rows.
 
-        A batch size that is left open is 64, or for fewer than 1 024 rows the power of two that gives 16 updates an epoch; or
-        one more, where a batch of one row would be left over, which has no batch statistics.
+        A batch size that is left open is 64, or for fewer than 1 024 rows the power of two that gives 16 updates an epoch;
+        a little more where that would leave a last batch of one row, which has no batch statistics.
         """
         size = self.batch_size or max(1, 2 ** int(math.log2(max(1, min(64, rows // 16)))))
         while not self.batch_size and size > 1 and rows % size == 1:
