@@ -24,12 +24,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stopping": set(),
     "reference": set(),
     "nn": GROUND,
-    "models": GROUND | {"nn"},
     "data": GROUND,
-    "tasks": GROUND | {"nn", "models", "data"},
-    "train": GROUND | {"nn", "models", "data", "tasks"},
-    "look": GROUND | {"reference", "nn", "models", "data", "tasks"},
-    "recipes": GROUND | {"nn", "models", "data", "tasks", "train", "look"},
+    "boxes": GROUND | {"reference", "nn", "data"},
+    "masks": GROUND | {"reference", "nn", "data"},
+    "models": GROUND | {"nn", "boxes", "masks"},
+    "tasks": GROUND | {"nn", "data", "boxes", "masks", "models"},
+    "train": GROUND | {"nn", "data", "boxes", "masks", "models", "tasks"},
+    "look": GROUND | {"reference", "nn", "data", "boxes", "masks", "models", "tasks"},
+    "recipes": GROUND | {"nn", "data", "boxes", "masks", "models", "tasks", "train", "look"},
 }
 EVERYTHING = set(MAY_IMPORT)
 MAY_IMPORT["lessons"] = set(EVERYTHING)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gradus.data import hub
-from gradus.data.columns import Column, ColumnType, Image, Label, Number
+from gradus.data.columns import Boxes, Column, ColumnType, Image, Label, Mask, Number
 from gradus.data.dataset import SPLITS, Dataset, NumberedRows, Split
 from gradus.data.places import cache_folder, data_folders
 from gradus.errors import UserError, did_you_mean, unknown_name
@@ -56,6 +56,10 @@ CLOTHES = Label(
 )
 OBJECTS = Label(
     classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+)
+STREETS = (
+    *("sky", "building", "pole", "road", "pavement", "tree", "sign_symbol", "fence"),
+    *("car", "pedestrian", "bicyclist"),
 )
 CELLS = (
     *("radius", "texture", "perimeter", "area", "smoothness"),
@@ -166,6 +170,22 @@ ENTRIES = (
         ),
         splits={"train": 404, "test": 102},
         shuffle=(113, 404),
+    ),
+    Entry(
+        name="bccd",
+        about="Blood under the microscope, 640x480 pictures with boxes around platelets, red and white cells (BCCD, MIT). "
+        "A few boxes are degenerate, some pass the border.",
+        target="objects",
+        types={"image": Image(), "objects": Boxes(classes=("Platelets", "RBC", "WBC"))},
+        splits={"train": 205, "validation": 87, "test": 72},
+    ),
+    Entry(
+        name="camvid",
+        about="Streets from a driving car, 480x360 pictures with the class of every pixel: the 11 classes of the SegNet "
+        "tutorial (Brostow et al. 2009; Badrinarayanan et al. 2015).",
+        target="mask",
+        types={"image": Image(), "mask": Mask(classes=STREETS, ignore=11)},
+        splits={"train": 367, "validation": 101, "test": 233},
     ),
 )
 CATALOGUE: dict[str, Entry] = {entry.name: entry for entry in ENTRIES}
@@ -309,7 +329,11 @@ def with_label_file(entry: Entry, file: Path) -> dict[str, ColumnType]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: the class names cannot be read ({error}); expected UTF-8, one name a line") from None
     expected = entry.types[entry.target]
-    if isinstance(expected, Label) and len(classes) != len(expected.classes):
+    if isinstance(expected, Boxes):
+        return entry.types | {entry.target: Boxes(classes=classes)}
+    if not isinstance(expected, Label):
+        return entry.types
+    if len(classes) != len(expected.classes):
         raise UserError(f"{file}: expected {len(expected.classes)} class names, one a line, found {len(classes)}")
     return entry.types | {entry.target: Label(classes=classes)}
 

@@ -8,6 +8,11 @@ A type says what a value *is*, so reading, checking, JSON and drawing are writte
     Labels   bool array (len(classes),)                 list of the names that hold
     Number   float; nan = missing                       number or null
     Text     str                                        text
+    Boxes    `Objects`: boxes, classes, scores          list of {category, box: [left, top, right, bottom], score}
+    Mask     int array (height, width); `ignore`: none  {height, width, pixels of each class}
+    Points   float array (len(names), 2) of x, y        {name: [x, y] or null where it is not there}
+
+Places are in pixels of the picture, x to the right and y down from its upper left corner; pixel i of a side covers i to i + 1.
 """
 
 from __future__ import annotations
@@ -84,8 +89,100 @@ class Text:
         return value if len(value) <= 80 else value[:77] + "..."
 
 
-ColumnType = Image | Label | Labels | Number | Text
-TYPES: dict[str, type] = {kind.__name__.lower(): kind for kind in (Image, Label, Labels, Number, Text)}
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Objects:
+    """The objects in one picture, given or found.
+
+    boxes:   float32 (n, 4): left, top, right, bottom in pixels
+    labels:  int64 (n,), indices into the classes of their column
+    ignored: bool (n,): not to be learnt nor counted, as VOC's `difficult` and COCO's `iscrowd`
+    scores:  float32 (n,), how sure a detector is; None for given ones
+    """
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    ignored: np.ndarray
+    scores: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, boxes: Any, labels: Any, ignored: Any = None, scores: Any = None) -> Objects:
+        """From anything like arrays."""
+        boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
+        ignored = np.zeros(len(boxes), dtype=bool) if ignored is None else np.asarray(ignored, dtype=bool)
+        scores = None if scores is None else np.asarray(scores, dtype=np.float32)
+        return cls(boxes=boxes, labels=np.asarray(labels, dtype=np.int64), ignored=ignored, scores=scores)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def take(self, chosen: Any) -> Objects:
+        """Those of an index array or a mask."""
+        scores = None if self.scores is None else self.scores[chosen]
+        return Objects(
+            boxes=self.boxes[chosen], labels=self.labels[chosen], ignored=self.ignored[chosen], scores=scores
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boxes:
+    """The objects in a picture: any number of boxes, each of one class."""
+
+    classes: tuple[str, ...]
+
+    def to_json(self, value: Objects) -> list[dict[str, Any]]:
+        found = []
+        for index in range(len(value)):
+            one: dict[str, Any] = {"category": self.classes[int(value.labels[index])]}
+            one["box"] = [round(float(side), 2) for side in value.boxes[index]]
+            if value.scores is not None:
+                one["score"] = round(float(value.scores[index]), 6)
+            found.append(one)
+        return found
+
+    def to_text(self, value: Objects) -> str:
+        counts = np.bincount(value.labels, minlength=len(self.classes))
+        return (
+            ", ".join(f"{count} {name}" for name, count in zip(self.classes, counts, strict=True) if count) or "nothing"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mask:
+    """The class of every pixel. `ignore` stands where none is known: not learnt, not counted."""
+
+    classes: tuple[str, ...]
+    ignore: int = 255
+
+    def to_json(self, value: np.ndarray) -> dict[str, Any]:
+        return {"height": int(value.shape[0]), "width": int(value.shape[1]), "pixels": self._pixels(value)}
+
+    def to_text(self, value: np.ndarray) -> str:
+        shares = sorted(self._pixels(value).items(), key=lambda one: -one[1])
+        return ", ".join(f"{name} {pixels / value.size:.0%}" for name, pixels in shares[:6]) or "no class"
+
+    def _pixels(self, value: np.ndarray) -> dict[str, int]:
+        counts = np.bincount(value.ravel(), minlength=len(self.classes))
+        return {name: int(count) for name, count in zip(self.classes, counts, strict=False) if count}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Points:
+    """Named places on a picture (landmarks, key points). nan: the point is not there."""
+
+    names: tuple[str, ...]
+
+    def to_json(self, value: np.ndarray) -> dict[str, list[float] | None]:
+        rows = zip(self.names, value, strict=True)
+        return {name: None if np.isnan(place).any() else [round(float(x), 2) for x in place] for name, place in rows}
+
+    def to_text(self, value: np.ndarray) -> str:
+        rows = zip(self.names, value, strict=True)
+        return ", ".join(f"{name} ({x:.0f}, {y:.0f})" for name, (x, y) in rows if x == x and y == y) or "none"
+
+
+ColumnType = Image | Label | Labels | Number | Text | Boxes | Mask | Points
+KINDS = (Image, Label, Labels, Number, Text, Boxes, Mask, Points)
+TYPES: dict[str, type] = {kind.__name__.lower(): kind for kind in KINDS}
 
 
 def type_to_dict(column_type: ColumnType) -> dict[str, Any]:
@@ -107,7 +204,8 @@ class Column:
     """One typed column: a type and its values.
 
     `values` is a NumPy array (Label: int64 (N,); Labels: bool (N, classes); Number: float64 (N,); Image of one size: uint8
-    (N, height, width, channels)), a list (Text) or any other sequence with `take(indices)` (encoded pictures, decoded when read).
+    (N, height, width, channels); Points: float64 (N, points, 2)), a list (Text, Boxes) or any other
+    sequence with `take(indices)` (encoded pictures and masks, decoded when read).
     """
 
     type: ColumnType

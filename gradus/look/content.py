@@ -10,7 +10,13 @@ import numpy as np
 from gradus.data.columns import Image, Text
 from gradus.data.dataset import Split
 from gradus.look.draw import input_names
-from gradus.tasks.assessment import Assessment, ClassAssessment, LabelsAssessment
+from gradus.tasks.assessment import (
+    Assessment,
+    ClassAssessment,
+    DetectionAssessment,
+    LabelsAssessment,
+    SegmentationAssessment,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +78,8 @@ def known_rows(content: ReportContent) -> tuple[ReportContent, int]:
         known = (assessment.targets >= 0) & np.isfinite(assessment.probabilities).all(axis=1)
     elif isinstance(assessment, LabelsAssessment):
         known = np.isfinite(assessment.probabilities).all(axis=1)
+    elif isinstance(assessment, DetectionAssessment | SegmentationAssessment):
+        return content, 0
     else:
         known = np.isfinite(assessment.residuals).all(axis=1)
     left_out = int((~known).sum())

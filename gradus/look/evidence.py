@@ -31,8 +31,10 @@ def evidence(assessment: Assessment, examples: Split | None, target: str | None,
         sections = _classes(assessment, rows)
     elif isinstance(assessment, LabelsAssessment):
         sections = _labels(assessment, rows)
-    else:
+    elif isinstance(assessment, NumberAssessment):
         sections = _numbers(assessment, rows)
+    else:
+        return []
     if examples is not None:
         sections.append(examples_section(assessment, examples, target, rows))
     return sections

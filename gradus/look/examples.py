@@ -8,12 +8,15 @@ from gradus.data.dataset import Split
 from gradus.look.draw import draw_row, input_names, number_spreads
 from gradus.look.page import Html, element, join, name, paragraph, section
 from gradus.look.text import number, percent, plural
-from gradus.tasks.assessment import Assessment, ClassAssessment, LabelsAssessment, NumberAssessment
+from gradus.tasks.assessment import ClassAssessment, LabelsAssessment, NumberAssessment
 
 MOST = 24  # wrong answers shown of a classifier; half as many of the others, whose cards are larger
 
 
-def examples_section(assessment: Assessment, examples: Split, target: str | None, rows: str) -> Html:
+Rows = ClassAssessment | LabelsAssessment | NumberAssessment
+
+
+def examples_section(assessment: Rows, examples: Split, target: str | None, rows: str) -> Html:
     """The examples worth looking at, each with its input drawn, the truth, the answer and where the row came from."""
     title, said, chosen = _choose(assessment, rows)
     names = input_names(examples, target)
@@ -32,7 +35,7 @@ def examples_section(assessment: Assessment, examples: Split, target: str | None
     return section("examples", title, paragraph(said), element("ol", *cards, class_=layout) if cards else "")
 
 
-def _choose(assessment: Assessment, rows: str) -> tuple[str, str, list[tuple[int, Html]]]:
+def _choose(assessment: Rows, rows: str) -> tuple[str, str, list[tuple[int, Html]]]:
     """(the section's title, what is shown, (row, its answer in words) for each example)."""
     if isinstance(assessment, ClassAssessment):
         return _choose_classes(assessment, rows)

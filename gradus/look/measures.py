@@ -96,7 +96,7 @@ def _measures(assessment: Assessment) -> list[Measure]:
         return _class_measures(assessment)
     if isinstance(assessment, LabelsAssessment):
         return _labels_measures(assessment)
-    return _number_measures(assessment)
+    return _number_measures(assessment) if isinstance(assessment, NumberAssessment) else []
 
 
 def _class_measures(assessment: ClassAssessment) -> list[Measure]:

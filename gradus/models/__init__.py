@@ -124,6 +124,8 @@ MODELS: dict[str, tuple[str, str]] = {
         "vision.densenet:DenseNetBC100",
         "Huang 2016, for CIFAR: 100 layers, growth 12, bottlenecks",
     ),
+    "grid_detector": ("detection.grid_detector:GridDetector", "a one-stage detector on a grid of anchors"),
+    "unet": ("segmentation.unet:UNet", "Ronneberger 2015: down and up again, with copies across"),
     "densenet_40_12": ("vision.densenet:DenseNet40", "Huang 2016, for CIFAR: 40 layers, growth 12"),
 }
 
@@ -150,6 +152,14 @@ def model_class(name: str) -> type[nn.Module]:
 def accepted_options(name: str) -> list[str]:
     """The names of a network's arguments."""
     return [parameter for parameter in inspect.signature(model_class(name)).parameters if parameter != "self"]
+
+
+def network_of(settings: ModelSettings) -> str:
+    """The network whose published weights a model begins with: its backbone where it has one, else itself."""
+    if settings.name not in MODELS:
+        return settings.name
+    parameter = inspect.signature(model_class(settings.name)).parameters.get("backbone")
+    return settings.name if parameter is None else str(settings.options.get("backbone", parameter.default))
 
 
 def image_sizes(model: str | nn.Module, options: dict[str, Any]) -> tuple[int, ...] | None:

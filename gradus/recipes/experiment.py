@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gradus import settings
 from gradus.data.catalogue import CATALOGUE
@@ -25,6 +25,7 @@ from gradus.models import (
     create_model,
     image_sizes,
     model_class,
+    network_of,
     smallest_image_size,
 )
 from gradus.recipes.recipe import Recipe
@@ -81,7 +82,9 @@ def prepare(
     notes = list(dataset.notes)
     dataset, recipe, inferred = _resolve(recipe, dataset, model)
     before = len(dataset.notes)
-    begin_with = load_weights(recipe.model.name, recipe.model.weights) if recipe.model.weights and weights else None
+    begin_with = (
+        load_weights(network_of(recipe.model), recipe.model.weights) if recipe.model.weights and weights else None
+    )
     if begin_with is not None:
         recipe, told = prepare_as(begin_with.record, recipe) if begin_with.record else (recipe, [])
         inferred += [*begin_with.notes, *told]
@@ -229,25 +232,19 @@ def _try_model(model: nn.Module, task: Task, tensors: dict[str, Any], name: str)
     Returns the floating-point operations that one row takes.
     """
     task.to_device(torch.device("cpu"))
-    inputs, _ = task.prepare({key: value[:2] for key, value in tensors.items()}, training=False)
-    wanted = (len(inputs), task.model_options()["num_classes"])
+    rows = {key: value[:2] for key, value in tensors.items()}
+    inputs, _ = task.prepare(rows, training=False)
     was_training, place = model.training, next((p.device for p in model.parameters()), torch.device("cpu"))
     try:
         with torch.no_grad():
             outputs = model.cpu().eval()(inputs)
-            if not isinstance(outputs, Tensor):
-                raise UserError(f"model {name} gives a {type(outputs).__name__} in evaluation, expected a tensor")
-            shape = tuple(outputs.shape)
-        needed = operations(model, inputs) / max(len(inputs), 1)
+            task.check_outputs(outputs, len(rows["inputs"]), name)
+        needed = operations(model, inputs) / max(len(rows["inputs"]), 1)
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"model {name} does not take inputs of shape {tuple(inputs.shape)}: {reason}") from None
     finally:
         model.to(place).train(was_training)
-    if shape != wanted:
-        raise UserError(
-            f"model {name} gives outputs of shape {shape}, task {task.name} needs {wanted} for {wanted[0]} rows"
-        )
     return needed
 
 

@@ -14,13 +14,12 @@ from gradus.data.columns import Column, Image
 from gradus.data.dataset import Split
 from gradus.data.images import SUFFIXES, decode_picture, to_array
 from gradus.errors import UserError
-from gradus.tasks.task import InputTargetTask, Task
+from gradus.tasks.task import Task
 
 
 def read_inputs(task: Task, inputs: Sequence[Any]) -> Split:
     """Raises `UserError` naming the input that is missing, unreadable or of the wrong kind."""
-    assert isinstance(task, InputTargetTask)
-    types = task.inputs.types
+    types = task.input_types
     if not inputs:
         raise UserError("there is nothing to predict: give at least one input")
     pictures = [(name, kind) for name, kind in types.items() if isinstance(kind, Image)]
@@ -77,10 +76,10 @@ def _picture_files(path: Path) -> list[Path]:
     return [path]
 
 
-def _rows(task: InputTargetTask, inputs: Sequence[Any]) -> Split:
+def _rows(task: Task, inputs: Sequence[Any]) -> Split:
     from gradus.data.readers.table import read_rows, rows_from_dicts
 
-    types = task.inputs.types
+    types = task.input_types
     splits = []
     rows: list[dict[str, Any]] = []
     for item in inputs:

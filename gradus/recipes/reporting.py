@@ -12,7 +12,6 @@ from gradus import settings
 from gradus.data.columns import type_to_dict
 from gradus.errors import UserError
 from gradus.look.report import ReportContent, write_report
-from gradus.tasks.task import InputTargetTask
 from gradus.train.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ def report_of(run: Run) -> Path:
     if not evaluation:
         raise UserError(f"{run.path}: this run has not finished; continue with: gradus resume {run.path}")
     task = run.task
-    assert isinstance(task, InputTargetTask)
     split = evaluation["split"]
     recipe = settings.to_dict(run.recipe)
     assessment = run.assess(split)

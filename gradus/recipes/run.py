@@ -110,7 +110,7 @@ class Run:
         return self._experiment
 
     def outputs(self, tensors: dict[str, Any]) -> Tensor:
-        """(N, ...) float32 on the CPU: the model's raw outputs for encoded rows."""
+        """(N, ...) on the CPU: what the task keeps of the model's outputs for encoded rows (`Task.collected`)."""
         model = self.model
         parts = []
         with (
@@ -119,10 +119,9 @@ class Run:
             readable(tensors, max(0, self.recipe.data.workers), self.plan.device) as rows,
         ):
             for batch in in_order(rows, evaluation_rows(rows, self.recipe.train.batch_size)):
-                inputs, _ = self.task.prepare(
-                    {name: tensor.to(self.plan.device) for name, tensor in batch.items()}, training=False
-                )
-                parts.append(model(inputs).float().cpu())
+                on_device = {name: tensor.to(self.plan.device) for name, tensor in batch.items()}
+                inputs, _ = self.task.prepare(on_device, training=False)
+                parts.append(self.task.collected(model(inputs), on_device).cpu())
         return torch.cat(parts)
 
     def assess(self, split: str = "test") -> Assessment:
@@ -142,8 +141,8 @@ class Run:
     def answers(self, inputs: Sequence[Any] | Any) -> tuple[list[str], list[Answer]]:
         """Names and answers for inputs; see `predict`."""
         split = read_inputs(self.task, inputs if isinstance(inputs, list | tuple) else [inputs])
-        outputs = self.outputs(self.task.encode(split, with_target=False))
-        return [split.origins[index] for index in range(len(split))], self.task.decode(outputs)
+        answers = self.task.answers(split, self.outputs)
+        return [split.origins[index] for index in range(len(split))], answers
 
     def predict(self, inputs: Sequence[Any] | Any) -> list[dict[str, Any]]:
         """Predictions, one dict an input: input, prediction, certainty, alternatives.

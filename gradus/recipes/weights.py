@@ -19,6 +19,7 @@ from gradus.models.preprocessing import Preprocessing, read_record
 from gradus.models.weights import UNPICKLED, outputs_of, put_weights, read_weights
 from gradus.recipes.recipe import Recipe
 from gradus.tasks.inputs import ImageInputs, ImageOptions
+from gradus.tasks.scenes import SceneInputs, SceneOptions
 from gradus.tasks.table import TASKS
 from gradus.tasks.task import InputTargetTask, Task
 from gradus.train import checkpoint
@@ -112,12 +113,22 @@ def _of_run(path: Path) -> Weights:
             classes=tuple(getattr(run.task.target, "classes", ())),  # type: ignore[attr-defined]
             source=str(path),
         )
+    elif isinstance(scene := getattr(run.task, "inputs", None), SceneInputs):
+        record = Preprocessing(
+            mean=tuple(value / 255 for value in scene.mean),
+            deviation=tuple(value / 255 for value in scene.deviation),
+            channel_order=scene.options.channel_order,
+            source=str(path),
+        )
     return Weights(str(path), tensors, record, tuple(notes))
 
 
 def put_into(model: nn.Module, found: Weights, task: Task) -> list[str]:
     """Puts the weights into a model for a task, and returns notes. Where outputs had other names, the head is kept only if
     none of them is among the task's classes: then one name may stand for another, else an output would change its meaning."""
+    load_backbone = getattr(model, "load_backbone", None)
+    if load_backbone is not None and not set(model.state_dict()) <= set(found.tensors):
+        return load_backbone(found.tensors, found.where)
     theirs = found.record.classes if found.record else ()
     mine = tuple(getattr(getattr(task, "target", None), "classes", ()))
     others = len(theirs) == len(mine) and theirs != mine
@@ -133,6 +144,8 @@ def put_into(model: nn.Module, found: Weights, task: Task) -> list[str]:
 def prepare_as(record: Preprocessing, recipe: Recipe) -> tuple[Recipe, list[str]]:
     """The recipe with its pictures prepared as the weights expect, but for what its own options say; and a note on it."""
     kind = TASKS.get(recipe.task.name)
+    if kind is not None and SceneOptions in kind.options:
+        return _scenes_as(record, recipe)
     if kind is None or ImageOptions not in kind.options:
         return recipe, []
     options: dict[str, Any] = dict(recipe.task.options)
@@ -151,6 +164,18 @@ def prepare_as(record: Preprocessing, recipe: Recipe) -> tuple[Recipe, list[str]
     kept = [name for name in ("image_size", "fit", *own_scale) if name in recipe.task.options]
     if kept:
         note += f"; but for {', '.join(kept)}, as the task's options say"
+    return replace(recipe, task=replace(recipe.task, options=options)), [note]
+
+
+def _scenes_as(record: Preprocessing, recipe: Recipe) -> tuple[Recipe, list[str]]:
+    """Of what backbones expect only the scale of the colours counts: they take pictures of any size."""
+    options: dict[str, Any] = dict(recipe.task.options)
+    if "mean" in options or "deviation" in options:
+        return recipe, []
+    options |= {"mean": list(record.mean), "deviation": list(record.deviation)}
+    options.setdefault("channel_order", record.channel_order)
+    mean, deviation = (", ".join(f"{value:g}" for value in row) for row in (record.mean, record.deviation))
+    note = f"pictures in the colours that these weights expect: mean {mean}, deviation {deviation}"
     return replace(recipe, task=replace(recipe.task, options=options)), [note]
 
 

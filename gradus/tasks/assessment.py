@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gradus.data.columns import Objects
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassAssessment:
@@ -77,7 +79,28 @@ class NumberAssessment:
         return self.targets - self.predictions
 
 
-Assessment = ClassAssessment | LabelsAssessment | NumberAssessment
+@dataclass(frozen=True, kw_only=True)
+class DetectionAssessment:
+    """Answers to "what is where?": found and given objects of each picture, in its own pixels."""
+
+    classes: tuple[str, ...]
+    predictions: list[Objects]
+    targets: list[Objects]
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationAssessment:
+    """Answers to "which class has each pixel?": uint8 (N, H, W) class indices; in targets `ignore` stands where none is known."""
+
+    classes: tuple[str, ...]
+    ignore: int
+    predictions: np.ndarray
+    targets: np.ndarray
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+Assessment = ClassAssessment | LabelsAssessment | NumberAssessment | DetectionAssessment | SegmentationAssessment
 
 
 def _class_table(hits: np.ndarray, predicted: np.ndarray, present: np.ndarray) -> list[dict[str, float]]:

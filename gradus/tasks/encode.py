@@ -9,7 +9,10 @@ import numpy as np
 from gradus.data.columns import Column, Label
 from gradus.errors import UserError
 
-CONTENTS = {"Image": "pictures", "Label": "classes", "Labels": "sets of labels", "Number": "numbers", "Text": "text"}
+CONTENTS = {
+    **{"Image": "pictures", "Label": "classes", "Labels": "sets of labels", "Number": "numbers", "Text": "text"},
+    **{"Boxes": "boxes", "Mask": "masks", "Points": "points"},
+}
 
 
 def contents(column: Column) -> str:

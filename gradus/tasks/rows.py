@@ -31,11 +31,12 @@ class EncodedRows:
 
     dtype = torch.uint8
 
-    def __init__(self, column: Column, size: int, fit: Fit = "stretch") -> None:
+    def __init__(self, column: Column, size: int | tuple[int, int], fit: Fit = "stretch") -> None:
+        """size: the side, or height and width, that pictures are brought to."""
         assert isinstance(column.type, Image)
-        self.size, self.fit = size, fit
+        self.size, self.fit = (size, size) if isinstance(size, int) else size, fit
         self.column = Column(column.type, _packed(column.values))
-        self.shape = torch.Size((len(column), size, size, column.type.channels))
+        self.shape = torch.Size((len(column), *self.size, column.type.channels))
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -50,7 +51,7 @@ class EncodedRows:
         numbers = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows)
         pixels = np.empty((len(numbers), *self.shape[1:]), dtype=np.uint8)
         for place in np.argsort(numbers, kind="stable").tolist():  # in the order of the disk
-            pixels[place] = resize(self.column[int(numbers[place])], (self.size, self.size), self.fit)
+            pixels[place] = resize(self.column[int(numbers[place])], self.size, self.fit)
         return torch.from_numpy(pixels)
 
     def cpu(self) -> EncodedRows:

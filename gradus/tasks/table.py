@@ -7,10 +7,13 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from gradus import settings
-from gradus.data.columns import Image, Label, Labels, Number
+from gradus.data.columns import Boxes, Image, Label, Labels, Mask, Number
 from gradus.data.dataset import Dataset
 from gradus.errors import UserError, did_you_mean, unknown_name
+from gradus.tasks.detection import BoxOptions, DetectionTask
 from gradus.tasks.inputs import ImageInputs, ImageOptions, TableInputs
+from gradus.tasks.scenes import SceneInputs, SceneOptions
+from gradus.tasks.segmentation import MaskOptions, SegmentationTask
 from gradus.tasks.settings import TaskSettings
 from gradus.tasks.targets import ClassOptions, ClassTarget, LabelsTarget, NumberOptions, NumberTarget, Target
 from gradus.tasks.task import InputTargetTask, Task
@@ -30,6 +33,10 @@ TASKS: dict[str, TaskKind] = {
     "tabular-classification": TaskKind(
         "one class a row, or any number of labels a row", (ClassOptions,), ("mlp", "logistic_regression")
     ),
+    "object-detection": TaskKind(
+        "boxes around the things in a picture", (SceneOptions, BoxOptions), ("grid_detector",)
+    ),
+    "semantic-segmentation": TaskKind("the class of every pixel", (SceneOptions, MaskOptions), ("unet",)),
     "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
 }
 
@@ -44,6 +51,10 @@ def infer_task(dataset: Dataset) -> str:
     first = dataset.target.split(",")[0].strip()
     kind = types.get(dataset.target) or types.get(first)
     pictures = any(isinstance(other, Image) for other in types.values())
+    if pictures and isinstance(kind, Boxes):
+        return "object-detection"
+    if pictures and isinstance(kind, Mask):
+        return "semantic-segmentation"
     if pictures and isinstance(kind, Label | Labels):
         return "image-classification"
     if isinstance(kind, Label | Labels) and not pictures:
@@ -74,9 +85,11 @@ def create_task(
     target = dataset.target or ""
     labels = isinstance(dataset.types.get(target), Labels)
     task = _make(task_settings, labels, model_sizes)
-    if isinstance(task, InputTargetTask) and isinstance(task.inputs, ImageInputs):
-        task.inputs.limit, task.inputs.all_rows = limit, sum(map(len, dataset.splits.values()))
-        task.inputs.smallest = smallest
+    inputs = getattr(task, "inputs", None)
+    if isinstance(inputs, ImageInputs | SceneInputs):
+        inputs.limit, inputs.all_rows = limit, sum(map(len, dataset.splits.values()))
+    if isinstance(inputs, ImageInputs):
+        inputs.smallest = smallest
     task.fit(dataset)
     return task
 
@@ -99,6 +112,10 @@ def _make(task_settings: TaskSettings, labels: bool, model_sizes: tuple[int, ...
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
     options = _read_options(name, task_settings.options)
+    if name == "object-detection":
+        return DetectionTask(SceneInputs(options[SceneOptions]), options[BoxOptions])
+    if name == "semantic-segmentation":
+        return SegmentationTask(SceneInputs(options[SceneOptions]), options[MaskOptions])
     target: Target
     if name == "tabular-regression":
         target = NumberTarget(options[NumberOptions])

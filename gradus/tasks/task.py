@@ -8,6 +8,7 @@ A task knows nothing of optimisers, devices or loops. Its life:
     task.prepare(batch)                rows of them -> what the model takes, and the targets (on the device)
     task.loss, task.counts             what is minimised, and the sums that metrics are made of
     task.assess(outputs, targets)      exact metrics over a whole split, with the answers
+    task.collected(outputs, batch)     what of a batch's outputs is kept for these two: one tensor
     task.decode(outputs)               answers, as values of a column type with their certainty
     task.state / task.restore          all that fit found, as JSON
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +66,16 @@ class Task(ABC):
     notes: list[str]  # what `fit` inferred, to be shown
 
     @property
+    @abstractmethod
+    def input_types(self) -> dict[str, ColumnType]:
+        """The columns that it reads to answer, by name."""
+
+    @property
+    @abstractmethod
+    def target_column(self) -> str:
+        """The column that it learns; several names joined by commas."""
+
+    @property
     def primary(self) -> tuple[str, str]:
         """The metric that chooses the best weights, and "max" or "min"."""
         return next(iter(self.directions.items()))
@@ -95,6 +107,24 @@ class Task(ABC):
         """
         raise UserError(f"augment: task {self.name} has no pictures to augment; leave it out")
 
+    def collected(self, outputs: Any, batch: dict[str, Tensor]) -> Tensor:
+        """What is kept of a batch's outputs in evaluation, for `assess` and `decode`: (B, ...), rows that can be joined."""
+        return outputs.float()
+
+    def answers(self, split: Split, outputs_of: Callable[[dict[str, Any]], Tensor]) -> list[Answer]:
+        """The answers for the rows of a split; `outputs_of` gives what is `collected` of encoded rows."""
+        return self.decode(outputs_of(self.encode(split, with_target=False)))
+
+    def check_outputs(self, outputs: Any, rows: int, model: str) -> None:
+        """Raises `UserError` where what the model gives in evaluation for so many rows is not what this task reads."""
+        if not isinstance(outputs, Tensor):
+            raise UserError(f"model {model} gives a {type(outputs).__name__} in evaluation, expected a tensor")
+        wanted = (rows, self.model_options()["num_classes"])
+        if tuple(outputs.shape) != wanted:
+            raise UserError(
+                f"model {model} gives outputs of shape {tuple(outputs.shape)}, task {self.name} needs {wanted} for {rows} rows"
+            )
+
     @abstractmethod
     def fit(self, dataset: Dataset) -> None: ...
     @abstractmethod
@@ -104,7 +134,7 @@ class Task(ABC):
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor, *, training: bool) -> Tensor: ...
     @abstractmethod
-    def counts(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]: ...
+    def counts(self, outputs: Any, targets: Tensor, *, training: bool) -> dict[str, Tensor]: ...
     @abstractmethod
     def metrics(self, totals: dict[str, np.ndarray], samples: int) -> dict[str, float]: ...
     @abstractmethod
@@ -132,6 +162,10 @@ class InputTargetTask(Task):
     @property
     def directions(self) -> dict[str, str]:  # type: ignore[override]
         return self.target.directions
+
+    @property
+    def input_types(self) -> dict[str, ColumnType]:
+        return self.inputs.types
 
     @property
     def target_column(self) -> str:
@@ -189,7 +223,7 @@ class InputTargetTask(Task):
     def loss(self, outputs: Tensor, targets: Tensor, *, training: bool) -> Tensor:
         return self.target.loss(outputs, targets, training=training)
 
-    def counts(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def counts(self, outputs: Tensor, targets: Tensor, *, training: bool) -> dict[str, Tensor]:
         return self.target.counts(outputs, targets)
 
     def metrics(self, totals: dict[str, np.ndarray], samples: int) -> dict[str, float]:

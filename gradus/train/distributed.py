@@ -144,7 +144,7 @@ class SharedOut(Supervised):
         outputs, loss = self._outputs_and_loss(inputs, targets)
         # 0 * loss is 0, or NaN where the loss is not finite: all processes then see it in their gradients and stop together
         (loss * (weight + 0 * loss.detach())).backward()
-        return {"loss": loss.detach(), **self.task.counts(outputs.detach(), targets)}
+        return {"loss": loss.detach(), **self.task.counts(outputs.detach(), targets, training=True)}
 
     def _share_buffers(self) -> None:
         self.world.copy_from_main(self.model.buffers())

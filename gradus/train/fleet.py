@@ -316,7 +316,7 @@ class FleetLearner:
                 named = dict(zip(self.names, values, strict=True))
                 outputs = functional_call(self.model, {**named, **others}, (inputs,))
                 loss = total_loss(self.model, outputs, lambda output: task.loss(output, targets, training=training))
-            return loss, task.counts(main_outputs(outputs).detach(), targets)
+            return loss, task.counts(main_outputs(outputs).detach(), targets, training=training)
 
         self.model.train(training)
         return vmap(one)(views, others, context, batch)

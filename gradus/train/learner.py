@@ -216,7 +216,7 @@ class Supervised:
         if share != 1:
             loss = loss * share
         loss.backward()
-        return {"loss": loss.detach(), **self.task.counts(outputs.detach(), targets)}
+        return {"loss": loss.detach(), **self.task.counts(outputs.detach(), targets, training=True)}
 
     def _outputs_and_loss(self, inputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
         """In training: the outputs that are counted, and the mean loss, in which auxiliary heads have their share."""
@@ -300,7 +300,7 @@ class Supervised:
                 with self.plan.autocast():
                     outputs = self.predictor(inputs)
                     loss = self.task.loss(outputs, targets, training=False)
-                found = {"loss": loss.double() * rows_of(batch), **self.task.counts(outputs, targets)}
+                found = {"loss": loss.double() * rows_of(batch), **self.task.counts(outputs, targets, training=False)}
                 for name, value in found.items():
                     sums[name] = sums[name] + value if name in sums else value
                 samples += rows_of(batch)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gradus.data.augment.colour import LINEAR, change_colours, draw_colours, hue_parts
-from gradus.data.augment.geometry import Size, draw_warp, warp_pictures
+from gradus.data.augment.geometry import Size, Warp, draw_warp, warp_pictures
 from gradus.data.augment.mixing import cut_out, mix
 from gradus.data.augment.settings import COLOURFUL, AugmentSettings, Range
 
@@ -54,14 +54,30 @@ class Augmentation:
     def __call__(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
         """Pictures uint8 (B, H, W, C) -> float32 (B, C, height, width) in levels 0 to 255; and where pictures are mixed the share
         (B,) that each has of itself (`mixing.others_of`)."""
-        settings = self.settings
+        pictures = self.change_colours(self.move(batch, self.draw(batch)))
+        shares = None
+        if self.settings.mixup or self.settings.cutmix:
+            pictures, shares = mix(pictures, self.settings)
+        return pictures, shares
+
+    def draw(self, batch: Tensor) -> Warp | None:
+        """Where the pixels of the new pictures come from; None where they stay where they are."""
         source = batch.shape[1], batch.shape[2]
-        if settings.moves or source != self.size:
-            warp = draw_warp(settings, len(batch), source, self.size, batch.device)
+        if not self.settings.moves and source == self.size:
+            return None
+        return draw_warp(self.settings, len(batch), source, self.size, batch.device)
+
+    def move(self, batch: Tensor, warp: Warp | None) -> Tensor:
+        """uint8 (B, H, W, C) -> float32 (B, C, height, width), every pixel in its new place."""
+        settings = self.settings
+        if warp is not None:
             level = self.mean if settings.fill == "mean" else settings.fill_value
-            pictures = warp_pictures(batch, warp, settings.fill, level)
-        else:
-            pictures = batch.permute(0, 3, 1, 2).to(torch.float32)
+            return warp_pictures(batch, warp, settings.fill, level)
+        return batch.permute(0, 3, 1, 2).to(torch.float32)
+
+    def change_colours(self, pictures: Tensor) -> Tensor:
+        """What leaves every pixel in its place: colours, noise, erasing."""
+        settings = self.settings
         if any(is_set(getattr(settings, name)) for name in LINEAR):
             matrices, offsets = draw_colours(settings, pictures, self.parts, self.components)
             mixes = any(is_set(getattr(settings, name)) for name in ("saturation", "hue", "grey"))
@@ -70,10 +86,7 @@ class Augmentation:
             pictures = pictures.add(torch.randn_like(pictures), alpha=settings.noise).clamp_(0, 255)
         if settings.cutout:
             pictures = cut_out(pictures, settings.cutout, self.mean)
-        shares = None
-        if settings.mixup or settings.cutmix:
-            pictures, shares = mix(pictures, settings)
-        return pictures, shares
+        return pictures
 
 
 def is_set(value: Range) -> bool:

@@ -11,9 +11,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from gradus.data.columns import Column, ColumnType, Image, Label, Labels, Number, Text
+from gradus.data.columns import Boxes, Column, ColumnType, Image, Label, Labels, Mask, Number, Objects, Text
 from gradus.data.dataset import NumberedRows, Split
 from gradus.data.images import EncodedImages
+from gradus.data.masks import EncodedMasks, identity_table
 from gradus.data.readers.cells import Cells, cells_from_dicts, listed, read_arrow, read_arrow_schema, read_cells
 from gradus.data.readers.convert import find_label, flags_column, label_lookup, split_labels, to_column
 from gradus.data.stored import ParquetColumn, StoredPictures, is_picture_type
@@ -77,7 +78,8 @@ def read_parquet_columns(path: Path, types: dict[str, ColumnType]) -> Split:
 
     Image: from a struct {bytes, path}, read when asked for. Label: from indices into its classes (-1 and null:
     missing), or from their names. Labels: from lists of names, or names with `|` between them. Number: from any
-    numbers (null: nan). Text: from strings (null: empty).
+    numbers (null: nan). Text: from strings (null: empty). Boxes: from a struct of lists {bbox, category}, as on the Hub,
+    bbox being left, top, right, bottom. Mask: from a struct {bytes, path} of a picture of class indices.
 
     Raises `UserError` naming file and column for a column that is missing or of another kind, and the row for an
     unknown class.
@@ -91,15 +93,18 @@ def read_parquet_columns(path: Path, types: dict[str, ColumnType]) -> Split:
             raise UserError(
                 f"{path}: there is no column '{name}'{did_you_mean(name, present)}; columns: {listed(present)}"
             )
-    pictures = {name: kind for name, kind in types.items() if isinstance(kind, Image)}
+    pictures = {name: kind for name, kind in types.items() if isinstance(kind, Image | Mask)}
     table = read_arrow(path, [name for name in types if name not in pictures])
     origins = NumberedRows.count(path.name, table.num_rows)
     columns = {}
     for name, kind in types.items():
-        if isinstance(kind, Image):
-            columns[name] = Column(
-                kind, EncodedImages(_pictures(path, name, origins), cast(Any, origins), kind.channels)
-            )
+        if isinstance(kind, Image | Mask):
+            sources, names = _pictures(path, name, origins), cast(Any, origins)
+            if isinstance(kind, Image):
+                columns[name] = Column(kind, EncodedImages(sources, names, kind.channels))
+            else:
+                masks = EncodedMasks(sources, names, identity_table(len(kind.classes), kind.ignore))
+                columns[name] = Column(kind, masks)
         else:
             columns[name] = _arrow_column(table.column(name), kind, name, origins)
     return Split(columns, origins)
@@ -110,6 +115,8 @@ def _arrow_column(array: Any, kind: ColumnType, name: str, origins: NumberedRows
     import pyarrow
 
     arrow = array.type
+    if isinstance(kind, Boxes):
+        return Column(kind, _objects(array, kind, name, origins))
     if isinstance(kind, Label):
         return Column(kind, _label_indices(array, kind, name, origins))
     if isinstance(kind, Number):
@@ -133,6 +140,19 @@ def _pictures(path: Path, name: str, origins: NumberedRows) -> StoredPictures:
     if missing is not None:
         raise UserError(f"{origins[missing]}: there is no picture in column '{name}'")
     return stored
+
+
+def _objects(array: Any, kind: Boxes, name: str, origins: NumberedRows) -> list[Objects]:
+    """The boxes of each row from a struct of two lists."""
+    found = []
+    for row, cell in enumerate(array.to_pylist()):
+        boxes, labels = (cell or {}).get("bbox") or [], (cell or {}).get("category") or []
+        wrong = [label for label in labels if not 0 <= label < len(kind.classes)]
+        if len(boxes) != len(labels) or wrong or any(len(box) != 4 for box in boxes):
+            what = f"the class number {wrong[0]}" if wrong else f"{len(boxes)} boxes and {len(labels)} categories"
+            raise UserError(f"{origins[row]}: column '{name}' holds {what}")
+        found.append(Objects.of(boxes, labels))
+    return found
 
 
 def _label_indices(array: Any, kind: Label, name: str, origins: NumberedRows) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Masks: classical segmentation, conditional random fields, measures and tiles."""

@@ -1,0 +1,1 @@
+"""Networks that give the class of every pixel."""

@@ -1,0 +1,149 @@
+"""Object detection: which things are where. The network answers with `Predictions`; answers are in pixels of the picture."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gradus.boxes.average_precision import precision_from_counts
+from gradus.boxes.matching import match_counts
+from gradus.boxes.targets import stack_objects, unstack_detections, unstack_objects
+from gradus.data.augment.apply import Augmentation
+from gradus.data.augment.settings import AugmentSettings
+from gradus.data.columns import Boxes, ColumnType
+from gradus.data.dataset import Dataset, Split
+from gradus.errors import UserError
+from gradus.models.detection.predictions import Predictions
+from gradus.tasks.assessment import DetectionAssessment
+from gradus.tasks.encode import contents
+from gradus.tasks.scenes import SceneInputs, from_network, move_objects, to_network
+from gradus.tasks.targets import target_column
+from gradus.tasks.task import Answer, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxOptions:
+    """How boxes are told."""
+
+    least_score: float = 0.3  # of the boxes that `gradus predict` tells; what is measured has all of them
+
+
+class DetectionTask(Task):
+    """Pictures -> boxes with classes and scores.
+
+    Encoded: inputs uint8 (N, height, width, C); places (N, 6), see `scenes.py`; targets float32 (N, M, 6) in pixels of the
+    pictures, see `boxes/targets.py`. The network sees boxes in its own pixels, and `collected` brings detections back.
+    """
+
+    directions = {"map50": "max"}  # noqa: RUF012 - as of all tasks
+    name = "object-detection"
+
+    def __init__(self, inputs: SceneInputs, options: BoxOptions) -> None:
+        self.inputs, self.options = inputs, options
+        self.augmentation: Augmentation | None = None
+        self.notes = []
+
+    @property
+    def input_types(self) -> dict[str, ColumnType]:
+        return self.inputs.types
+
+    @property
+    def target_column(self) -> str:
+        return self.column
+
+    def to_device(self, device: torch.device) -> None:
+        self.inputs.to_device(device)
+        if self.augmentation is not None:
+            self.augmentation = self.augmentation.to_device(device)
+
+    def augmented(self, settings: AugmentSettings, train: dict[str, Any]) -> Task:
+        other = copy.copy(self)
+        other.augmentation = self.inputs.augmentation(settings)
+        other.notes = [*self.notes, *other.augmentation.notes(settings)]
+        return other
+
+    def fit(self, dataset: Dataset) -> None:
+        self.column = target_column(dataset)
+        column = dataset["train"][self.column]
+        if not isinstance(column.type, Boxes):
+            raise UserError(f"target '{self.column}' holds {contents(column)}: object detection needs boxes")
+        self.classes = column.type.classes
+        if not any(len(row) for row in column):
+            raise UserError(f"target '{self.column}': there is no box in any training row")
+        self.inputs.fit(dataset["train"], exclude=(self.column,))
+        self.notes = list(self.inputs.notes)
+
+    def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Any]:
+        tensors = self.inputs.encode(split)
+        if with_target:
+            tensors["targets"] = stack_objects(list(split[self.column]))
+        return tensors
+
+    def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Any, Any]:
+        inputs, warp = self.inputs.prepare(batch["inputs"], self.augmentation if training else None)
+        objects = batch.get("targets")
+        if objects is not None:
+            objects = torch.cat([to_network(objects[..., :4], batch["places"]), objects[..., 4:]], dim=2)
+            objects = move_objects(objects, warp)
+        return inputs, objects
+
+    def loss(self, outputs: Predictions, targets: Tensor, *, training: bool) -> Tensor:  # type: ignore[override]
+        return outputs.loss(targets)
+
+    def counts(self, outputs: Predictions, targets: Tensor, *, training: bool) -> dict[str, Tensor]:
+        """The parts of the loss; and in evaluation what average precision is made of."""
+        found = {f"{name}_loss": value * len(outputs) for name, value in (outputs.parts or {}).items()}
+        if not training:
+            found |= match_counts(outputs.detections(), targets, len(self.classes))
+        return found
+
+    def metrics(self, totals: dict[str, np.ndarray], samples: int) -> dict[str, float]:
+        """map50 by binned scores: within a thousandth of the exact one."""
+        found = {name: float(value / samples) for name, value in totals.items() if name.endswith("_loss")}
+        if "objects" not in totals:
+            return found
+        by_class = precision_from_counts(totals["right"], totals["wrong"], totals["objects"])
+        return {"map50": float(np.nanmean(by_class)) if np.isfinite(by_class).any() else 0.0, **found}
+
+    def check_outputs(self, outputs: Any, rows: int, model: str) -> None:
+        if not isinstance(outputs, Predictions):
+            raise UserError(f"model {model} is no detector: it gives a {type(outputs).__name__}")
+
+    def collected(self, outputs: Predictions, batch: dict[str, Tensor]) -> Tensor:
+        """Detections (B, K, 6) in pixels of the pictures."""
+        found = outputs.detections().float()
+        return torch.cat([from_network(found[..., :4], batch["places"]), found[..., 4:]], dim=2)
+
+    def assess(self, outputs: Tensor, targets: Tensor) -> DetectionAssessment:
+        from gradus.boxes.average_precision import detection_metrics
+
+        found, given = unstack_detections(outputs), unstack_objects(targets)
+        metrics = detection_metrics(found, given, self.classes)
+        return DetectionAssessment(classes=self.classes, predictions=found, targets=given, metrics=metrics)
+
+    def decode(self, outputs: Tensor) -> list[Answer]:
+        kind = Boxes(classes=self.classes)
+        rows = unstack_detections(outputs)
+        return [Answer(row.take(row.scores >= self.options.least_score), kind) for row in rows]  # type: ignore[operator]
+
+    def baselines(self, train: dict[str, Tensor], test: dict[str, Tensor]) -> dict[str, dict[str, float]]:
+        return {}
+
+    def model_options(self) -> dict[str, Any]:
+        return {
+            "in_channels": len(self.inputs.mean),
+            "num_classes": len(self.classes),
+            "picture_size": list(self.inputs.size),
+        }
+
+    def state(self) -> dict[str, Any]:
+        return {"inputs": self.inputs.state(), "column": self.column, "classes": list(self.classes)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.inputs.restore(state["inputs"])
+        self.column, self.classes = state["column"], tuple(state["classes"])
