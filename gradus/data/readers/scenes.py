@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gradus.data.dataset import SPLITS, Dataset
 from gradus.data.readers.boxes_table import read_boxes_table
-from gradus.data.readers.cells import read_cells
+from gradus.data.readers.cells import TABLE_SUFFIXES, read_cells
 from gradus.data.readers.coco import coco_files, is_coco_file, read_coco
 from gradus.data.readers.folder import SPLIT_NAMES
 from gradus.data.readers.masks import PICTURES, mask_folders, read_masks
@@ -89,11 +89,18 @@ def _with_target(dataset: Dataset, target: str | None) -> Dataset:
 def _refuse_half(root: Path) -> None:
     """Raises `UserError` where pictures lie in images/ and no other folder has any: something was to be written about them."""
     pictures = child(root, *PICTURES)
+    tables = sorted(path for path in root.iterdir() if path.suffix.lower() in TABLE_SUFFIXES)
+    if any(path.stem.lower() in SPLIT_NAMES for path in tables):
+        return
     if pictures is None or not any(is_picture(path) for path in pictures.rglob("*")):
         return
     others = [path for path in root.iterdir() if path.is_dir() and path != pictures and not path.name.startswith(".")]
     if any(is_picture(path) for other in others for path in other.rglob("*")):
         return
+    if tables:
+        raise UserError(
+            f"{root}: there are pictures in {pictures.name}/; to read the table, give its path: {tables[0]}"
+        )
     beside = f" (beside it: {', '.join(sorted(path.name for path in others))})" if others else ""
     raise UserError(
         f"{root}: there are pictures in {pictures.name}/, but nothing that is written about them{beside}; expected "
