@@ -69,8 +69,8 @@ def _find_counts(kind: Mask, pixels: dict[str, np.ndarray], pictures: np.ndarray
     if train[most] > RARE * train[least]:
         shares = train / train.sum()
         message = (
-            f"unbalanced: {shares[most]:.1%} of the training pixels are '{kind.classes[most]}', only {shares[least]:.2g} of "
-            f"them '{kind.classes[least]}'"
+            f"unbalanced: {shares[most]:.1%} of the training pixels are '{kind.classes[most]}', only {shares[least]:.2%} "
+            f"'{kind.classes[least]}'"
         )
         findings.add("warning", "imbalance", "classes", message)
 
