@@ -190,7 +190,7 @@ def _coco_matches(pool: Pool, left_out: np.ndarray) -> np.ndarray:
     overlap = np.where(pool.ignored[pool.given], pool.cover, pool.iou) if len(pool.iou) else pool.iou
     near = pool.same & (overlap >= THRESHOLDS[0]) & (pool.rank[pool.found] < MOST)
     found, given, overlap = pool.found[near], pool.given[near], overlap[near]
-    result = np.full((len(left_out), len(THRESHOLDS), len(pool.score)), -1)
+    result = np.full((len(left_out), len(THRESHOLDS), len(pool.score)), -1, dtype=np.int32)
     if not len(found):
         return result
     candidates, row = np.unique(found, return_inverse=True)
