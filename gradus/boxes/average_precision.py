@@ -216,9 +216,13 @@ def _coco_matches(pool: Pool, left_out: np.ndarray) -> np.ndarray:
 
 
 def detection_metrics(found: Sequence[Objects], given: Sequence[Objects], classes: Sequence[str]) -> dict[str, float]:
+    """The metrics of as many pictures as there are in both."""
+    return pool_metrics(pool_objects(found, given, len(classes)))
+
+
+def pool_metrics(pool: Pool) -> dict[str, float]:
     """map50, voc07_map50, map, map75, map_small, map_medium, map_large (where there are objects of that size), recall_at_1,
     recall_at_10, recall_at_100: means over the classes that have objects, 0 where none has."""
-    pool = pool_objects(found, given, len(classes))
     curves = class_curves(pool, voc_matches(pool))
     coco = coco_average_precision(pool)
     metrics = {

@@ -93,10 +93,8 @@ def boundaries(
     for row, (mine, theirs) in enumerate(zip(found, given, strict=True)):
         reach = max(1.0, tolerance * float(np.hypot(*theirs.shape)))
         mine = np.where(theirs == ignore, theirs, mine)
-        mine_edge, theirs_edge = edges(mine, ignore), edges(theirs, ignore)
-        for label in np.union1d(np.unique(mine[mine_edge]), np.unique(theirs[theirs_edge])):
-            one, other = mine_edge & (mine == label), theirs_edge & (theirs == label)
-            precision[row, label], recall[row, label] = _share_near(one, other, reach), _share_near(other, one, reach)
+        one, other = _boundary_pixels(mine, ignore), _boundary_pixels(theirs, ignore)
+        precision[row], recall[row] = _share_near(one, other, reach, classes), _share_near(other, one, reach, classes)
     return Boundaries(precision, recall)
 
 
@@ -113,30 +111,44 @@ def edges(mask: np.ndarray, ignore: int) -> np.ndarray:
     return found
 
 
-def _share_near(pixels: np.ndarray, others: np.ndarray, reach: float) -> float:
-    """The share of the set pixels of one map that have one of the other within `reach` pixels; nan where there are none.
+def _boundary_pixels(mask: np.ndarray, ignore: int) -> np.ndarray:
+    """(3, n) class, row and column, ascending in this order."""
+    y, x = np.nonzero(edges(mask, ignore))
+    label = mask[y, x].astype(np.int64)
+    order = np.argsort(label, kind="stable")
+    return np.stack([label, y, x])[:, order]
 
-    A disc is a stack of horizontal runs, and whether a run holds one is the difference of two running counts.
+
+def _share_near(pixels: np.ndarray, others: np.ndarray, reach: float, classes: int) -> np.ndarray:
+    """(C,) the share of the boundary pixels of each class that have one of the others, of the same class, within `reach` pixels;
+    nan where there are none.
+
+    A disc is a stack of horizontal runs, and a run holds a pixel if the next one from its start on is not beyond its end. Rows
+    are numbered on from class to class, with room around them, so that all classes are looked up at once.
     """
-    y, x = np.nonzero(pixels)
-    if not len(y):
-        return float("nan")
-    height, width = others.shape
-    counts = np.zeros((height, width + 1), dtype=np.int32)
-    np.cumsum(others, axis=1, out=counts[:, 1:])
-    near = np.zeros(len(y), dtype=bool)
+    around = int(reach) + 1
+    wide = max(pixels[2].max(initial=0), others[2].max(initial=0)) + 2 * around
+    high = max(pixels[1].max(initial=0), others[1].max(initial=0)) + 2 * around
+
+    def number(label: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return (label * high + y + around) * wide + x + around
+
+    held = np.append(number(*others), np.iinfo(np.int64).max)
+    near = np.zeros(pixels.shape[1], dtype=bool)
     for step in range(-int(reach), int(reach) + 1):
         half = int(np.sqrt(reach**2 - step**2))
-        row = y + step
-        inside = (row >= 0) & (row < height)
-        row = row.clip(0, height - 1)
-        run = counts[row, np.minimum(x + half + 1, width)] - counts[row, np.maximum(x - half, 0)]
-        near |= inside & (run > 0)
-    return float(near.mean())
+        middle = number(pixels[0], pixels[1] + step, pixels[2])
+        near |= held[np.searchsorted(held, middle - half)] <= middle + half
+    total = np.bincount(pixels[0], minlength=classes)
+    return np.where(total > 0, np.bincount(pixels[0], near, minlength=classes) / np.maximum(total, 1), np.nan)
+
+
+def measures_of(confusions: np.ndarray, near: Boundaries) -> dict[str, float]:
+    """All measures, of confusion matrices (N, C, C) summed over the pictures, and of the boundaries of each."""
+    return {**confusion_metrics(confusions.sum(axis=0)), "boundary_f": _mean(near.by_class())}
 
 
 def segmentation_metrics(found: np.ndarray, given: np.ndarray, classes: int, ignore: int) -> dict[str, float]:
     """found, given: (N, H, W) class indices. Over all pixels of all pictures together, boundaries by picture."""
-    confusion = confusion_by_picture(found, given, classes, ignore).sum(axis=0)
-    near = boundaries(found, given, classes, ignore)
-    return {**confusion_metrics(confusion), "boundary_f": _mean(near.by_class()) if len(given) else 0.0}
+    confusions = confusion_by_picture(found, given, classes, ignore)
+    return measures_of(confusions, boundaries(found, given, classes, ignore))
