@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gradus.boxes.average_precision import precision_from_counts
+from gradus.boxes.average_precision import pool_metrics, precision_from_counts
 from gradus.boxes.matching import match_counts
 from gradus.boxes.targets import stack_objects, unstack_detections, unstack_objects
 from gradus.data.augment.apply import Augmentation
@@ -130,11 +130,10 @@ class DetectionTask(Task):
         return torch.cat([from_network(found[..., :4], batch["places"]), found[..., 4:]], dim=2)
 
     def assess(self, outputs: Tensor, targets: Tensor) -> DetectionAssessment:
-        from gradus.boxes.average_precision import detection_metrics
-
         found, given = unstack_detections(outputs), unstack_objects(targets)
-        metrics = detection_metrics(found, given, self.classes)
-        return DetectionAssessment(classes=self.classes, predictions=found, targets=given, metrics=metrics)
+        assessment = DetectionAssessment(classes=self.classes, predictions=found, targets=given)
+        assessment.metrics.update(pool_metrics(assessment.pool))
+        return assessment
 
     def decode(self, outputs: Tensor) -> list[Answer]:
         kind = Boxes(classes=self.classes)
@@ -142,7 +141,10 @@ class DetectionTask(Task):
         return [Answer(row.take(row.scores >= self.options.least_score), kind) for row in rows]  # type: ignore[operator]
 
     def baselines(self, train: dict[str, Tensor], test: dict[str, Tensor]) -> dict[str, dict[str, float]]:
-        return {}
+        from gradus.tasks.scene_baselines import same_boxes
+
+        answer = same_boxes(train, test["places"], len(self.classes))
+        return {"the same boxes on every picture": self.assess(answer, test["targets"]).metrics}
 
     def model_options(self) -> dict[str, Any]:
         return {
