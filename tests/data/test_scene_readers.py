@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from gradus.data import readers
-from gradus.data.columns import Boxes
+from gradus.data.columns import Boxes, Points
 from gradus.data.dataset import Dataset
 from gradus.data.scan import scan
 from gradus.errors import UserError
@@ -102,6 +102,23 @@ def test_one_coco_file(tmp_path: Path) -> None:
     picture(tmp_path / "images" / "a.png")
     file = write(tmp_path / "labels.json", coco((10, 7, [1, 2, 3, 4]), names=("a.png",)))
     assert rows(readers.read(file)) == {"images/a.png": [("dog", 1, 2, 4, 6, False)]}
+
+
+def test_coco_key_points(tmp_path: Path) -> None:
+    for name in "ab":
+        picture(tmp_path / "images" / f"{name}.png")
+    content = coco((10, 1, [1, 1, 9, 9], {"keypoints": [3, 4, 2, 0, 0, 0]}), categories={1: "person"})
+    content["categories"][0]["keypoints"] = ["nose", "ear"]
+    write(tmp_path / "annotations" / "person_keypoints_train2017.json", content)
+    data = readers.read(tmp_path, target="points")
+    assert data.target == "points" and data.types["points"] == Points(names=("nose", "ear"))
+    assert readers.read(tmp_path).target == "objects"
+    expected = [[[3, 4], [np.nan] * 2], [[np.nan] * 2] * 2]
+    assert np.array_equal(data["train"]["points"].values, expected, equal_nan=True)
+    content["annotations"] *= 2
+    write(tmp_path / "annotations" / "person_keypoints_train2017.json", content)
+    data = readers.read(tmp_path)
+    assert "points" not in data.types and any("key points were left out" in note for note in data.notes)
 
 
 @pytest.mark.parametrize(

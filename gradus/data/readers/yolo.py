@@ -102,7 +102,7 @@ def _expected(picture: str) -> str:
 
 def _described(file: Path, scenes: Scenes) -> tuple[list[str], dict[str, list[Path]]]:
     """(classes, pictures of each split) of a YAML file."""
-    import yaml  # huggingface-hub needs it
+    import yaml
 
     try:
         content = yaml.safe_load(read_text(file, []))
