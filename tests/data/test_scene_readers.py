@@ -127,6 +127,7 @@ def test_coco_key_points(tmp_path: Path) -> None:
         (coco((99, 7, [1, 2, 3, 4])), r"annotation 0 of c.json: there is no image with the id 99"),
         (coco((10, 99, [1, 2, 3, 4])), r"there is no category with the id 99"),
         (coco((10, 7, [1, 2, 3])), r"expected a bbox of left, top, width and height, found \[1, 2, 3\]"),
+        (coco(([10], 7, [1, 2, 3, 4])), r"there is no image with the id \[10\]"),
         (coco(categories={1: "a", 2: "a"}), r"two categories are called 'a'"),
         ({"images": [], "annotations": 3}, r"a COCO file has a list 'annotations'"),
         ('{"images": "annotations",', r"this is not JSON"),
@@ -207,6 +208,16 @@ def test_yolo_with_a_yaml_file(tmp_path: Path) -> None:
     assert rows(readers.read(tmp_path / "data.yaml")) == rows(data)
 
 
+def test_names_that_no_file_can_have_are_told(tmp_path: Path) -> None:
+    write(tmp_path / "data.yaml", "train: train.txt\nnames: [dog]\n")
+    picture(tmp_path / "a.png")
+    write(tmp_path / "a.txt", "0 0.5 0.5 1 1\n")
+    write(tmp_path / "train.txt", "a.png\nb\x00.png\n")
+    with pytest.raises(UserError, match=r"1 of 2 pictures cannot be read"):
+        readers.read(tmp_path)
+    assert any("zero byte" in error.message or "null byte" in error.message for error in scan(tmp_path).errors)
+
+
 def test_yolo_with_names_as_a_table_and_lists_of_pictures(tmp_path: Path) -> None:
     write(tmp_path / "data.yaml", "train: train.txt\nnames:\n  0: dog\n  1: cat\n")
     for name in "ab":
@@ -257,6 +268,7 @@ def test_wrong_yolo_lines_are_told(tmp_path: Path, line: str, message: str) -> N
         ("train: images\n", r"names is a list of class names"),
         ("train: images\nnames: [a, b]\nnc: 3\n", r"nc is 3, but there are 2 names"),
         ("train: images\nnames: {1: a}\n", r"names count from 0 without gaps, found 1"),
+        ("train: images\nnames: {0: a, x: b}\n", r"names count from 0 without gaps, found 0, x"),
         ("train: away\nnames: [a]\n", r"there is no .*away"),
         ("val: images\nnames: [a]\n", r"does not say where the training pictures are"),
         ("train: images\nnames: [a\n", r"this is not YAML"),

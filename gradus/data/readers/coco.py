@@ -160,7 +160,7 @@ def _categories(files: dict[str, Path], parts: dict[str, dict[str, Any]]) -> dic
 
 def _classes(names: dict[Any, str], parts: dict[str, dict[str, Any]], scenes: Scenes) -> list[str]:
     """All categories but those that only stand above others and have no box, as Roboflow writes one."""
-    above = {entry.get("supercategory") for content in parts.values() for entry in content["categories"]}
+    above = {str(entry.get("supercategory")) for content in parts.values() for entry in content["categories"]}
     used = scenes.named()
     empty = [name for name in names.values() if name in above and name not in used]
     kept = [name for name in names.values() if name not in empty]
@@ -177,7 +177,7 @@ def _read_split(scenes: Scenes, split: str, file: Path, content: dict[str, Any],
     where = relative(file, scenes.root)
     for entry in content["images"]:
         name = entry.get("file_name")
-        if not isinstance(name, str) or not name or "id" not in entry:
+        if not isinstance(name, str) or not name or _key(entry.get("id")) is None:
             raise UserError(f"{file}: an image has an id and a file_name; found {str(entry)[:80]}")
         if entry["id"] in rows:
             raise UserError(f"{file}: two images have the id {entry['id']}")
@@ -189,9 +189,9 @@ def _read_split(scenes: Scenes, split: str, file: Path, content: dict[str, Any],
     for entry in content["annotations"]:
         outlines += bool(entry.get("segmentation"))
         label = f"annotation {entry.get('id', '?')} of {where}"
-        if entry.get("image_id") not in rows:
+        if _key(entry.get("image_id")) not in rows:
             scenes.wrong("annotations of no picture", label, f"there is no image with the id {entry.get('image_id')}")
-        elif entry.get("category_id") not in names:
+        elif _key(entry.get("category_id")) not in names:
             number = entry.get("category_id")
             scenes.wrong("unknown classes", label, f"there is no category with the id {number}")
         elif (box := _box(entry.get("bbox"))) is None:
@@ -205,6 +205,11 @@ def _read_split(scenes: Scenes, split: str, file: Path, content: dict[str, Any],
                 row.points.append(points)
     scenes.by_split[split] = list(rows.values())
     return outlines
+
+
+def _key(given: Any) -> int | str | None:
+    """What may be an id: a whole number or a text."""
+    return given if isinstance(given, int | str) else None
 
 
 def _box(given: Any) -> tuple[float, float, float, float] | None:
