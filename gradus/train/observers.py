@@ -15,16 +15,11 @@ from gradus.errors import UserError
 from gradus.files import append_line, unread
 from gradus.train.trainer import Observer, Record
 
+# endings of the names of metrics that are shown in per cent
 RATES = (
-    "accuracy",
-    "macro_f1",
-    "map",
-    "map50",
-    "map75",
-    "miou",
-    "_iou",
-    "boundary_f",
-)  # endings of metrics shown in per cent
+    *("accuracy", "macro_f1", "map", "map50", "map75", "map_small", "map_medium", "map_large"),
+    *("recall_at_1", "recall_at_10", "recall_at_100", "miou", "weighted_iou", "boundary_f"),
+)
 
 
 def format_metric(name: str, value: float) -> str:
