@@ -20,9 +20,9 @@ from gradus.errors import UserError
 from gradus.recipes.execute import create_trainer
 from gradus.recipes.experiment import Experiment, prepare
 from gradus.recipes.recipe import Recipe
+from gradus.tasks.detection import DetectionTask
 from gradus.train import checkpoint
 from gradus.train.devices import set_up_process
-from gradus.tasks.detection import DetectionTask
 from gradus.train.fleet import Member
 from gradus.train.fleet_trainer import FleetTrainer
 from gradus.train.folder import RunFolder
