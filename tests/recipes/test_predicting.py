@@ -192,3 +192,11 @@ def test_what_has_no_meaning_on_scenes_is_refused(runs, capsys):
 def test_the_structure_of_a_detector_is_drawn(runs, tmp_path, capsys):
     code, out, _ = command(capsys, "look", runs["objects"].path, "structure", "--out", tmp_path / "structure.html")
     assert code == 0 and "parameters" in out
+
+
+def test_a_rate_is_pictures_a_second():
+    stages = Stages(torch.device("cpu"))
+    stages.pictures = 10
+    stages.seconds.update(reading=1.0, network=4.0)
+    assert stages.rate == 2
+    assert stages.rows() == [("reading", 100.0, 0.2), ("network", 400.0, 0.8)]
