@@ -251,6 +251,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
                 *TRAIN_FLAGS,
                 *OTHER_FLAGS,
                 *cli_data.FLAGS,
+                *cli_predict.FLAGS,
                 *cli_search.FLAGS,
                 *cli_learn.FLAGS,
                 *cli_look.FLAGS,

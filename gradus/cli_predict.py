@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gradus.recipes.run import Run
     from gradus.tasks.task import Answer
 
+FLAGS = ("min-score", "timing")  # those that no other command has
 FOLDER = "predictions"  # where drawn pictures go where nothing else is said
 
 
@@ -63,7 +64,8 @@ def predict(arguments: argparse.Namespace) -> None:
     for flag in ("out", "min_score", "timing"):
         if getattr(arguments, flag):
             raise UserError(f"--{flag.replace('_', '-')}: only for runs that find things in pictures, such as boxes")
-    _print_answers(*source.answers(arguments.inputs), arguments.json)
+    names, answers = source.answers(arguments.inputs)
+    _print_answers(names, answers, arguments.json)
 
 
 def _print_answers(names: list[str], answers: list[Answer], as_json: bool) -> None:
