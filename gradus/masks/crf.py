@@ -107,7 +107,7 @@ def permutohedral(features: np.ndarray) -> Filter:
     lattice, place = np.unique(keys, return_inverse=True)
     where = (np.repeat(np.arange(rows), size), place.reshape(-1))
     splat = sparse.csr_matrix((shares.ravel().astype(np.float32), where), shape=(rows, len(lattice)))
-    steps = [int(radix.sum()), *(int(radix.sum() - size * own) for own in radix)]
+    steps = [*(int(radix.sum() - size * own) for own in radix), int(radix.sum())]
     blurs = [_blur(lattice, step) for step in steps]
     collect = splat.T.tocsr()
 
