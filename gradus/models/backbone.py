@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gradus.errors import UserError
-from gradus.models import MODELS, accepted_options, create_model
+from gradus.models import accepted_options, create_model, model_class
 from gradus.models.stages import StagedNetwork
 
 MOST_PADDING = 16
@@ -42,11 +42,9 @@ class Backbone(nn.Module):
         self, network: str, strides: Sequence[int] = (8, 16), in_channels: int = 3, *, first: bool = False
     ) -> None:
         super().__init__()
-        made = create_model(
-            network, **({"in_channels": in_channels} if "in_channels" in accepted_options(network) else {})
-        )
+        made = _made(network, in_channels)
         self.name, self.in_channels = network, in_channels
-        chain = _without_head(network, made)
+        chain = _without_head(made)
         levels = _levels(network, chain, in_channels, first)
         missing = [stride for stride in strides if stride not in levels]
         if missing:
@@ -94,11 +92,14 @@ def _meets(name: str, used: str) -> bool:
     return name == used or name.startswith(f"{used}.") or used.startswith(f"{name}.")
 
 
+def _channels(network: str, in_channels: int) -> dict[str, int]:
+    return {"in_channels": in_channels} if "in_channels" in accepted_options(network) else {}
+
+
 def _shapes(network: str, chain: Sequence[str], in_channels: int, side: int) -> list[tuple[str, torch.Size]]:
     """The output shape of each module of the chain for a picture of that side, without computing."""
-    options = {"in_channels": in_channels} if "in_channels" in accepted_options(network) else {}
     with torch.device("meta"):
-        made = create_model(network, **options)
+        made = create_model(network, **_channels(network, in_channels))
         value = torch.empty(1, in_channels, side, side)
     found = []
     for name in chain:
@@ -110,14 +111,20 @@ def _shapes(network: str, chain: Sequence[str], in_channels: int, side: int) -> 
 def strides_of(network: str, in_channels: int = 3) -> list[int]:
     """The strides of the maps of a network of the table, ascending. Raises `UserError` for one that cannot be a backbone."""
     with torch.device("meta"):
-        made = create_model(network, **({"in_channels": in_channels} if "in_channels" in accepted_options(network) else {}))
-    return sorted(_levels(network, _without_head(network, made), in_channels))
+        chain = _without_head(_made(network, in_channels))
+    return sorted(_levels(network, chain, in_channels))
 
 
-def _without_head(network: str, made: nn.Module) -> list[str]:
-    """The modules of a network but for those of its head. Raises `UserError` where it is no chain of stages."""
-    if not isinstance(made, StagedNetwork):
+def _made(network: str, in_channels: int) -> StagedNetwork:
+    """The whole network. Raises `UserError` for one that is no chain of stages."""
+    if not issubclass(model_class(network), StagedNetwork):
         raise UserError(f"{network} cannot be a backbone: it is not a chain of stages")
+    made = create_model(network, **_channels(network, in_channels))
+    assert isinstance(made, StagedNetwork)
+    return made
+
+
+def _without_head(made: StagedNetwork) -> list[str]:
     head = set(list(made.stages.values())[-1])
     return [module for module in made.chain() if module not in head]
 
@@ -141,9 +148,3 @@ def _padding(network: str, chain: Sequence[str], in_channels: int, levels: Seque
         if all(shapes[level.module][-1] == side // level.stride for level in levels):
             return padding
     return 0
-
-
-def check_backbone(network: str) -> None:
-    """Raises `UserError` for a name that is not in the table."""
-    if network not in MODELS:
-        create_model(network)

@@ -65,12 +65,18 @@ class FCN(nn.Module):
         self.pools = strides[-1] < COARSEST
         channels, layers, kernel_size = self.backbone.levels[-1].channels, [], 7 if dense else 3
         for width in widths:
-            layers += [nn.Conv2d(channels, width, kernel_size, padding=kernel_size // 2), nn.ReLU(), nn.Dropout(dropout)]
+            layers += [
+                nn.Conv2d(channels, width, kernel_size, padding=kernel_size // 2),
+                nn.ReLU(),
+                nn.Dropout(dropout),
+            ]
             channels, kernel_size = width, 1
         self.hidden = nn.Sequential(*layers)
         self.score = nn.Conv2d(channels, num_classes, kernel_size if not widths else 1)
         levels = [level for level in self.backbone.levels if self.finest <= level.stride < COARSEST]
-        self.skips = nn.ModuleDict({f"stride{level.stride}": nn.Conv2d(level.channels, num_classes, 1) for level in levels})
+        self.skips = nn.ModuleDict(
+            {f"stride{level.stride}": nn.Conv2d(level.channels, num_classes, 1) for level in levels}
+        )
         twice = levels if learnt != "none" else []
         self.twice = nn.ModuleDict({f"stride{level.stride}": LearntEnlargement(num_classes, 2) for level in twice})
         self.last = LearntEnlargement(num_classes, self.finest) if learnt == "all" else None
@@ -108,10 +114,14 @@ class FCN(nn.Module):
 
     def _continue(self, tensors: Mapping[str, Tensor], where: str) -> list[str]:
         mine = self.state_dict()
-        fitting = {name: tensor for name, tensor in tensors.items() if name in mine and mine[name].shape == tensor.shape}
+        fitting = {
+            name: tensor for name, tensor in tensors.items() if name in mine and mine[name].shape == tensor.shape
+        }
         lost = [name for name in mine if name.startswith("backbone.") and name not in fitting]
         if lost:
-            raise UserError(f"{where}: these are not weights of an FCN on {self.backbone.name}: '{lost[0]}' is missing or misshaped")
+            raise UserError(
+                f"{where}: these are not weights of an FCN on {self.backbone.name}: '{lost[0]}' is missing or misshaped"
+            )
         self.load_state_dict(fitting, strict=False)
         new = sorted({name.rsplit(".", 1)[0] for name in mine if name not in fitting})
         return [f"goes on from {where}; new: {', '.join(new) or 'nothing'}"]

@@ -75,7 +75,9 @@ class SegNet(nn.Module):
             for name, tensor in module.state_dict().items():
                 given = tensors.get(f"features.{number}.{name}")
                 if name != "num_batches_tracked" and (given is None or given.shape != tensor.shape):
-                    raise UserError(f"{where}: these are not weights of vgg16_bn, or width is not 64 (features.{number}.{name})")
+                    raise UserError(
+                        f"{where}: these are not weights of vgg16_bn, or width is not 64 (features.{number}.{name})"
+                    )
         if len(groups) < len(blocks):
             raise UserError(f"{where}: these are not weights of vgg16_bn: they have {len(groups)} layers")
         with torch.no_grad():
