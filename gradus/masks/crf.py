@@ -1,5 +1,5 @@
-"""The fully connected conditional random field of pixels: Krähenbühl and Koltun 2011, *Efficient Inference in Fully Connected CRFs
-with Gaussian Edge Potentials*, by mean field.
+"""The fully connected conditional random field of pixels, by mean field: Krähenbühl and Koltun 2011, *Efficient Inference in
+Fully Connected CRFs with Gaussian Edge Potentials*.
 
     E(x) = sum_i -log p(x_i)  +  sum_{i<j} [x_i != x_j] (w_s k_s(i, j) + w_a k_a(i, j))
     k_s = exp(-|place|^2 / 2 pixels_s^2)                                     smoothness: no lonely pixels
@@ -98,8 +98,8 @@ def _exact(features: np.ndarray) -> Filter:
 def permutohedral(features: np.ndarray) -> Filter:
     """The Gaussian filter exp(-|f_i - f_j|^2 / 2) of N points in d dimensions (N, d), approximately and in time N d.
 
-    Points share their values out among the d + 1 corners of the simplex of a lattice in which they lie (splat), values are blurred
-    along the d + 1 directions of the lattice, and collected again (slice). All three are sparse matrices.
+    Points share their values out among the d + 1 corners of the simplex of a lattice in which they lie (splat), values are
+    blurred along the d + 1 directions of the lattice, and collected again (slice). All three are sparse matrices.
     """
     corners, shares = _simplices(features)
     rows, size = shares.shape

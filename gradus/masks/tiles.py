@@ -13,7 +13,8 @@ Size = tuple[int, int]  # height, width
 def tile_places(size: Size, tile: Size, overlap: float = 0.5) -> list[tuple[int, int]]:
     """(top, left) of the tiles that cover a picture, none reaching out of it, evenly spread.
 
-    overlap: the share of a tile's side that neighbours have in common, at least. A picture no larger than a tile has one at (0, 0).
+    overlap: the share of a tile's side that neighbours have in common, at least. A picture no larger than a tile has one, at
+    (0, 0).
     """
     starts = []
     for side, own in zip(size, tile, strict=True):
@@ -25,8 +26,8 @@ def tile_places(size: Size, tile: Size, overlap: float = 0.5) -> list[tuple[int,
 def tile_weights(tile: Size) -> np.ndarray:
     """float32 (height, width): from 1 in the middle down to little at the edges, where a network knows least of what is around
     (a Hann window, raised so that no pixel counts nothing)."""
-    rows, columns = (np.sin(np.pi * (np.arange(side) + 0.5) / side) ** 2 for side in tile)
-    return np.maximum(rows[:, None] * columns, 1e-4).astype(np.float32)
+    rows, columns = (np.maximum(np.sin(np.pi * (np.arange(side) + 0.5) / side) ** 2, 0.01) for side in tile)
+    return (rows[:, None] * columns).astype(np.float32)
 
 
 def join_tiles(tiles: Iterable[np.ndarray], places: list[tuple[int, int]], size: Size) -> np.ndarray:

@@ -25,7 +25,7 @@ def pixel_focal(
 
 
 def pixel_dice(logits: Tensor, targets: Tensor, ignore: int, weights: Tensor | None = None) -> Tensor:
-    """1 minus the mean over classes of 2 sum p t / (sum p^2 + sum t), over the pixels of the batch: Milletari et al. 2016, *V-Net*.
+    """1 minus the mean over classes of 2 sum p t / (sum p^2 + sum t), over the pixels of a batch: Milletari et al. 2016, *V-Net*.
 
     Classes that no pixel of the batch has are left out. So it counts areas, not pixels: a small thing as much as a large one.
     """

@@ -80,7 +80,7 @@ class SegmentationTask(Task):
     """Pictures -> the class of every pixel.
 
     Encoded: inputs uint8 (N, height, width, C); places (N, 6), see `scenes.py`; targets uint8 (N, h, w), class indices or
-    `ignore`, at `scored_size`: that of the pictures where all have the same, else that of the network, with `ignore` in its margins.
+    `ignore`, at `scored_size`: that of the pictures where all have the same, else that of the network, its margins ignored.
     """
 
     directions = {"miou": "max", "pixel_accuracy": "max"}  # noqa: RUF012 - as of all tasks

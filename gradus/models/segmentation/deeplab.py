@@ -1,9 +1,9 @@
-"""DeepLab: Chen, Papandreou, Kokkinos, Murphy and Yuille 2016, *DeepLab: Semantic Image Segmentation with Deep Convolutional Nets,
-Atrous Convolution, and Fully Connected CRFs* (v2), and as an option the head of 2017's *Rethinking Atrous Convolution* (v3).
+"""DeepLab: Chen, Papandreou, Kokkinos, Murphy and Yuille 2016, *Semantic Image Segmentation with Deep Convolutional Nets, Atrous
+Convolution, and Fully Connected CRFs* (v2), and as an option the head of 2017's *Rethinking Atrous Convolution* (v3).
 
-The backbone keeps maps with a cell for 8x8 pixels, its last layers being atrous (`models/atrous.py`). Atrous spatial pyramid pooling
-looks at these maps with 3x3 kernels of several rates side by side: weights of their own, scores summed. Scores are enlarged by
-8, bilinear. The CRF of the paper is the task's: `task.options.crf=10`.
+The backbone keeps maps with a cell for 8x8 pixels, its last layers being atrous (`models/atrous.py`). Atrous spatial pyramid
+pooling looks at these maps with 3x3 kernels of several rates side by side: weights of their own, scores summed. Scores are
+enlarged 8 times, bilinear. The CRF of the paper is the task's: `task.options.crf=10`.
 
 Differences: any backbone of the table (the paper: VGG16, ResNet101); 256 hidden channels a branch where the paper's on VGG16 have
 1024. The rates 6, 12, 18, 24 are for pictures of about 500 pixels; for smaller ones make them smaller in proportion.
@@ -98,10 +98,11 @@ class DeepLab(nn.Module):
         self.head = heads[head](self.backbone.levels[-1].channels, num_classes, tuple(rates), hidden, dropout)
         for module in self.head.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        for branch in self.head.branches if head == "v2" else [self.head.score]:  # small scores at first
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        for branch in self.head.branches if head == "v2" else [self.head.score]:  # all scores are 0 at first
             last = branch[-1] if isinstance(branch, nn.Sequential) else branch
-            nn.init.normal_(last.weight, std=0.01)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     def forward(self, pictures: Tensor) -> Tensor:
         height, width = pictures.shape[2:]

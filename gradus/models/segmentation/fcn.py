@@ -9,8 +9,8 @@ fcn32s                 134 346 581    134 346 581         136 152 938
 fcn16s                 134 364 431    134 357 354         134 816 036
 fcn8s                  134 376 905    134 362 751         134 489 822
 
-Differences: padding is "same" in place of 100 pixels around the picture, so that nothing is cut off. The backbone is any network of
-the table: vgg16 is the paper's, with its dense layers as 7x7 and 1x1 convolutions; squeezenet1_0, the default, has published
+Differences: padding is "same" in place of 100 pixels around the picture, so that nothing is cut off. The backbone is any network
+of the table: vgg16 is the paper's, with its dense layers as 7x7 and 1x1 convolutions; squeezenet1_0, the default, has published
 weights that come with the data and is light enough for a CPU. Others than VGG get a 3x3 convolution of 512 channels in
 place of the dense layers, and one more pooling where their coarsest map has cells of 16 pixels.
 """
@@ -80,12 +80,15 @@ class FCN(nn.Module):
         twice = levels if learnt != "none" else []
         self.twice = nn.ModuleDict({f"stride{level.stride}": LearntEnlargement(num_classes, 2) for level in twice})
         self.last = LearntEnlargement(num_classes, self.finest) if learnt == "all" else None
-        for skip in self.skips.values():  # what is added begins as nothing, so that a coarser network goes on unchanged
-            nn.init.zeros_(skip.weight)
-            nn.init.zeros_(skip.bias)
+        for scores in (
+            self.score,
+            *self.skips.values(),
+        ):  # all begin as nothing: then a coarser network goes on unchanged
+            nn.init.zeros_(scores.weight)
+            nn.init.zeros_(scores.bias)
         for layer in self.hidden:
             if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
 
     def coarse_scores(self, maps: Tensor) -> Tensor:
@@ -106,8 +109,8 @@ class FCN(nn.Module):
         return scores[:, :, :height, :width]
 
     def load_backbone(self, tensors: Mapping[str, Tensor], where: str) -> list[str]:
-        """Weights of a coarser FCN (32s for 16s, 16s for 8s), of which everything is taken; or of a classifier: its dense layers are
-        taken too where their shapes fit."""
+        """Weights of a coarser FCN (32s for 16s, 16s for 8s), of which everything is taken; or of a classifier, whose dense
+        layers are taken too where their shapes fit."""
         if "backbone.network.features.0.weight" in tensors or "score.weight" in tensors:
             return self._continue(tensors, where)
         return [*self.backbone.load(tensors, where), *self._convert(tensors)]

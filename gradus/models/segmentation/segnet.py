@@ -8,6 +8,7 @@ As published (11 classes): 29 449 355 parameters (the paper's table says 29.45 m
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ FACTORS = (1, 2, 4, 8, 8)  # and their channels, in widths
 
 def _layers(channels: list[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for old, new in zip(channels, channels[1:], strict=False):
+    for old, new in pairwise(channels):
         layers += [nn.Conv2d(old, new, 3, padding=1), nn.BatchNorm2d(new), nn.ReLU()]
     return nn.Sequential(*layers)
 
