@@ -299,7 +299,7 @@ class SegmentationTask(Task):
                 yield from outputs_of({"inputs": torch.from_numpy(parts), "tile": torch.ones(len(some))}).numpy()
 
         logits = torch.from_numpy(join_tiles(maps(), places, size))[None]
-        refined = self._refined(logits, torch.from_numpy(np.ascontiguousarray(scaled))[None])
+        refined = self._refined(logits, torch.from_numpy(scaled.copy())[None])
         return self._resized(refined, (height, width))[0].argmax(dim=0).to(torch.uint8).numpy()
 
     def decode(self, outputs: Tensor) -> list[Answer]:

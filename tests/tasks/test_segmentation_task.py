@@ -45,7 +45,7 @@ def split(sizes: list[tuple[int, int]]) -> Split:
 
 def fitted(sizes: list[tuple[int, int]], scenes: dict[str, Any] | None = None, **options: Any) -> SegmentationTask:
     task = SegmentationTask(SceneInputs(SceneOptions(**(scenes or {}))), MaskOptions(**options))
-    task.fit(Dataset(name="scenes", splits={"train": split(sizes)}, target="mask"))
+    task.fit(Dataset(name="scenes", source="scenes", splits={"train": split(sizes)}, target="mask"))
     task.to_device(torch.device("cpu"))
     return task
 
@@ -245,7 +245,7 @@ def test_the_crf_takes_lonely_pixels_away_in_tests_and_predictions_alone():
     plain, refined = fitted(sizes), fitted(sizes, crf=5)
     rows = plain.encode(split(sizes))
     torch.manual_seed(0)
-    inputs, targets = plain.prepare(rows, training=False)
+    _, targets = plain.prepare(rows, training=False)
     right = functional.one_hot(torch.where(targets == IGNORE, 0, targets).long(), 3).permute(0, 3, 1, 2).float()
     logits = right + torch.randn_like(right)
     before = plain.assess(plain.collected(logits, rows), rows["targets"]).metrics["pixel_accuracy"]
@@ -272,7 +272,7 @@ def test_mistakes_are_told():
         MaskOptions(crop_size=8)
     with pytest.raises(UserError, match="crf_appearance: expected weight, pixels, levels"):
         MaskOptions(crf_appearance=(1.0, 2.0))
-    with pytest.raises(UserError, match="without a task.options.crop_size"):
+    with pytest.raises(UserError, match=r"without a task\.options\.crop_size"):
         task = fitted([(40, 48)])
         task.augmented(AugmentSettings(random_crop=True), {})
     rows = split([(40, 48)])
