@@ -22,6 +22,7 @@ from gradus.data.augment.settings import AugmentSettings
 from gradus.data.columns import ColumnType, Mask
 from gradus.data.dataset import Dataset, Split
 from gradus.data.images import resize
+from gradus.data.masks import MOST_CLASSES
 from gradus.errors import UserError
 from gradus.masks.crf import CrfSettings, refine
 from gradus.masks.measures import intersection_over_union, segmentation_metrics
@@ -122,6 +123,10 @@ class SegmentationTask(Task):
         if not isinstance(column.type, Mask):
             raise UserError(f"target '{self.column}' holds {contents(column)}: segmentation needs masks")
         self.kind = column.type
+        if len(self.kind.classes) > MOST_CLASSES:
+            raise UserError(
+                f"target '{self.column}' has {len(self.kind.classes)} classes; masks hold {MOST_CLASSES} at most"
+            )
         self.inputs.fit(dataset["train"], exclude=(self.column,))
         sizes = {size for split in dataset.splits.values() for size in sizes_of(split[self.inputs.column])}
         self.scored_size = next(iter(sizes)) if len(sizes) == 1 else self.inputs.size

@@ -268,6 +268,13 @@ def test_what_was_fitted_is_restored():
 def test_mistakes_are_told():
     with pytest.raises(UserError, match=r"crop_size: 64x50 is larger than the pictures \(48x40\)"):
         fitted([(40, 48)], crop_size=(50, 64))
+    many = split([(40, 48)])
+    kind = Mask(classes=tuple(f"class {number}" for number in range(1000)))
+    many.columns["mask"] = Column(kind, many.columns["mask"].values)
+    with pytest.raises(UserError, match="has 1000 classes; masks hold 255 at most"):
+        SegmentationTask(SceneInputs(SceneOptions()), MaskOptions()).fit(
+            Dataset(name="scenes", source="scenes", splits={"train": many}, target="mask")
+        )
     with pytest.raises(UserError, match="at least 16 pixels, received 8"):
         MaskOptions(crop_size=8)
     with pytest.raises(UserError, match="crf_appearance: expected weight, pixels, levels"):
