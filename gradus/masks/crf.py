@@ -86,7 +86,7 @@ def appearance(picture: np.ndarray, settings: CrfSettings, exact: bool) -> Filte
 
 def _places(picture: np.ndarray) -> np.ndarray:
     """(N, 2): row and column of each pixel."""
-    return np.stack(np.indices(picture.shape[:2]), axis=-1).reshape(-1, 2).astype(np.float64)
+    return np.moveaxis(np.indices(picture.shape[:2]), 0, -1).reshape(-1, 2).astype(np.float64)
 
 
 def _exact(features: np.ndarray) -> Filter:

@@ -35,7 +35,7 @@ def join_tiles(tiles: Iterable[np.ndarray], places: list[tuple[int, int]], size:
     weighted by `tile_weights`. What of a tile lies beyond `size` is left out."""
     total, share = np.zeros((1, *size), dtype=np.float32), np.zeros(size, dtype=np.float32)
     for one, (top, left) in zip(tiles, places, strict=True):
-        weights = tile_weights(one.shape[1:])  # type: ignore[arg-type]
+        weights = tile_weights(one.shape[1:])
         if len(total) != len(one):
             total = np.zeros((len(one), *size), dtype=np.float32)
         height, width = min(one.shape[1], size[0] - top), min(one.shape[2], size[1] - left)

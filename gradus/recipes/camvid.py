@@ -2,8 +2,8 @@
 
 The recipes are for two CPU cores, 25 to 30 minutes each: pictures of 256x192, SqueezeNet where the papers have VGG16, a narrow
 SegNet and U-Net. Masks are scored at 480x360 all the same. `...-full` are as published, for a GPU; those on VGG16 need its
-weights (`gradus import`). Published values are those that Jégou et al. 2017 (*The One Hundred Layers Tiramisu*, table 3) collected,
-where the best is 0.669; the classes weigh as their median frequencies, as in SegNet.
+weights (`gradus import`). Published values are those that Jégou et al. 2017 (*The One Hundred Layers Tiramisu*, table 3)
+collected, where the best is 0.669; the classes weigh as their median frequencies, as in SegNet.
 """
 
 from __future__ import annotations
