@@ -287,6 +287,11 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "windows as columns, the sparse matrix behind a convolution, and what both save",
             ("Principles and Practice §4.2.3", "Deep Learning and Computer Vision §4.1.4"),
         ),
+        "segmentation-without-learning": Lesson(
+            "Parts of a picture",
+            "thresholds, growing, clusters, a least cut side by side, and the CRF step by step",
+            ("Principles and Practice §5.2.1, §5.2.4",),
+        ),
         "pooling": Lesson(
             "One number for a window",
             "max, mean, stochastic and chunk pooling, overlapping windows, and what pooling forgives",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gradus.errors import unknown_name
-from gradus.recipes import boston, cats_dogs, cifar, digits, mnist
+from gradus.recipes import boston, camvid, cats_dogs, cifar, digits, mnist
 from gradus.recipes.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -39,6 +39,14 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "cifar10-wrn28-10": cifar.cifar10_wrn28_10,
     "cifar10-fast": cifar.cifar10_fast,
     "cifar10-fast-small": cifar.cifar10_fast_small,
+    "camvid-fcn8s": camvid.camvid_fcn8s,
+    "camvid-deeplab": camvid.camvid_deeplab,
+    "camvid-segnet": camvid.camvid_segnet,
+    "camvid-unet": camvid.camvid_unet,
+    "camvid-fcn8s-full": camvid.camvid_fcn8s_full,
+    "camvid-deeplab-full": camvid.camvid_deeplab_full,
+    "camvid-segnet-full": camvid.camvid_segnet_full,
+    "camvid-unet-full": camvid.camvid_unet_full,
     "boston": boston.boston,
     "boston-housing": boston.boston_housing,
 }

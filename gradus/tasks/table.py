@@ -36,7 +36,11 @@ TASKS: dict[str, TaskKind] = {
     "object-detection": TaskKind(
         "boxes around the things in a picture", (SceneOptions, BoxOptions), ("grid_detector",)
     ),
-    "semantic-segmentation": TaskKind("the class of every pixel", (SceneOptions, MaskOptions), ("unet",)),
+    "semantic-segmentation": TaskKind(
+        "the class of every pixel",
+        (SceneOptions, MaskOptions),
+        ("unet", "fcn8s", "deeplab", "segnet", "fcn16s", "fcn32s"),
+    ),
     "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
 }
 
