@@ -135,7 +135,7 @@ def _joined(page: LessonPage, picture: np.ndarray, labels: np.ndarray) -> None:
     page.figure(stages, "Three moments of the joining", panels=(1, len(steps)), size=(8.4, 2.4))
     page.number("regions", len(regions.sizes), f"regions of {count} pieces: 2 · {count} − 1")
     page.correction(
-        "Principles and Practice §5.3.2, pseudo-code",
+        "Principles and Practice §5.4, pseudo-code",
         "adds the new region to the set S of likenesses",
         "it belongs into R, the regions that there are; only its likenesses with its neighbours go into S",
     )

@@ -85,7 +85,7 @@ def show(page: LessonPage) -> None:
         "a stable order by falling score keeps box 1; both answers are one box around the flower",
     )
     page.correction(
-        "Principles and Practice §5.3.1, step (4)",
+        "Principles and Practice §5.3, step (4)",
         "the second-highest score of all boxes is taken next",
         "the highest of those that remain: the second may have been dropped",
     )

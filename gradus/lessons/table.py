@@ -332,7 +332,7 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
         "selective-search": Lesson(
             "Boxes from pieces",
             "a picture is cut into pieces, the most alike are joined, and every region on the way is a box",
-            ("Principles and Practice §5.1, §5.3.2, figs 5-27 to 5-31",),
+            ("Principles and Practice §5.1, §5.4, figs 5-27 to 5-31",),
         ),
         "anchors-and-grids": Lesson(
             "Anchors and grids",
@@ -342,7 +342,7 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
         "suppression": Lesson(
             "One box for one object",
             "of boxes that overlap only the best stays, or the others lose score",
-            ("Principles and Practice §5.3.1, figs 5-25, 5-26", "course notes §4.3.7 to §4.3.9"),
+            ("Principles and Practice §5.3, figs 5-25, 5-26", "course notes §4.3.7 to §4.3.9"),
         ),
     },
     "Classes and measures": {
