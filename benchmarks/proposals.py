@@ -1,4 +1,4 @@
-"""How many of the blood cells of bccd the proposals find: python benchmarks/proposals.py [--quality full] [--split test] [--every 1]"""
+"""How many of the blood cells of bccd the proposals find: python benchmarks/proposals.py [--quality full] [--every 6]"""
 
 from __future__ import annotations
 
