@@ -84,12 +84,14 @@ def recall(
 
     proposals: (P_i, 4) a picture, truths: (M_i, 4) a picture. A record has `proposals` (the mean number that there were),
     `recall50` and so on (share of true boxes that a proposal overlaps by that IoU) and `overlap` (mean best IoU of true boxes).
+    Raises `UserError` where there is no true box.
     """
+    if not any(map(len, truths)):
+        raise UserError("recall needs pictures with true boxes; there are none")
     records = []
     for count in counts:
         pairs = [(boxes[:count], true) for boxes, true in zip(proposals, truths, strict=True)]
-        best = [box_iou(true, boxes).max(axis=1, initial=0) for boxes, true in pairs if len(true)]
-        overlaps = np.concatenate(best) if best else np.zeros(0)
+        overlaps = np.concatenate([box_iou(true, boxes).max(axis=1, initial=0) for boxes, true in pairs if len(true)])
         record = {"proposals": float(np.mean([len(boxes) for boxes, _ in pairs]))}
         for threshold in thresholds:
             record[f"recall{round(threshold * 100)}"] = float((overlaps >= threshold).mean())

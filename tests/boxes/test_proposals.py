@@ -186,6 +186,8 @@ def test_a_picture_without_anything_is_one_box():
 def test_mistakes_are_named():
     with pytest.raises(UserError, match="did you mean 'fast'"):
         propose(speckled(), quality="fst")
+    with pytest.raises(UserError, match="there are none"):
+        recall([np.zeros((0, 4))], [np.zeros((0, 4))])
     with pytest.raises(UserError, match=r"uint8 \(H, W, 3\)"):
         propose(speckled()[:, :, 0])
 
