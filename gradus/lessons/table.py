@@ -333,6 +333,23 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             ("Plain Talk §6.7",),
         ),
     },
+    "Objects in pictures": {
+        "selective-search": Lesson(
+            "Boxes from pieces",
+            "a picture is cut into pieces, the most alike are joined, and every region on the way is a box",
+            ("Principles and Practice §5.1, §5.4, figs 5-27 to 5-31",),
+        ),
+        "anchors-and-grids": Lesson(
+            "Anchors and grids",
+            "which anchor or cell answers for which object, and the numbers that say how",
+            ("Principles and Practice §5.1, figs 5-7, 5-10, 5-12", "course notes §4.3.6, §4.3.10"),
+        ),
+        "suppression": Lesson(
+            "One box for one object",
+            "of boxes that overlap only the best stays, or the others lose score",
+            ("Principles and Practice §5.3, figs 5-25, 5-26", "course notes §4.3.7 to §4.3.9"),
+        ),
+    },
     "Classes and measures": {
         "softmax-and-classes": Lesson(
             "From scores to shares",
