@@ -14,11 +14,19 @@ import numpy as np
 from gradus.data.dataset import Split
 from gradus.look import charts
 from gradus.look.draw import png
+from gradus.look.evidence_places import places_evidence
 from gradus.look.examples import examples_section
 from gradus.look.measures import Calibration, calibration, roc_curve
 from gradus.look.page import Html, details, element, figure, join, name, paragraph, section, table
 from gradus.look.text import brief, count, number, percent
-from gradus.tasks.assessment import Assessment, ClassAssessment, LabelsAssessment, NumberAssessment
+from gradus.tasks.assessment import (
+    Assessment,
+    ClassAssessment,
+    LabelsAssessment,
+    LandmarksAssessment,
+    LocalizationAssessment,
+    NumberAssessment,
+)
 
 WHOLE_MATRIX = 20  # up to so many classes the confusion matrix is a table with counts; above, a map and the worst pairs
 MODEL_RGB, SECOND_RGB = (31, 111, 235), (214, 96, 28)  # of the map, which is a picture and cannot follow the theme
@@ -33,6 +41,8 @@ def evidence(assessment: Assessment, examples: Split | None, target: str | None,
         sections = _labels(assessment, rows)
     elif isinstance(assessment, NumberAssessment):
         sections = _numbers(assessment, rows)
+    elif isinstance(assessment, LocalizationAssessment | LandmarksAssessment):
+        return places_evidence(assessment, examples, target, rows)
     else:
         return []
     if examples is not None:
