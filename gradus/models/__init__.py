@@ -63,6 +63,10 @@ MODELS: dict[str, tuple[str, str]] = {
         "Iandola 2016: AlexNet's accuracy with 50 times fewer parameters",
     ),
     "squeezenet1_1": ("vision.squeezenet:SqueezeNet1_1", "the same with 2.4 times fewer multiplications"),
+    "window_convnet": (
+        "vision.window_convnet:WindowConvnet",
+        "the course notes' classifier of 14x14 windows (§4.3.4), which can be applied as a convolution",
+    ),
     "convnet": ("vision.convnet:Convnet", "from a pattern: --set model.options.pattern='[CONV->POOL]x2->FC'"),
     "mnist_convnet": ("vision.mnist_convnet:MnistConvnet", "three 3x3 convolutions (Deep Learning with Python §5.1)"),
     "cats_dogs_convnet": (
@@ -128,6 +132,10 @@ MODELS: dict[str, tuple[str, str]] = {
     "localizer": (
         "vision.localizer:Localizer",
         "a backbone and dense layers that know where on the map things are: places of one object or landmarks",
+    ),
+    "sliding_window": (
+        "detection.sliding_window:SlidingWindow",
+        "windows of several sizes, each classified: a crop classifier applied as a convolution",
     ),
     "unet": ("segmentation.unet:UNet", "Ronneberger 2015: down and up again, with copies across"),
     "densenet_40_12": ("vision.densenet:DenseNet40", "Huang 2016, for CIFAR: 40 layers, growth 12"),

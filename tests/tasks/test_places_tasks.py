@@ -106,7 +106,7 @@ def test_one_object_is_learnt(loss, tmp_path):
 
 
 def test_landmarks_are_learnt(tmp_path):
-    run = learnt("corners", "landmarks", 12, 30, tmp_path)
+    run = learnt("corners", "landmarks", 12, 24, tmp_path)
     metrics = run.evaluate()
     baseline = run.evaluation["baselines"]["the mean places"]
     assert metrics["error_pixels"] < 0.5 * baseline["error_pixels"]
