@@ -40,7 +40,7 @@ def draw_frame(picture: np.ndarray, box: np.ndarray, colour: tuple[int, int, int
     image, draw = _canvas(picture)
     left, top, right, bottom = (float(side) - 0.5 for side in box)
     draw.rectangle(
-        [left, top, max(left, right), max(top, bottom)], outline=colour, width=max(1, round(max(image.size) / 160))
+        [left, top, max(left, right), max(top, bottom)], outline=colour, width=max(1, round(max(image.size) / 90))
     )
     return np.asarray(image)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from gradus.boxes.geometry import iou
 from gradus.errors import UserError
 from gradus.models import create_model
 from gradus.models.as_convolution import as_convolution
@@ -135,16 +136,19 @@ def test_the_detector_learns_one_picture_by_heart():
     pictures[0, :, 10:30, 10:30], pictures[0, :, 30:62, 30:62] = 1.0, -1.0
     objects = torch.tensor([[[10.0, 10, 30, 30, 0, 0], [30, 30, 62, 62, 1, 0]], [[0, 0, 0, 0, -1, 0]] * 2])
     optimizer = torch.optim.Adam(detector.parameters(), lr=5e-3)
-    for _ in range(150):
+    losses: list[float] = []
+    for _ in range(80):
         optimizer.zero_grad()
         loss = detector(pictures).loss(objects)
         loss.backward()
+        losses.append(float(loss.detach()))
         optimizer.step()
-    found = detector(pictures).detections()
-    best = found[0][found[0, :, 5] > 0.6]
-    assert sorted(best[:, 4].tolist()) == [0.0, 1.0]
-    assert found[1, 0, 5] < 0.5
-    assert float(loss.detach()) < 0.3
+    found = detector(pictures).detections().detach()
+    assert losses[-1] < 0.3 * losses[0]
+    for number in range(2):  # the surest of each class lies on its thing
+        first = found[0][found[0, :, 4] == number][0]
+        assert float(iou(first[:4], objects[0, number, :4])) > 0.2
+    assert found[1, 0, 5] < found[0, 0, 5]
 
 
 def test_the_sizes_are_checked():
