@@ -6,6 +6,7 @@ names, as shares of the picture from its middle. 64 points of a face and its pre
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from gradus.data.augment.geometry import Warp
 from gradus.data.augment.settings import AugmentSettings
 from gradus.data.columns import Boxes, Column, Points
 from gradus.data.dataset import Dataset, Split
+from gradus.data.objects import checked_objects
 from gradus.errors import UserError, unknown_name
 from gradus.tasks.assessment import LandmarksAssessment
 from gradus.tasks.encode import contents
@@ -68,7 +70,8 @@ class LandmarksTask(PlaceTask):
 
     def fit(self, dataset: Dataset) -> None:
         self.column = target_column(dataset)
-        points = self._points(dataset["train"])
+        self.inputs.fit(dataset["train"], exclude=(self.column,))
+        points = self._points(dataset["train"], sizes_of(dataset["train"][self.inputs.column]))
         there = np.isfinite(points).all(axis=2)
         if not there.any():
             raise UserError(f"target '{self.column}': there is no point in any training row")
@@ -78,17 +81,16 @@ class LandmarksTask(PlaceTask):
         self.presence = ("points" if missing else "none") if presence == "auto" else presence
         self.num_outputs = self._logits() + 2 * len(self.names)
         self._check_pairs()
-        self.inputs.fit(dataset["train"], exclude=(self.column,))
         self.notes = [*self.inputs.notes, f"{len(self.names)} points a picture: {', '.join(self.names[:8])}"]
         if missing:
             self.notes.append(f"{missing:,} of {there.size:,} training points are not there; presence: {self.presence}")
 
-    def _points(self, split: Split) -> np.ndarray:
-        """(N, K, 2) in pixels. Sets `names`."""
+    def _points(self, split: Split, sizes: Sequence[tuple[int, int]]) -> np.ndarray:
+        """(N, K, 2) in pixels of pictures of these sizes (height, width). Sets `names`."""
         column = split[self.column]
         if isinstance(column.type, Boxes):
             self.names = CORNERS
-            return self._corners(column, column.type.classes)
+            return self._corners(column, column.type.classes, sizes)
         if not isinstance(column.type, Points):
             raise UserError(f"target '{self.column}' holds {contents(column)}: landmarks need points")
         if self.options.category:
@@ -97,7 +99,7 @@ class LandmarksTask(PlaceTask):
         points = np.asarray(column.values, dtype=np.float64)
         return np.where(np.isfinite(points).all(axis=2, keepdims=True), points, np.nan)
 
-    def _corners(self, column: Column, classes: tuple[str, ...]) -> np.ndarray:
+    def _corners(self, column: Column, classes: tuple[str, ...], sizes: Sequence[tuple[int, int]]) -> np.ndarray:
         wanted = self.options.category
         if not wanted:
             raise UserError(
@@ -106,7 +108,9 @@ class LandmarksTask(PlaceTask):
             )
         if wanted not in classes:
             raise unknown_name("category", wanted, classes)
-        rows = np.stack([largest_object(one, {classes.index(wanted): 0}) for one in column])
+        rows = np.stack(
+            [largest_object(one, {classes.index(wanted): 0}) for one in checked_objects(list(column), sizes)[0]]
+        )
         return np.where((rows[:, 4] >= 0)[:, None, None], corners_of(rows[:, :4]), np.nan)
 
     def _logits(self) -> int:
@@ -142,8 +146,9 @@ class LandmarksTask(PlaceTask):
     def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Any]:
         tensors = self.inputs.encode(split)
         if with_target:
-            sizes = np.array([[width, height] for height, width in sizes_of(split[self.inputs.column])])
-            points = np.concatenate([self._points(split), sizes[:, None]], axis=1)
+            sizes = list(sizes_of(split[self.inputs.column]))
+            edges = np.array([[width, height] for height, width in sizes])
+            points = np.concatenate([self._points(split, sizes), edges[:, None]], axis=1)
             tensors["targets"] = torch.from_numpy(points.astype(np.float32))
         return tensors
 

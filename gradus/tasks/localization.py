@@ -5,6 +5,7 @@ Any network for classes does, with 5 + C outputs: `boxes/one_object.py`. Of pict
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +18,12 @@ from gradus.boxes.one_object import Loss, boxes_of_vectors, mixed_loss, read_out
 from gradus.boxes.targets import unstack_detections, unstack_objects
 from gradus.data.columns import Boxes, Objects
 from gradus.data.dataset import Dataset, Split
+from gradus.data.objects import checked_objects
 from gradus.errors import UserError, unknown_name
 from gradus.tasks.assessment import LocalizationAssessment
 from gradus.tasks.encode import contents
 from gradus.tasks.places import PlaceTask
-from gradus.tasks.scenes import SceneInputs, from_network, move_objects, to_network
+from gradus.tasks.scenes import SceneInputs, from_network, move_objects, sizes_of, to_network
 from gradus.tasks.targets import target_column
 from gradus.tasks.task import Answer
 
@@ -71,12 +73,12 @@ class LocalizationTask(PlaceTask):
         if not isinstance(column.type, Boxes):
             raise UserError(f"target '{self.column}' holds {contents(column)}: object localisation needs boxes")
         self._choose(column.type.classes)
-        rows = [largest_object(one, self.labels) for one in column]
+        self.inputs.fit(dataset["train"], exclude=(self.column,))
+        rows = self._largest(dataset["train"], sizes_of(dataset["train"][self.inputs.column]))
         there = sum(row[4] >= 0 for row in rows)
         if not there:
             what = f"of category '{self.options.category}'" if self.options.category else "that is counted"
             raise UserError(f"target '{self.column}': there is no box {what} in any training row")
-        self.inputs.fit(dataset["train"], exclude=(self.column,))
         several = sum(int(np.isin(one.labels, list(self.labels)).sum() > 1) for one in column)
         self.notes = [*self.inputs.notes, f"{there:,} of {len(rows):,} training pictures have the object"]
         if several:
@@ -93,9 +95,13 @@ class LocalizationTask(PlaceTask):
     def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Any]:
         tensors = self.inputs.encode(split)
         if with_target:
-            rows = [largest_object(one, self.labels) for one in split[self.column]]
+            rows = self._largest(split, tensors["places"][:, :2].numpy())
             tensors["targets"] = torch.from_numpy(np.stack(rows))[:, None]
         return tensors
+
+    def _largest(self, split: Split, sizes: Sequence[Any] | np.ndarray) -> list[np.ndarray]:
+        """The object of each picture, what reaches beyond it being cut off. sizes: height and width of each."""
+        return [largest_object(one, self.labels) for one in checked_objects(list(split[self.column]), sizes)[0]]
 
     def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Any, Any]:
         """The targets as vectors (B, 5 + C), in shares of what the network sees."""
