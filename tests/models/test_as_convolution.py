@@ -156,3 +156,10 @@ def test_the_sizes_are_checked():
         SlidingWindow(2, sizes=(0.0,))
     with pytest.raises(UserError, match="no window fits into pictures of 12x12"):
         SlidingWindow(2, sizes=(1.0,), aspects=(4.0,))(torch.zeros(1, 3, 12, 12))
+
+
+def test_the_number_of_windows():
+    """Of six sizes on a picture of 320x240, the network looking every 4 of 28 pixels."""
+    detector = SlidingWindow(3).to("meta").eval()
+    found = detector(torch.empty(1, 3, 240, 320, device="meta"))
+    assert found.logits.shape == (1, 12830, 4) and found.boxes.shape == (12830, 4)
