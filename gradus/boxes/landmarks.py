@@ -6,6 +6,7 @@ Points are (..., K, 2), x then y; nan where a point is not there, which is neith
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -36,7 +37,7 @@ def huber(differences: Tensor, delta: float = 0.05) -> Tensor:
     return torch.where(size < delta, size**2 / 2, delta * (size - delta / 2))
 
 
-LOSSES = {"wing": wing, "huber": huber, "squared": torch.square}
+LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"wing": wing, "huber": huber, "squared": torch.square}
 
 
 def point_loss(found: Tensor, given: Tensor, loss: Loss) -> Tensor:

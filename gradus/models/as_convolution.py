@@ -89,8 +89,8 @@ def _convert(name: str, layer: nn.Module, state: _Window) -> tuple[nn.Module | N
             length *= side
         return None, _Window(state.stride, (length,), state.shape)
     if isinstance(layer, nn.Linear) and len(state.shape) == 1:
-        channels, *sides = state.map_shape or (state.shape[0], 1, 1)
-        convolution = nn.Conv2d(channels, layer.out_features, (sides[0], sides[1]), bias=layer.bias is not None)
+        channels, *kernel = state.map_shape or (state.shape[0], 1, 1)
+        convolution = nn.Conv2d(channels, layer.out_features, (kernel[0], kernel[1]), bias=layer.bias is not None)
         with torch.no_grad():
             convolution.weight.copy_(layer.weight.view_as(convolution.weight))
             if layer.bias is not None and convolution.bias is not None:
