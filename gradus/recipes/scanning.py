@@ -1,7 +1,7 @@
 """A trained classifier as a detector: crops at every window of a picture, classified one by one, the best kept (course notes
 §4.3.3).
 
-Slow and coarse; it is what `sliding_window` does in one pass. Train the classifier on `gradus.data.crops.crop_dataset`.
+Slow and coarse; it is what `sliding_window` does in one pass. Train the classifier on `gradus.boxes.crops.crop_dataset`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from gradus.boxes.crops import BACKGROUND, cut
 from gradus.boxes.nms import nms
 from gradus.boxes.windows import windows_of
 from gradus.data.columns import Objects
-from gradus.data.crops import BACKGROUND, cut
 from gradus.errors import UserError
 
 if TYPE_CHECKING:

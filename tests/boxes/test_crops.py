@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import gradus
+from gradus.boxes.crops import background_boxes, crop_dataset, cut
 from gradus.data.columns import Boxes, Column, Image, Objects
-from gradus.data.crops import background_boxes, crop_dataset, cut
 from gradus.data.dataset import Dataset, NumberedRows, Split
 from gradus.errors import UserError
 from gradus.recipes.scanning import scan
