@@ -13,9 +13,9 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from gradus import __version__, cli_data, cli_import, cli_learn, cli_look, cli_search
+from gradus import __version__, cli_data, cli_import, cli_learn, cli_look, cli_predict, cli_search
 from gradus.errors import UserError, did_you_mean
 from gradus.files import unread
 from gradus.stopping import on_signals, stop_now, told_when_stopped
@@ -104,12 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", default="test", help="train, validation or test")
     evaluate.add_argument("--json", action="store_true", help="one JSON object")
 
-    predict = command("predict", "Predict for pictures, or for rows of a table.")
-    predict.add_argument("run", metavar="RUN|MODEL", help="a run, or a network's name with --weights")
-    predict.add_argument("inputs", metavar="INPUT", nargs="+", help="files, folders, or a row as JSON")
-    predict.add_argument("--weights", metavar="FILE|NAME", help="trained weights of a network, such as imagenet")
-    predict.add_argument("--json", action="store_true", help="one JSON object a line")
-
+    cli_predict.add_commands(command)
     report = command("report", "Write report.html into a run's folder.")
     report.add_argument("run", metavar="RUN")
 
@@ -256,6 +251,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
                 *TRAIN_FLAGS,
                 *OTHER_FLAGS,
                 *cli_data.FLAGS,
+                *cli_predict.FLAGS,
                 *cli_search.FLAGS,
                 *cli_learn.FLAGS,
                 *cli_look.FLAGS,
@@ -338,26 +334,6 @@ def _eval(arguments: argparse.Namespace) -> None:
     _print_table([[name, _format(name, value)] for name, value in metrics.items()])
 
 
-def _predict(arguments: argparse.Namespace) -> None:
-    from gradus.models import MODELS
-
-    if arguments.weights:
-        from gradus.recipes.pretrained import Pretrained
-
-        names, answers = Pretrained(arguments.run, arguments.weights).answers(arguments.inputs)
-    elif arguments.run in MODELS and not Path(arguments.run).exists():
-        raise UserError(
-            f"{arguments.run}: a network predicts with trained weights: give --weights NAME, such as imagenet"
-        )
-    else:
-        names, answers = _load(arguments.run).answers(arguments.inputs)
-    if arguments.json:
-        for name, answer in zip(names, answers, strict=True):
-            print(json.dumps({"input": name, **answer.to_json()}, ensure_ascii=False))
-        return
-    _print_table([[name, answer.to_text()] for name, answer in zip(names, answers, strict=True)])
-
-
 def _report(arguments: argparse.Namespace) -> None:
     from gradus.recipes.run import load_run
 
@@ -427,7 +403,6 @@ _COMMANDS = {
     "train": _train,
     "resume": _resume,
     "eval": _eval,
-    "predict": _predict,
     "report": _report,
     "compare": _compare,
     "list": _list,
@@ -438,6 +413,7 @@ _COMMANDS = {
     **cli_learn.COMMANDS,
     **cli_look.COMMANDS,
     **cli_import.COMMANDS,
+    **cli_predict.COMMANDS,
 }
 
 
@@ -568,7 +544,7 @@ def _say(line: str) -> None:
         unread(sys.stdout)
 
 
-def _print_table(rows: list[list[str]]) -> None:
+def _print_table(rows: list[list[str]], stream: TextIO | None = None) -> None:
     """Columns aligned by display width (Chinese characters are two wide)."""
     from unicodedata import east_asian_width
 
@@ -579,4 +555,4 @@ def _print_table(rows: list[list[str]]) -> None:
     widths = [max((width(row[i]) for row in rows if i < len(row)), default=0) for i in range(columns)]
     for row in rows:
         cells = [cell + " " * (widths[i] - width(cell)) for i, cell in enumerate(row)]
-        print("  ".join(cells).rstrip())
+        print("  ".join(cells).rstrip(), file=stream)

@@ -226,9 +226,11 @@ def describe() -> list[list[str]]:
 
 
 def describe_type(column_type: ColumnType) -> str:
-    """`10 classes` or `number`."""
+    """`10 classes`, `boxes of 3 classes` or `number`."""
     if isinstance(column_type, Label):
         return f"{len(column_type.classes)} classes"
+    if isinstance(column_type, Boxes | Mask):
+        return f"{'boxes' if isinstance(column_type, Boxes) else 'masks'} of {len(column_type.classes)} classes"
     return type(column_type).__name__.lower()
 
 

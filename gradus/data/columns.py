@@ -107,7 +107,8 @@ class Objects:
     @classmethod
     def of(cls, boxes: Any, labels: Any, ignored: Any = None, scores: Any = None) -> Objects:
         """From anything like arrays."""
-        boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+            boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
         ignored = np.zeros(len(boxes), dtype=bool) if ignored is None else np.asarray(ignored, dtype=bool)
         scores = None if scores is None else np.asarray(scores, dtype=np.float32)
         return cls(boxes=boxes, labels=np.asarray(labels, dtype=np.int64), ignored=ignored, scores=scores)

@@ -194,6 +194,8 @@ def _find_columns(dataset: Dataset, rows: Rows, findings: Findings) -> None:
     target = dataset.target if dataset.target in rows.codes else None
     for name, codes in rows.codes.items():
         where = f"column '{name}'"
+        if isinstance(dataset.types[name], Boxes | Mask | Points):
+            continue
         if len(codes) > 1 and not codes.any():  # the first value has code 0
             if name == target:
                 findings.add("error", "targets", where, "it is the same in every row: there is nothing to learn")
@@ -239,7 +241,12 @@ def _find_repeats(dataset: Dataset, rows: Rows, findings: Findings) -> None:
         elif labels[earlier] == labels[index]:
             findings.add("warning", "duplicates", where, f"a duplicate of {other}")
         if labels[earlier] != labels[index] and classes:
-            message = f"the same as {other}, but its label disagrees{_named_labels(dataset, rows, earlier, index)}"
+            what = (
+                "its label disagrees"
+                if not isinstance(dataset.types.get(str(dataset.target)), Boxes)
+                else "its boxes differ"
+            )
+            message = f"the same as {other}, but {what}{_named_labels(dataset, rows, earlier, index)}"
             findings.add("warning", "labels that disagree", where, message)
 
 

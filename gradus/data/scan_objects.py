@@ -103,8 +103,9 @@ def _summary(kind: Boxes, rows: list[Objects]) -> list[str]:
     numbers = [len(one) for one in rows]
     lines.append(f"boxes a picture: {min(numbers)} to {max(numbers)}, median {np.median(numbers):g}")
     boxes = np.concatenate([one.boxes for one in rows]).astype(np.float64)
+    boxes = boxes[np.isfinite(boxes).all(axis=1)]
     sides = boxes[:, 2:] - boxes[:, :2]
-    sides = sides[np.isfinite(sides).all(axis=1) & (sides > 0).all(axis=1)]
+    sides = sides[(sides > 0).all(axis=1)]
     if len(sides):
         areas, (width, height) = sides.prod(axis=1), np.median(sides, axis=0)
         shares = (areas < SMALL).mean(), ((areas >= SMALL) & (areas < LARGE)).mean(), (areas >= LARGE).mean()

@@ -11,7 +11,6 @@ import numpy as np
 from gradus.data.columns import Image
 from gradus.data.dataset import Dataset
 from gradus.data.images import EncodedImages, decode_picture, open_picture, size_of
-from gradus.errors import UserError
 
 PLAIN_MODES = ("L", "RGB")
 ODDITIES = {
@@ -80,7 +79,7 @@ def _look_at_file(source: bytes | Path, origin: str, number: int) -> PictureFact
         decode_picture(content, 3, "")
     except FileNotFoundError:
         return PictureFacts(origin, number, broken="there is no such file")
-    except (UserError, OSError) as error:
+    except (OSError, ValueError) as error:  # also of a name with a zero byte in it
         return PictureFacts(origin, number, broken=str(error).removeprefix(": "))
     oddity = "" if mode in PLAIN_MODES else f"a picture {ODDITIES.get(mode, 'of the unusual mode')} (mode {mode})"
     return PictureFacts(origin, _hash(content), height, width, oddity.replace("a picture a ", "a "))

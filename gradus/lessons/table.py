@@ -287,6 +287,11 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "windows as columns, the sparse matrix behind a convolution, and what both save",
             ("Principles and Practice §4.2.3", "Deep Learning and Computer Vision §4.1.4"),
         ),
+        "segmentation-without-learning": Lesson(
+            "Parts of a picture",
+            "thresholds, growing, clusters, a least cut side by side, and the CRF step by step",
+            ("Principles and Practice §5.2.1, §5.2.4",),
+        ),
         "pooling": Lesson(
             "One number for a window",
             "max, mean, stochastic and chunk pooling, overlapping windows, and what pooling forgives",
@@ -326,6 +331,23 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "A small change, layer by layer",
             "how far the maps of a trained network move when the picture is edited, measured by depth",
             ("Plain Talk §6.7",),
+        ),
+    },
+    "Objects in pictures": {
+        "selective-search": Lesson(
+            "Boxes from pieces",
+            "a picture is cut into pieces, the most alike are joined, and every region on the way is a box",
+            ("Principles and Practice §5.1, §5.4, figs 5-27 to 5-31",),
+        ),
+        "anchors-and-grids": Lesson(
+            "Anchors and grids",
+            "which anchor or cell answers for which object, and the numbers that say how",
+            ("Principles and Practice §5.1, figs 5-7, 5-10, 5-12", "course notes §4.3.6, §4.3.10"),
+        ),
+        "suppression": Lesson(
+            "One box for one object",
+            "of boxes that overlap only the best stays, or the others lose score",
+            ("Principles and Practice §5.3, figs 5-25, 5-26", "course notes §4.3.7 to §4.3.9"),
         ),
     },
     "Classes and measures": {

@@ -41,10 +41,10 @@ RIGHT, WRONG, MISSED = 2, 0, 3  # of the colours that classes are drawn in: gree
 MEANINGS = {
     "place": ("in the wrong place", "an object of its class overlaps it, but by less than half"),
     "class": ("of the wrong class", "it lies on an object of another class"),
-    "both": ("wrong class and place", "it overlaps an object of another class by less than half"),
-    "duplicate": ("duplicates", "a surer detection has found the same object"),
+    "both": ("of wrong class and place", "it overlaps an object of another class by less than half"),
+    "duplicate": ("found twice", "a surer detection has found the same object"),
     "background": ("on background", "nothing is there"),
-    "missed": ("missed objects", "no detection is near them"),
+    "missed": ("missed", "no detection is near them"),
 }
 REMEDIES = {
     "place": "Larger pictures, finer maps or more weight on the loss of boxes place them better; look also whether given boxes "
@@ -107,10 +107,9 @@ def _classes_section(
         "mistakes",
         "Where it is right and wrong",
         paragraph(*said),
-        element("div", element("div", curves), element("div", _class_table(assessment, rows)), class_="beside"),
-        element("h3", "What is taken for what"),
-        matrix,
-        paragraph(note, class_="note"),
+        _class_table(assessment, rows),
+        element("h3", "What is found, and what is taken for what"),
+        element("div", element("div", curves), element("div", matrix, paragraph(note, class_="note")), class_="beside"),
     )
 
 
@@ -175,7 +174,7 @@ def _errors_section(pool: Pool, errors: Errors, threshold: float) -> Html:
     else:
         what, _ = MEANINGS[largest]
         words = paragraph(
-            f"Most is lost by {'boxes ' if largest in ('place', 'class', 'background') else ''}{what}: without them mAP@50 "
+            f"Most is lost by {'objects' if largest == 'missed' else 'boxes'} {what}: without them mAP@50 "
             f"would be {100 * gains[largest]:.1f} points higher.",
             REMEDIES[largest],
         )

@@ -124,8 +124,11 @@ def _worst_section(assessment: SegmentationAssessment, examples: Split, fit: Fit
             drawn = element("span", str(error), class_="broken")
         note = f"mean IoU {percent(overlaps[row])}, {percent(right)} of the pixels right"
         figures.append(figure(drawn, brief(examples.origins[row], 60), note=note))
-    colours = (_named(label, index) for index, label in enumerate(assessment.classes))
-    legend = element("p", join(colours, " &emsp;"), class_="note")
+    keys = (
+        element("span", _named(label, index), style="white-space:nowrap")
+        for index, label in enumerate(assessment.classes)
+    )
+    legend = element("p", join(keys, " &emsp;"), class_="note")
     return section("examples", "The worst pictures", paragraph(said), legend, element("div", *figures, class_="scenes"))
 
 

@@ -101,10 +101,11 @@ def _sentence(content: ReportContent, rows: str) -> Html:
     if isinstance(assessment, DetectionAssessment | SegmentationAssessment):
         does = "finds" if isinstance(assessment, DetectionAssessment) else "tells apart"
         classes = assessment.classes
-        few = join((name(brief(one, 20)) for one in classes[:-1]), ", ") if len(classes) <= 4 else ""
-        what = join((few, " and " if few else "", name(brief(classes[-1], 20)))) if len(classes) <= 4 else ""
         kind = "kinds of objects" if isinstance(assessment, DetectionAssessment) else "classes of pixels"
-        what = what or f"{len(classes)} {kind}"
+        what: object = f"{len(classes)} {kind}"
+        if len(classes) <= 4:
+            first = join((name(brief(one, 20)) for one in classes[:-1]), ", ")
+            what = join((first, " and " if first else "", name(brief(classes[-1], 20))))
         return join((who, f" {does} ", what, f" with a {metric_words(metric)} of ", big, f" on {where}."))
     return join((who, f" reaches a {metric_words(metric)} of ", big, f" on {where}."))
 

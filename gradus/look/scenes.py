@@ -82,7 +82,8 @@ def draw_legend(classes: Sequence[str], width: int, *, unknown: bool = False) ->
     letters, gap, square = font(13), 16, 12
     entries = [(name, class_colour(index)) for index, name in enumerate(classes)]
     entries += [("no class", UNKNOWN)] if unknown else []
-    places, x, line = [], gap, 0
+    places: list[tuple[float, int]] = []
+    x, line = float(gap), 0
     for name, _ in entries:
         needed = square + 5 + letters.getlength(name) + gap
         if x > gap and x + needed > width:

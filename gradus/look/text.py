@@ -81,7 +81,9 @@ def brief(text: str, letters: int = 40) -> str:
 
 
 def capital(words: str) -> str:
-    """The words with a capital first letter, the others as they are: "macro F1" -> "Macro F1"."""
+    """The words with a capital first letter, the others as they are: "macro F1" -> "Macro F1", but "mAP" stays."""
+    if words[1:2].isupper():
+        return words
     return words[:1].upper() + words[1:]
 
 

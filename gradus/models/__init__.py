@@ -137,6 +137,11 @@ MODELS: dict[str, tuple[str, str]] = {
         "detection.sliding_window:SlidingWindow",
         "windows of several sizes, each classified: a crop classifier applied as a convolution",
     ),
+    "fcn32s": ("segmentation.fcn:FCN32s", "Long 2015: a classifier made convolutional, its map enlarged 32 times"),
+    "fcn16s": ("segmentation.fcn:FCN16s", "the same with the scores of a finer map added"),
+    "fcn8s": ("segmentation.fcn:FCN8s", "the same with those of two finer maps"),
+    "segnet": ("segmentation.segnet:SegNet", "Badrinarayanan 2015: VGG16 and its mirror image, unpooling by indices"),
+    "deeplab": ("segmentation.deeplab:DeepLab", "Chen 2016: atrous convolutions and a pyramid of them"),
     "unet": ("segmentation.unet:UNet", "Ronneberger 2015: down and up again, with copies across"),
     "densenet_40_12": ("vision.densenet:DenseNet40", "Huang 2016, for CIFAR: 40 layers, growth 12"),
 }

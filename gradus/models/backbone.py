@@ -5,6 +5,7 @@ Any `StagedNetwork` of the table is one. Published weights go in under their own
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -32,20 +33,19 @@ class Level:
 class Backbone(nn.Module):
     """(B, in_channels, H, W) -> one map a stride, (B, channels, H / stride, W / stride), from fine to coarse.
 
-    network: its name in the table (a `StagedNetwork`); strides: which maps, the last one of each stride being taken. Networks
-    whose first layers have no padding (SqueezeNet) get some around the pictures, so that maps have as many cells as strides say.
+    network: its name in the table (a `StagedNetwork`); strides: which maps, the last one of each stride being taken, or with
+    `first` the first one, which in VGG is a pooling's. Networks whose first layers have no padding (SqueezeNet) get some around
+    the pictures, so that maps have as many cells as strides say.
     """
 
-    def __init__(self, network: str, strides: Sequence[int] = (8, 16), in_channels: int = 3) -> None:
+    def __init__(
+        self, network: str, strides: Sequence[int] = (8, 16), in_channels: int = 3, *, first: bool = False
+    ) -> None:
         super().__init__()
-        if not issubclass(model_class(network), StagedNetwork):
-            raise UserError(f"{network} cannot be a backbone: it is not a chain of stages")
-        made = create_model(network, **_channels(network, in_channels))
-        assert isinstance(made, StagedNetwork)
+        made = _made(network, in_channels)
         self.name, self.in_channels = network, in_channels
-        head = set(list(made.stages.values())[-1])
-        chain = [module for module in made.chain() if module not in head]
-        levels = _levels(network, chain, in_channels)
+        chain = _without_head(made)
+        levels = _levels(network, chain, in_channels, first)
         missing = [stride for stride in strides if stride not in levels]
         if missing:
             raise UserError(f"{network} has no map of stride {missing[0]}; it has {', '.join(map(str, levels))}")
@@ -108,13 +108,35 @@ def _shapes(network: str, chain: Sequence[str], in_channels: int, side: int) -> 
     return found
 
 
-def _levels(network: str, chain: Sequence[str], in_channels: int) -> dict[int, Level]:
-    """Stride -> the last module with a map of it."""
+def strides_of(network: str, in_channels: int = 3) -> list[int]:
+    """The strides of the maps of a network of the table, ascending. Raises `UserError` for one that cannot be a backbone."""
+    with torch.device("meta"):
+        chain = _without_head(_made(network, in_channels))
+    return sorted(_levels(network, chain, in_channels))
+
+
+def _made(network: str, in_channels: int) -> StagedNetwork:
+    """The whole network. Raises `UserError` for one that is no chain of stages."""
+    if not issubclass(model_class(network), StagedNetwork):
+        raise UserError(f"{network} cannot be a backbone: it is not a chain of stages")
+    made = create_model(network, **_channels(network, in_channels))
+    assert isinstance(made, StagedNetwork)
+    return made
+
+
+def _without_head(made: StagedNetwork) -> list[str]:
+    head = set(list(made.stages.values())[-1])
+    return [module for module in made.chain() if module not in head]
+
+
+def _levels(network: str, chain: Sequence[str], in_channels: int, first: bool = False) -> dict[int, Level]:
+    """Stride -> the last module (or the first one) with a map of it."""
     side, found = 1024, {}
     for name, shape in _shapes(network, chain, in_channels, side):
         if len(shape) == 4:
-            stride = 2 ** round(torch.tensor(side / shape[-1]).log2().item())
-            found[stride] = Level(stride, shape[1], name)
+            stride = 2 ** round(math.log2(side / shape[-1]))
+            if not (first and stride in found):
+                found[stride] = Level(stride, shape[1], name)
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from gradus import settings
 from gradus.errors import UserError
 from gradus.recipes.run import Run
+from gradus.train.observers import format_metric
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -46,7 +47,7 @@ def compare(runs: Sequence[Run]) -> tuple[list[str], list[list[str]]]:
     names = list(dict.fromkeys(name for evaluation in evaluations for name in evaluation.get("metrics", {})))
     for name in names:
         found = [evaluation.get("metrics", {}).get(name) for evaluation in evaluations]
-        rows.append([name, *("-" if value is None else f"{value:.5g}" for value in found)])
+        rows.append([name, *("-" if value is None else format_metric(name, value) for value in found)])
     seconds = [evaluation.get("timing", {}).get("train") for evaluation in evaluations]
     rows.append(["training seconds", *("-" if value is None else f"{value:.1f}" for value in seconds)])
     return ["", *(str(run.path) for run in runs)], rows

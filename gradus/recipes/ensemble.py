@@ -214,6 +214,8 @@ def ensemble(
     runs = [member for member in given if isinstance(member, Run)]
     if not runs:
         raise UserError("an ensemble needs at least one run among its members, for the data and the task")
+    for run in runs:
+        task_of(run)
     for run in runs[1:]:
         _check_alike(runs[0], run, same_validation=weights == "fitted")
     first = runs[0]
@@ -249,7 +251,11 @@ def load_ensemble(path: str | Path) -> Ensemble:
 
 
 def task_of(run: Run) -> InputTargetTask:
-    assert isinstance(run.task, InputTargetTask)
+    """Raises `UserError` where answers of the run's task have no mean."""
+    if not isinstance(run.task, InputTargetTask):
+        raise UserError(
+            f"{run.path}: answers of {run.task.name} are not averaged; ensembles are of classes, labels or numbers"
+        )
     return run.task
 
 

@@ -135,7 +135,9 @@ def subject_of_run(run: Run) -> Subject:
     """A trained run: its model, its own preprocessing, its classes, its splits."""
     task = run.task
     if not isinstance(task, InputTargetTask) or not isinstance(task.inputs, ImageInputs):
-        raise UserError(f"{run.path}: only networks for pictures are looked into, this run's task is {task.name}")
+        raise UserError(
+            f"{run.path}: only networks that answer for a picture as a whole are looked into, this run's task is {task.name}"
+        )
     inputs, model = task.inputs, without_in_place(run.model)
     center, scale = inputs.center, inputs.scale
     if inputs.options.normalize == "unit":

@@ -20,6 +20,7 @@ from gradus.errors import UserError
 from gradus.recipes.execute import create_trainer
 from gradus.recipes.experiment import Experiment, prepare
 from gradus.recipes.recipe import Recipe
+from gradus.tasks.detection import DetectionTask
 from gradus.train import checkpoint
 from gradus.train.devices import set_up_process
 from gradus.train.fleet import Member
@@ -138,6 +139,8 @@ def obstacle(experiment: Experiment) -> str:
         return "augmentation draws random numbers of its own"
     if any(not isinstance(tensor, Tensor) for tensor in experiment.tensors["train"].values()):
         return "its data are streamed"
+    if isinstance(experiment.task, DetectionTask):
+        return "how often boxes are suppressed depends on each model's own"
     for name, module in experiment.model.named_modules():
         if isinstance(module, nn.modules.dropout._DropoutNd) and type(module) is not nn.Dropout:
             return f"{name} ({type(module).__name__}) draws random numbers of its own"

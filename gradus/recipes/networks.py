@@ -54,10 +54,11 @@ def _network_of_run(path: str, options: dict[str, Any], given: Given | None) -> 
         raise UserError(f"{path}: the network of a run is as it was trained; model.options are for a network by name")
     if run.is_custom:
         raise UserError(f"{path}: this run trained a module of your own; look at it with --file FILE.py:CLASS")
-    inputs = getattr(run.task, "inputs", None)
-    found = inputs.model_options() if inputs is not None else {}
+    found = run.task.model_options()
     vectors = "in_features" in run.recipe.model.options  # of pictures too, where the network takes them so
-    if given is None and "image_size" in found and not vectors:
+    if given is None and "picture_size" in found:
+        given = [((found["in_channels"], *found["picture_size"]), False)]
+    elif given is None and "image_size" in found and not vectors:
         given = [((found["in_channels"], found["image_size"], found["image_size"]), False)]
     elif given is None and "in_features" in found:
         given = [((found["in_features"],), False)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gradus.errors import unknown_name
-from gradus.recipes import bccd_places, boston, cats_dogs, cifar, digits, mnist
+from gradus.recipes import bccd_places, boston, camvid, cats_dogs, cifar, digits, mnist
 from gradus.recipes.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -42,6 +42,14 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "bccd-localization": bccd_places.bccd_localization,
     "bccd-landmarks": bccd_places.bccd_landmarks,
     "bccd-sliding-window": bccd_places.bccd_sliding_window,
+    "camvid-fcn8s": camvid.camvid_fcn8s,
+    "camvid-deeplab": camvid.camvid_deeplab,
+    "camvid-segnet": camvid.camvid_segnet,
+    "camvid-unet": camvid.camvid_unet,
+    "camvid-fcn8s-full": camvid.camvid_fcn8s_full,
+    "camvid-deeplab-full": camvid.camvid_deeplab_full,
+    "camvid-segnet-full": camvid.camvid_segnet_full,
+    "camvid-unet-full": camvid.camvid_unet_full,
     "boston": boston.boston,
     "boston-housing": boston.boston_housing,
 }

@@ -155,14 +155,19 @@ class SceneInputs:
         pictures = pictures.sub(self.center).div_(self.scale)
         return pictures.flip(1) if self.options.channel_order == "bgr" else pictures
 
-    def augmentation(self, settings: AugmentSettings) -> Augmentation:
-        """Raises `UserError` for what has no meaning where things have places."""
+    def augmentation(self, settings: AugmentSettings, size: tuple[int, int] | None = None) -> Augmentation:
+        """size: height and width of the parts of pictures that are seen, in training alone; None: all of them.
+
+        Raises `UserError` for what has no meaning where things have places.
+        """
         if settings.mixup or settings.cutmix:
             raise UserError("augment: pictures with boxes or masks are not mixed; leave mixup and cutmix out")
-        if settings.random_crop:
-            raise UserError("augment.random_crop: not for this task; use augment.crop_area=[0.5, 1]")
+        if settings.random_crop and size is None:
+            raise UserError(
+                "augment.random_crop: not for this task without a task.options.crop_size; or use augment.crop_area=[0.5, 1]"
+            )
         mean = [sum(self.mean) / len(self.mean)] if self.types[self.column].channels == 1 else self.mean
-        return Augmentation(settings, self.size, torch.tensor(mean, dtype=torch.float32), None)
+        return Augmentation(settings, size or self.size, torch.tensor(mean, dtype=torch.float32), None)
 
     def state(self) -> dict[str, Any]:
         kind = type_to_dict(self.types[self.column])

@@ -1,10 +1,14 @@
-"""Semantic segmentation: the class of every pixel. Networks give logits (B, classes, height, width)."""
+"""Semantic segmentation: the class of every pixel. Networks give logits (B, classes, height, width).
+
+Trained and tested on pictures of one size (`scenes.py`), or trained on parts of them (`crop_size`). Predicted masks have each
+picture's own size. Where the pictures of the data all have one size, masks are scored at it, and not at the network's.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,28 +21,67 @@ from gradus.data.augment.geometry import warp_masks
 from gradus.data.augment.settings import AugmentSettings
 from gradus.data.columns import ColumnType, Mask
 from gradus.data.dataset import Dataset, Split
+from gradus.data.images import resize
+from gradus.data.masks import MOST_CLASSES
 from gradus.errors import UserError
+from gradus.masks.crf import CrfSettings, refine
 from gradus.masks.measures import confusion_metrics, confusion_of, measures_of
+from gradus.masks.tiles import join_tiles, tile_places
+from gradus.nn.mask_losses import pixel_cross_entropy, pixel_dice, pixel_focal
 from gradus.tasks.assessment import SegmentationAssessment
 from gradus.tasks.encode import contents
+from gradus.tasks.rows import natural_sizes
 from gradus.tasks.scenes import SceneInputs, sizes_of
 from gradus.tasks.targets import target_column
 from gradus.tasks.task import Answer, Task
 
+TILES_AT_ONCE = 32
+
 
 @dataclass(frozen=True, kw_only=True)
 class MaskOptions:
-    """How classes of pixels are learnt."""
+    """How classes of pixels are learnt and predicted."""
 
+    loss: Literal["cross-entropy", "focal", "dice", "cross-entropy+dice"] = "cross-entropy"
     # balanced: pixels / (classes * its pixels); median: median class frequency / its own (Eigen, Fergus 2015)
     class_weights: Literal["none", "balanced", "median"] = "none"
+    # side, or height and width, of the parts of pictures seen in training, drawn anew in every step; None: whole pictures
+    crop_size: int | tuple[int, ...] | None = None
+    # a picture to predict for is read in overlapping tiles of the network's size, at the scale of the training pictures
+    tiles: bool = False
+    crf: int = 0  # steps of the fully connected CRF after the network, in tests and predictions; the paper: 10
+    crf_smoothness: tuple[float, ...] = (3.0, 3.0)  # weight, pixels
+    crf_appearance: tuple[float, ...] = (4.0, 60.0, 13.0)  # weight, pixels, levels of 255
+
+    def __post_init__(self) -> None:
+        crop = self.crop_size if isinstance(self.crop_size, tuple) else (self.crop_size or 64,)
+        if len(crop) not in (1, 2) or min(crop) < 16:
+            raise UserError(f"crop_size: expected one or two sides of at least 16 pixels, received {self.crop_size}")
+        if not 0 <= self.crf <= 1000:
+            raise UserError(f"crf: expected 0 to 1000 steps, received {self.crf}")
+        for name, length, meaning in (("smoothness", 2, "weight, pixels"), ("appearance", 3, "weight, pixels, levels")):
+            value = getattr(self, f"crf_{name}")
+            if len(value) != length or value[0] < 0 or min(value[1:]) <= 0:
+                raise UserError(f"crf_{name}: expected {meaning}, all above 0, received {list(value)}")
+
+    @property
+    def crf_settings(self) -> CrfSettings:
+        (smooth, smooth_pixels), (alike, alike_pixels, levels) = self.crf_smoothness, self.crf_appearance
+        return CrfSettings(
+            iterations=self.crf,
+            smoothness_weight=smooth,
+            smoothness_pixels=smooth_pixels,
+            appearance_weight=alike,
+            appearance_pixels=alike_pixels,
+            appearance_levels=levels,
+        )
 
 
 class SegmentationTask(Task):
     """Pictures -> the class of every pixel.
 
     Encoded: inputs uint8 (N, height, width, C); places (N, 6), see `scenes.py`; targets uint8 (N, h, w), class indices or
-    `ignore`, at `scored_size`: that of the pictures where all have the same, else that of the network.
+    `ignore`, at `scored_size`: that of the pictures where all have the same, else that of the network, its margins ignored.
     """
 
     directions = {"miou": "max", "pixel_accuracy": "max"}  # noqa: RUF012 - as of all tasks
@@ -48,6 +91,7 @@ class SegmentationTask(Task):
         self.inputs, self.options = inputs, options
         self.augmentation: Augmentation | None = None
         self.weights: Tensor | None = None
+        self.crop: tuple[int, int] | None = None
         self.notes = []
 
     @property
@@ -67,7 +111,9 @@ class SegmentationTask(Task):
 
     def augmented(self, settings: AugmentSettings, train: dict[str, Any]) -> Task:
         other = copy.copy(self)
-        other.augmentation = self.inputs.augmentation(settings)
+        if self.crop is not None and not settings.crops_area:
+            settings = replace(settings, random_crop=True)
+        other.augmentation = self.inputs.augmentation(settings, self.crop)
         other.notes = [*self.notes, *other.augmentation.notes(settings)]
         return other
 
@@ -77,14 +123,32 @@ class SegmentationTask(Task):
         if not isinstance(column.type, Mask):
             raise UserError(f"target '{self.column}' holds {contents(column)}: segmentation needs masks")
         self.kind = column.type
+        if len(self.kind.classes) > MOST_CLASSES:
+            raise UserError(
+                f"target '{self.column}' has {len(self.kind.classes)} classes; masks hold {MOST_CLASSES} at most"
+            )
         self.inputs.fit(dataset["train"], exclude=(self.column,))
         sizes = {size for split in dataset.splits.values() for size in sizes_of(split[self.inputs.column])}
-        only = next(iter(sizes)) if len(sizes) == 1 else None
-        whole = only is not None and self.inputs.place(*only)[4:] == (0, 0)  # nothing was padded
-        self.scored_size = only if only is not None and whole else self.inputs.size
+        self.scored_size = next(iter(sizes)) if len(sizes) == 1 else self.inputs.size
+        places = [self.inputs.place(*size)[2:4] for size in natural_sizes(dataset["train"][self.inputs.column])]
+        self.scale = (
+            float(np.median([down for down, _ in places])),
+            float(np.median([across for _, across in places])),
+        )
         self.notes = list(self.inputs.notes)
+        if self.options.crop_size is not None:
+            self._fit_crop(self.options.crop_size)
         if self.options.class_weights != "none":
             self._fit_weights(dataset["train"])
+
+    def _fit_crop(self, asked: int | tuple[int, ...]) -> None:
+        sides = asked if isinstance(asked, tuple) else (asked,)
+        self.crop = (sides[0], sides[-1])
+        if self.crop[0] > self.inputs.size[0] or self.crop[1] > self.inputs.size[1]:
+            own = f"{self.inputs.size[1]}x{self.inputs.size[0]}"
+            raise UserError(f"crop_size: {self.crop[1]}x{self.crop[0]} is larger than the pictures ({own})")
+        self.augmentation = self.inputs.augmentation(AugmentSettings(random_crop=True), self.crop)
+        self.notes.append(f"training sees parts of {self.crop[1]}x{self.crop[0]}, drawn anew in every step")
 
     def _fit_weights(self, train: Split) -> None:
         """From the pixels of the training masks. `median`: a class's frequency counts only the pictures that it is in."""
@@ -104,6 +168,12 @@ class SegmentationTask(Task):
     def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Any]:
         tensors = self.inputs.encode(split)
         if with_target:
+            for row, (size, mask) in enumerate(
+                zip(sizes_of(split[self.inputs.column]), split[self.column], strict=True)
+            ):
+                if mask.shape != tuple(size):
+                    found, wanted = (f"{width}x{height}" for height, width in (mask.shape, size))
+                    raise UserError(f"{split.origins[row]}: its mask has {found} pixels, the picture {wanted}")
             masks = [self._at_scored_size(mask) for mask in split[self.column]]
             tensors["targets"] = torch.from_numpy(np.stack(masks))
         return tensors
@@ -111,34 +181,43 @@ class SegmentationTask(Task):
     def _at_scored_size(self, mask: np.ndarray) -> np.ndarray:
         if mask.shape == self.scored_size:
             return mask
-        _, _, down, across, top, left = self.inputs.place(*mask.shape)
-        rows, columns = self.scored_size
-        y = np.floor((np.arange(rows) + 0.5 - top) / down).astype(int)
-        x = np.floor((np.arange(columns) + 0.5 - left) / across).astype(int)
-        inside = ((y >= 0) & (y < mask.shape[0]))[:, None] & ((x >= 0) & (x < mask.shape[1]))
-        moved = mask[y.clip(0, mask.shape[0] - 1)[:, None], x.clip(0, mask.shape[1] - 1)]
-        return np.where(inside, moved, np.uint8(self.kind.ignore))
+        return self._in_network(torch.from_numpy(mask)[None])[0].numpy()
+
+    def _in_network(self, masks: Tensor) -> Tensor:
+        """Masks (B, h, w) of pictures of that size -> (B, height, width) of the network, `ignore` in its margins."""
+        if tuple(masks.shape[1:]) == self.inputs.size:
+            return masks
+        top, left, rows, columns = self._inside(self.inputs.place(*masks.shape[1:]))
+        below, right = self.inputs.size[0] - top - rows, self.inputs.size[1] - left - columns
+        masks = nearest(masks, (rows, columns))
+        return functional.pad(masks, (left, right, top, below), value=self.kind.ignore)
+
+    @staticmethod
+    def _inside(place: Sequence[float]) -> tuple[int, int, int, int]:
+        """Top, left, rows and columns of what a picture takes of the network's."""
+        height, width, down, across, top, left = place
+        return int(top), int(left), round(height * down), round(width * across)
 
     def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Any, Any]:
         inputs, warp = self.inputs.prepare(batch["inputs"], self.augmentation if training else None)
         masks = batch.get("targets")
         if masks is None:
             return inputs, None
-        masks = nearest(masks, self.inputs.size)
+        masks = self._in_network(masks)
         if warp is not None:
             masks = warp_masks(masks, warp, value=self.kind.ignore)
         return inputs, masks
 
     def loss(self, outputs: Tensor, targets: Tensor, *, training: bool) -> Tensor:
-        """Cross-entropy in nats, the mean over the pixels that have a class, weighted by class in training."""
+        """`options.loss`, weighted by class in training alone."""
         weights = self.weights if training else None
-        targets = targets.long()
-        total = functional.cross_entropy(
-            outputs, targets, weight=weights, ignore_index=self.kind.ignore, reduction="sum"
-        )
-        counted = targets != self.kind.ignore
-        share = counted.sum() if weights is None else weights[targets.clamp(max=len(weights) - 1)].mul(counted).sum()
-        return total / share.clamp(min=1e-12)
+        outputs, targets, ignore = outputs.float(), targets.long(), self.kind.ignore
+        if self.options.loss == "focal":
+            return pixel_focal(outputs, targets, ignore, weights)
+        if self.options.loss == "dice":
+            return pixel_dice(outputs, targets, ignore, weights)
+        entropy = pixel_cross_entropy(outputs, targets, ignore, weights)
+        return entropy + pixel_dice(outputs, targets, ignore, weights) if "dice" in self.options.loss else entropy
 
     def counts(self, outputs: Tensor, targets: Tensor, *, training: bool) -> dict[str, Tensor]:
         """The confusion matrix (C, C): true by predicted class, in pixels of the network."""
@@ -161,14 +240,26 @@ class SegmentationTask(Task):
             raise UserError(f"model {model} gives {got}, segmentation needs {wanted}")
 
     def collected(self, outputs: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """uint8 (B, h, w) class indices: at `scored_size` beside targets, else at the size of the (equal) pictures themselves."""
-        if "targets" in batch:
-            return self._resized(outputs, self.scored_size).argmax(dim=1).to(torch.uint8)
-        height, width, down, across, top, left = batch["places"][0].tolist()
-        top, left = int(top), int(left)
-        rows, columns = round(height * down), round(width * across)
-        seen = outputs[:, :, top : top + rows, left : left + columns]
-        return self._resized(seen, (int(height), int(width))).argmax(dim=1).to(torch.uint8)
+        """uint8 (B, h, w) class indices: at `scored_size` beside targets, else at the size of the (equal) pictures themselves. Of
+        tiles: float32 logits."""
+        if "tile" in batch:
+            return outputs.float()
+        if "targets" in batch and self.scored_size == self.inputs.size:
+            return self._refined(outputs, batch["inputs"]).argmax(dim=1).to(torch.uint8)
+        place = batch["places"][0].tolist()
+        top, left, rows, columns = self._inside(place)
+        part = (slice(top, top + rows), slice(left, left + columns))
+        seen = self._refined(outputs[:, :, part[0], part[1]], batch["inputs"][:, part[0], part[1]])
+        return self._resized(seen, (int(place[0]), int(place[1]))).argmax(dim=1).to(torch.uint8)
+
+    def _refined(self, logits: Tensor, pictures: Tensor) -> Tensor:
+        """Logits (B, C, H, W) after the CRF, where one is asked for. pictures: uint8 (B, H, W, channels)."""
+        if not self.options.crf:
+            return logits
+        shares = logits.float().softmax(dim=1).cpu().numpy()
+        pairs = zip(shares, pictures.cpu().numpy(), strict=True)
+        found = np.stack([refine(share, picture, self.options.crf_settings) for share, picture in pairs])
+        return torch.from_numpy(found).clamp(min=1e-8).log().to(logits.device)
 
     def _resized(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
         if tuple(logits.shape[2:]) == size:
@@ -186,8 +277,31 @@ class SegmentationTask(Task):
         """One picture at a time, since each has a size of its own."""
         found = []
         for row in range(len(split)):
-            found += self.decode(outputs_of(self.encode(split.take(np.array([row])), with_target=False)))
+            one = split.take(np.array([row]))
+            if self.options.tiles:
+                found.append(Answer(self._by_tiles(one[self.inputs.column][0], outputs_of), self.kind))
+            else:
+                found += self.decode(outputs_of(self.encode(one, with_target=False)))
         return found
+
+    def _by_tiles(self, picture: np.ndarray, outputs_of: Callable[[dict[str, Any]], Tensor]) -> np.ndarray:
+        """uint8 (H, W): the classes of a picture (H, W, channels) of any size, read in tiles of the network's size."""
+        height, width = picture.shape[:2]
+        size = (max(1, round(height * self.scale[0])), max(1, round(width * self.scale[1])))
+        scaled, tile = resize(picture, size), self.inputs.size
+        places = tile_places(size, tile)
+        margins = [(0, max(0, own - side)) for own, side in zip(tile, size, strict=True)]
+        whole = np.pad(scaled, (*margins, (0, 0)), mode="edge")
+
+        def maps() -> Iterator[np.ndarray]:
+            for start in range(0, len(places), TILES_AT_ONCE):
+                some = places[start : start + TILES_AT_ONCE]
+                parts = np.stack([whole[top : top + tile[0], left : left + tile[1]] for top, left in some])
+                yield from outputs_of({"inputs": torch.from_numpy(parts), "tile": torch.ones(len(some))}).numpy()
+
+        logits = torch.from_numpy(join_tiles(maps(), places, size))[None]
+        refined = self._refined(logits, torch.from_numpy(scaled.copy())[None])
+        return self._resized(refined, (height, width))[0].argmax(dim=0).to(torch.uint8).numpy()
 
     def decode(self, outputs: Tensor) -> list[Answer]:
         return [Answer(row.numpy(), self.kind) for row in outputs]
@@ -224,6 +338,7 @@ class SegmentationTask(Task):
             "classes": list(self.kind.classes),
             "ignore": self.kind.ignore,
             "scored_size": list(self.scored_size),
+            "scale": list(self.scale),
             "weights": weights,
         }
 
@@ -232,6 +347,7 @@ class SegmentationTask(Task):
         self.column = state["column"]
         self.kind = Mask(classes=tuple(state["classes"]), ignore=state["ignore"])
         self.scored_size = (state["scored_size"][0], state["scored_size"][1])
+        self.scale = (state["scale"][0], state["scale"][1])
         self.weights = None if state["weights"] is None else torch.tensor(state["weights"])
 
 

@@ -46,7 +46,11 @@ TASKS: dict[str, TaskKind] = {
     "landmarks": TaskKind(
         "named points in a picture", (SceneOptions, LandmarkOptions), ("localizer", "squeezenet1_0", "resnet18")
     ),
-    "semantic-segmentation": TaskKind("the class of every pixel", (SceneOptions, MaskOptions), ("unet",)),
+    "semantic-segmentation": TaskKind(
+        "the class of every pixel",
+        (SceneOptions, MaskOptions),
+        ("unet", "fcn8s", "deeplab", "segnet", "fcn16s", "fcn32s"),
+    ),
     "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
 }
 

@@ -15,19 +15,12 @@ from gradus.errors import UserError
 from gradus.files import append_line, unread
 from gradus.train.trainer import Observer, Record
 
+# endings of the names of metrics that are shown in per cent
 RATES = (
-    "accuracy",
-    "macro_f1",
-    "map",
-    "map50",
-    "map75",
-    "miou",
-    "_iou",
-    "iou50",
-    "pck_0.05",
-    "pck_0.1",
-    "boundary_f",
-)  # endings of metrics shown in per cent
+    *("accuracy", "macro_f1", "map", "map50", "map75", "map_small", "map_medium", "map_large"),
+    *("recall_at_1", "recall_at_10", "recall_at_100", "miou", "weighted_iou", "boundary_f"),
+    *("mean_iou", "iou50", "pck_0.05", "pck_0.1"),
+)
 
 
 def format_metric(name: str, value: float) -> str:
@@ -39,14 +32,25 @@ def epoch_line(record: Record, epochs: int) -> str:
     """One line on an epoch: what was measured, how long it took so far, and whether it is the best."""
     shown = []
     for part in ("train", "validation"):
-        values = {name: value for name, value in record.items() if name.startswith(part + "_")}
-        names = [name for name in values if name != "train_seconds"]
-        text = ", ".join(f"{name.removeprefix(part + '_')} {format_metric(name, values[name])}" for name in names)
+        text = ", ".join(metric_texts(record, part))
         if text:
             shown.append(f"{part} {text}")
     best = "  *" if record.get("best") else ""
     width = len(str(epochs))
     return f"epoch {record['epoch']:>{width}}/{epochs}  {' | '.join(shown)}  {record['train_seconds']:.1f} s{best}"
+
+
+def metric_texts(record: Record, part: str) -> list[str]:
+    """What was measured of "train" or "validation", as short texts. The parts that a loss is the sum of stand behind it, of the
+    training alone: `loss 1.21 (class 0.80, box 0.41)`."""
+    values = {name.removeprefix(f"{part}_"): value for name, value in record.items() if name.startswith(f"{part}_")}
+    parts = {name.removesuffix("_loss"): values.pop(name) for name in list(values) if name.endswith("_loss")}
+    values.pop("seconds", None)
+    texts = [f"{name} {format_metric(name, value)}" for name, value in values.items()]
+    if parts and part == "train" and "loss" in values:
+        inner = ", ".join(f"{name} {value:.3g}" for name, value in parts.items())
+        texts[list(values).index("loss")] += f" ({inner})"
+    return texts
 
 
 def show_progress(stream: TextIO | None = None) -> Observer:
@@ -105,10 +109,7 @@ class _LiveBar:
             self.bar.start()
         elif record["event"] == "progress":
             done = (record["epoch"] - 1) * record["steps"] + record["step"]
-            shown = {name: value for name, value in record.items() if name.startswith("train_")}
-            text = "  ".join(
-                f"{name.removeprefix('train_')} {format_metric(name, value)}" for name, value in shown.items()
-            )
+            text = "  ".join(metric_texts(record, "train"))
             self.bar.update(
                 self.job, completed=done, description=f"epoch {record['epoch']}/{self.epochs}", metrics=text
             )

@@ -79,6 +79,13 @@ def test_histograms_sum_to_one_over_all_channels():
     assert np.allclose(counts[0, :25].sum(), 1 / 3)
 
 
+def test_textures_have_ten_bins_a_channel():
+    # the book states 10 * 8 * 3 = 240, which is for eight orientations; local binary patterns have 10 bins in each of 3 channels
+    regions = first_regions(speckled(), felzenszwalb(speckled(), 100))
+    assert regions.texture.shape[1] == 30 and regions.colour.shape[1] == 75
+    assert np.allclose(regions.texture[: regions.pieces].sum(axis=1), 1)
+
+
 def test_touching_pieces_are_found_over_corners_too():
     labels = np.array([[0, 0, 1], [2, 2, 1], [2, 2, 3]])
     assert touching(labels).tolist() == [[0, 1], [0, 2], [1, 2], [1, 3], [2, 3]]

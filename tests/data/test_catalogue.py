@@ -15,7 +15,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from gradus.data import catalogue, places
-from gradus.data.columns import Image, Label, Number
+from gradus.data.columns import Boxes, Image, Label, Mask, Number
 from gradus.errors import UserError
 
 EMBEDDED = [name for name, entry in catalogue.CATALOGUE.items() if entry.sklearn]
@@ -244,3 +244,27 @@ def test_boston_housing_is_split_as_the_book_has_it():
     assert dataset["train"].row(0)["CRIM"] == 1.23247 and dataset["train"].row(0)["MEDV"] == 15.2
     assert dataset["test"].row(0)["CRIM"] == 18.0846 and dataset["test"].row(0)["MEDV"] == 7.2
     assert "row 23" in dataset["train"].origins[0]
+
+
+@needs("bccd")
+def test_real_bccd():
+    data = catalogue.load("bccd")
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 205, "validation": 87, "test": 72}
+    assert data.types["objects"] == Boxes(classes=("Platelets", "RBC", "WBC")) and data.target == "objects"
+    assert data["train"]["image"][0].shape == (480, 640, 3)
+    assert sum(len(objects) for split in data.splits.values() for objects in split["objects"]) == 4888
+
+
+@needs("camvid")
+def test_real_camvid():
+    data = catalogue.load("camvid")
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 367, "validation": 101, "test": 233}
+    kind, mask = data.types["mask"], data["test"]["mask"][0]
+    assert isinstance(kind, Mask) and len(kind.classes) == 11 and data.target == "mask"
+    assert mask.shape == data["test"]["image"][0].shape[:2] == (360, 480)
+    assert set(np.unique(mask)) <= {*range(11), kind.ignore}
+
+
+def test_the_list_tells_what_is_learnt():
+    rows = {name: details for name, *details in catalogue.describe()}
+    assert rows["bccd"][1] == "objects (boxes of 3 classes)" and rows["camvid"][1] == "mask (masks of 11 classes)"

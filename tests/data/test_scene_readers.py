@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from gradus.data import readers
-from gradus.data.columns import Boxes
+from gradus.data.columns import Boxes, Points
 from gradus.data.dataset import Dataset
 from gradus.data.scan import scan
 from gradus.errors import UserError
@@ -104,12 +104,30 @@ def test_one_coco_file(tmp_path: Path) -> None:
     assert rows(readers.read(file)) == {"images/a.png": [("dog", 1, 2, 4, 6, False)]}
 
 
+def test_coco_key_points(tmp_path: Path) -> None:
+    for name in "ab":
+        picture(tmp_path / "images" / f"{name}.png")
+    content = coco((10, 1, [1, 1, 9, 9], {"keypoints": [3, 4, 2, 0, 0, 0]}), categories={1: "person"})
+    content["categories"][0]["keypoints"] = ["nose", "ear"]
+    write(tmp_path / "annotations" / "person_keypoints_train2017.json", content)
+    data = readers.read(tmp_path, target="points")
+    assert data.target == "points" and data.types["points"] == Points(names=("nose", "ear"))
+    assert readers.read(tmp_path).target == "objects"
+    expected = [[[3, 4], [np.nan] * 2], [[np.nan] * 2] * 2]
+    assert np.array_equal(data["train"]["points"].values, expected, equal_nan=True)
+    content["annotations"] *= 2
+    write(tmp_path / "annotations" / "person_keypoints_train2017.json", content)
+    data = readers.read(tmp_path)
+    assert "points" not in data.types and any("key points were left out" in note for note in data.notes)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (coco((99, 7, [1, 2, 3, 4])), r"annotation 0 of c.json: there is no image with the id 99"),
         (coco((10, 99, [1, 2, 3, 4])), r"there is no category with the id 99"),
         (coco((10, 7, [1, 2, 3])), r"expected a bbox of left, top, width and height, found \[1, 2, 3\]"),
+        (coco(([10], 7, [1, 2, 3, 4])), r"there is no image with the id \[10\]"),
         (coco(categories={1: "a", 2: "a"}), r"two categories are called 'a'"),
         ({"images": [], "annotations": 3}, r"a COCO file has a list 'annotations'"),
         ('{"images": "annotations",', r"this is not JSON"),
@@ -190,6 +208,16 @@ def test_yolo_with_a_yaml_file(tmp_path: Path) -> None:
     assert rows(readers.read(tmp_path / "data.yaml")) == rows(data)
 
 
+def test_names_that_no_file_can_have_are_told(tmp_path: Path) -> None:
+    write(tmp_path / "data.yaml", "train: train.txt\nnames: [dog]\n")
+    picture(tmp_path / "a.png")
+    write(tmp_path / "a.txt", "0 0.5 0.5 1 1\n")
+    write(tmp_path / "train.txt", "a.png\nb\x00.png\n")
+    with pytest.raises(UserError, match=r"1 of 2 pictures cannot be read"):
+        readers.read(tmp_path)
+    assert any("zero byte" in error.message or "null byte" in error.message for error in scan(tmp_path).errors)
+
+
 def test_yolo_with_names_as_a_table_and_lists_of_pictures(tmp_path: Path) -> None:
     write(tmp_path / "data.yaml", "train: train.txt\nnames:\n  0: dog\n  1: cat\n")
     for name in "ab":
@@ -240,6 +268,7 @@ def test_wrong_yolo_lines_are_told(tmp_path: Path, line: str, message: str) -> N
         ("train: images\n", r"names is a list of class names"),
         ("train: images\nnames: [a, b]\nnc: 3\n", r"nc is 3, but there are 2 names"),
         ("train: images\nnames: {1: a}\n", r"names count from 0 without gaps, found 1"),
+        ("train: images\nnames: {0: a, x: b}\n", r"names count from 0 without gaps, found 0, x"),
         ("train: away\nnames: [a]\n", r"there is no .*away"),
         ("val: images\nnames: [a]\n", r"does not say where the training pictures are"),
         ("train: images\nnames: [a\n", r"this is not YAML"),

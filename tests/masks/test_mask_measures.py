@@ -108,3 +108,11 @@ def test_unknown_pixels_count_nowhere():
     assert metrics["pixel_accuracy"] == metrics["miou"] == 1 and not edges(given[0], IGNORE).any()
     nothing = segmentation_metrics(found, np.full_like(given, IGNORE), 3, IGNORE)
     assert set(nothing.values()) == {0.0}
+
+
+def test_masks_are_measured_by_overlap_and_not_by_average_precision():
+    """Half of the pixels of either class are right: IoU 1/3, where an average of precisions would be 1/2."""
+    given = np.array([[[0, 0, 1, 1]]], dtype=np.uint8)
+    metrics = segmentation_metrics(np.array([[[0, 1, 0, 1]]], dtype=np.uint8), given, 2, IGNORE)
+    assert metrics["miou"] == pytest.approx(1 / 3) and metrics["pixel_accuracy"] == 0.5
+    assert not any("map" in name for name in metrics)

@@ -20,6 +20,7 @@ ROWS = [[part.replace(" ", "") for part in row] for row in ROW.findall(PAGE.read
 UNLISTED = {
     *("logistic_regression", "mlp", "lenet5_dropout", "convnet"),
     *("cifar_resnet", "preact_resnet", "wide_resnet", "cifar_densenet"),
+    *("fcn32s", "fcn16s", "fcn8s", "deeplab", "segnet", "unet"),  # docs/segmentation.md
 }
 
 

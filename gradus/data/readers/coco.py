@@ -5,7 +5,8 @@
     one JSON file, its pictures in the same folder or in images/ beside it
 
 A box is [left, top, width, height] in pixels, continuous. Category ids are any numbers; the classes stand in their order.
-`iscrowd` is ignored. Polygons and run lengths are counted in a note and left out: only boxes are read here.
+`iscrowd` is ignored. Polygons and run lengths are counted in a note and left out: only boxes are read here, and key
+points where a picture has one object with some.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gradus.data.dataset import Dataset
+import numpy as np
+
+from gradus.data.columns import Column, Points
+from gradus.data.dataset import Dataset, Split
 from gradus.data.readers.cells import listed, read_text
 from gradus.data.readers.folder import SPLIT_NAMES
 from gradus.data.readers.objects import Annotated, Scenes, child, objects_dataset, relative
@@ -59,9 +63,11 @@ def _candidates(root: Path) -> list[Path]:
         return exported
     for folder in (child(root, "annotations", "annotation"), root):
         found = sorted(path for path in folder.glob("*.json") if is_coco_file(path)) if folder else []
+        kinds = (("instances",), ("",), ("person_keypoints",))
         boxes = [path for path in found if not path.stem.startswith(OTHER_TASKS)]
-        if boxes:
-            return [path for path in boxes if path.stem.startswith("instances")] or boxes
+        for part, starts in zip((boxes, boxes, found), kinds, strict=True):
+            if chosen := [path for path in part if path.stem.startswith(starts)]:
+                return chosen
     return []
 
 
@@ -89,7 +95,35 @@ def read_coco(path: Path, check: bool = True) -> Dataset:
     scenes.notes.append(f"classes: {listed(classes)} (in the order of the category ids)")
     if outlines:
         scenes.notes.append(f"{outlines:,} outlines (polygons or run lengths) were left out: only boxes are read")
-    return objects_dataset(scenes, classes, check, path)
+    dataset = objects_dataset(scenes, classes, check, path)
+    return _with_points(dataset, scenes, [entry for content in parts.values() for entry in content["categories"]])
+
+
+def _with_points(dataset: Dataset, scenes: Scenes, categories: list[dict[str, Any]]) -> Dataset:
+    """The data set with a column `points` where objects have key points of one list of names, and no picture has two such
+    objects; otherwise they are left out with a note."""
+    lists = {tuple(map(str, entry["keypoints"])) for entry in categories if entry.get("keypoints")}
+    crowds = [row for rows in scenes.by_split.values() for row in rows if len(row.points) > 1]
+    if not any(row.points for rows in scenes.by_split.values() for row in rows):
+        return dataset
+    if len(lists) != 1 or crowds:
+        why = f"{crowds[0].origin} has {len(crowds[0].points)} objects with some" if crowds else "their names differ"
+        dataset.notes.append(
+            f"key points were left out: they are read where a picture has one object with some, but {why}"
+        )
+        return dataset
+    names = lists.pop()
+    splits = {}
+    for split, part in dataset.splits.items():
+        places = np.full((len(part), len(names), 2), np.nan)
+        for index, row in enumerate(scenes.by_split[split]):
+            for values in row.points:
+                table = np.array(values, dtype=np.float64).reshape(-1, 3)
+                if len(table) != len(names):
+                    raise UserError(f"{row.origin}: {len(table)} key points, but {len(names)} names of them")
+                places[index] = np.where(table[:, 2:] > 0, table[:, :2], np.nan)
+        splits[split] = Split({**part.columns, "points": Column(Points(names=names), places)}, part.origins)
+    return dataset.with_splits(splits, "the key points are in the column 'points': --target points learns them")
 
 
 def _load(file: Path) -> dict[str, Any]:
@@ -126,7 +160,7 @@ def _categories(files: dict[str, Path], parts: dict[str, dict[str, Any]]) -> dic
 
 def _classes(names: dict[Any, str], parts: dict[str, dict[str, Any]], scenes: Scenes) -> list[str]:
     """All categories but those that only stand above others and have no box, as Roboflow writes one."""
-    above = {entry.get("supercategory") for content in parts.values() for entry in content["categories"]}
+    above = {str(entry.get("supercategory")) for content in parts.values() for entry in content["categories"]}
     used = scenes.named()
     empty = [name for name in names.values() if name in above and name not in used]
     kept = [name for name in names.values() if name not in empty]
@@ -143,7 +177,7 @@ def _read_split(scenes: Scenes, split: str, file: Path, content: dict[str, Any],
     where = relative(file, scenes.root)
     for entry in content["images"]:
         name = entry.get("file_name")
-        if not isinstance(name, str) or not name or "id" not in entry:
+        if not isinstance(name, str) or not name or _key(entry.get("id")) is None:
             raise UserError(f"{file}: an image has an id and a file_name; found {str(entry)[:80]}")
         if entry["id"] in rows:
             raise UserError(f"{file}: two images have the id {entry['id']}")
@@ -155,18 +189,27 @@ def _read_split(scenes: Scenes, split: str, file: Path, content: dict[str, Any],
     for entry in content["annotations"]:
         outlines += bool(entry.get("segmentation"))
         label = f"annotation {entry.get('id', '?')} of {where}"
-        if entry.get("image_id") not in rows:
+        if _key(entry.get("image_id")) not in rows:
             scenes.wrong("annotations of no picture", label, f"there is no image with the id {entry.get('image_id')}")
-        elif entry.get("category_id") not in names:
+        elif _key(entry.get("category_id")) not in names:
             number = entry.get("category_id")
             scenes.wrong("unknown classes", label, f"there is no category with the id {number}")
         elif (box := _box(entry.get("bbox"))) is None:
             message = f"expected a bbox of left, top, width and height, found {str(entry.get('bbox'))[:60]}"
             scenes.wrong("boxes that cannot be read", label, message)
         else:
-            rows[entry["image_id"]].add(box, names[entry["category_id"]], bool(entry.get("iscrowd")))
+            row = rows[entry["image_id"]]
+            row.add(box, names[entry["category_id"]], bool(entry.get("iscrowd")))
+            points = entry.get("keypoints")
+            if isinstance(points, list) and points and len(points) % 3 == 0 and entry.get("num_keypoints", 1):
+                row.points.append(points)
     scenes.by_split[split] = list(rows.values())
     return outlines
+
+
+def _key(given: Any) -> int | str | None:
+    """What may be an id: a whole number or a text."""
+    return given if isinstance(given, int | str) else None
 
 
 def _box(given: Any) -> tuple[float, float, float, float] | None:

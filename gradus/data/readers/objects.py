@@ -27,6 +27,7 @@ class Annotated:
 
     boxes: left, top, right, bottom in pixels, continuous (pixel i covers i to i + 1)
     size:  (height, width) that its annotation gives the picture, where it does
+    points: the key points of each object that has some, as x, y, and whether they are there, in turn
     """
 
     picture: Path
@@ -35,6 +36,7 @@ class Annotated:
     names: list[str] = field(default_factory=list)
     ignored: list[bool] = field(default_factory=list)
     size: tuple[int, int] | None = None
+    points: list[list[float]] = field(default_factory=list)
 
     def add(self, box: tuple[float, float, float, float], name: str, ignored: bool = False) -> None:
         self.boxes.append(box)

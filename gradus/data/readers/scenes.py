@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from gradus.data.columns import Boxes, Mask, Points
 from gradus.data.dataset import SPLITS, Dataset
 from gradus.data.readers.boxes_table import read_boxes_table
 from gradus.data.readers.cells import TABLE_SUFFIXES, read_cells
@@ -80,10 +82,13 @@ def _read_box_tables(root: Path, check: bool) -> Dataset:
 
 
 def _with_target(dataset: Dataset, target: str | None) -> Dataset:
-    if target not in (None, dataset.target):
-        hint = did_you_mean(str(target), dataset.types)
-        raise UserError(f"{dataset.source}: there is no column '{target}'{hint}; columns: {', '.join(dataset.types)}")
-    return dataset
+    if target in (None, dataset.target):
+        return dataset
+    places = [name for name, kind in dataset.types.items() if isinstance(kind, Boxes | Mask | Points)]
+    if target not in places:
+        hint = did_you_mean(str(target), places)
+        raise UserError(f"{dataset.source}: there is no target '{target}'{hint}; there is {', '.join(places)}")
+    return replace(dataset, target=target)
 
 
 def _refuse_half(root: Path) -> None:

@@ -39,7 +39,7 @@ def annotation_folder(root: Path) -> Path | None:
 
 def xml_folders(root: Path) -> dict[str, Path]:
     """Split -> the folder in which XML files lie beside pictures; the root itself is "train" where it is one."""
-    folders = {}
+    folders: dict[str, Path] = {}
     for path in sorted(path for path in root.iterdir() if path.is_dir()):
         split = SPLIT_NAMES.get(path.name.lower())
         if split and any(path.glob("*.xml")):

@@ -102,7 +102,7 @@ def _expected(picture: str) -> str:
 
 def _described(file: Path, scenes: Scenes) -> tuple[list[str], dict[str, list[Path]]]:
     """(classes, pictures of each split) of a YAML file."""
-    import yaml  # huggingface-hub needs it
+    import yaml
 
     try:
         content = yaml.safe_load(read_text(file, []))
@@ -129,7 +129,7 @@ def _described(file: Path, scenes: Scenes) -> tuple[list[str], dict[str, list[Pa
 
 def _names(given: Any, file: Path) -> list[str]:
     if isinstance(given, dict):
-        if sorted(given) != list(range(len(given))):
+        if set(given) != set(range(len(given))):
             raise UserError(f"{file}: names count from 0 without gaps, found {listed([str(key) for key in given])}")
         given = [given[number] for number in range(len(given))]
     if not isinstance(given, list) or not given:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from gradus.data.writers.files import SPLIT_FOLDERS, Scene, boxes_of
 
@@ -13,7 +14,8 @@ def write_coco(folder: Path, scenes: dict[str, list[Scene]], classes: tuple[str,
     (folder / "annotations").mkdir()
     categories = [{"id": number, "name": name} for number, name in enumerate(classes, start=1)]
     for split, rows in scenes.items():
-        images, annotations = [], []
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         for number, scene in enumerate(rows, start=1):
             name = PurePosixPath(scene.file).name
             images.append({"id": number, "file_name": name, "height": scene.height, "width": scene.width})

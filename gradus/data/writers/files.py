@@ -73,7 +73,7 @@ def scene_columns(dataset: Dataset) -> tuple[str, str, Boxes | Mask]:
 def write_pictures(dataset: Dataset, picture: str, target: str, folder: Path, place: str) -> dict[str, list[Scene]]:
     """Writes the pictures of every split. place: where, relative to the folder, with {split} in it."""
     stems = _stems(dataset)
-    written = {}
+    written: dict[str, list[Scene]] = {}
     for split, rows in dataset.splits.items():
         inside = place.format(split=SPLIT_FOLDERS[split])
         (folder / inside).mkdir(parents=True, exist_ok=True)
@@ -125,10 +125,8 @@ def _stems(dataset: Dataset) -> dict[str, list[str]]:
 def boxes_of(scene: Scene) -> list[tuple[float, float, float, float, int, bool]]:
     """(left, top, right, bottom, label, ignored) of each box, as Python's numbers, which are exact."""
     objects = scene.value
-    return [
-        (*map(float, box), int(label), bool(ignored))
-        for box, label, ignored in zip(objects.boxes, objects.labels, objects.ignored, strict=True)
-    ]
+    rows = zip(objects.boxes.tolist(), objects.labels.tolist(), objects.ignored.tolist(), strict=True)
+    return [(left, top, right, bottom, label, ignored) for (left, top, right, bottom), label, ignored in rows]
 
 
 def decimal(value: float) -> str:

@@ -22,5 +22,5 @@ def write_masks(folder: Path, scenes: dict[str, list[Scene]], kind: Mask) -> lis
         for scene in rows:
             mask = np.asarray(scene.value)
             values = np.where(mask == kind.ignore, IGNORE, mask).astype(np.uint8)
-            PillowImage.fromarray(values).save(place / f"{scene.stem}.png", optimize=True)
+            PillowImage.fromarray(values).save(place / f"{scene.stem}.png")
     return []

@@ -1,0 +1,186 @@
+"""The command `predict`: answers of a run, of an ensemble or of a published network, for pictures, videos and rows of tables."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradus.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from gradus.recipes.ensemble import Ensemble
+    from gradus.recipes.predicting import Stages
+    from gradus.recipes.run import Run
+    from gradus.tasks.task import Answer
+
+FLAGS = ("min-score", "timing")  # those that no other command has
+FOLDER = "predictions"  # where drawn pictures go where nothing else is said
+
+
+def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    predict = command("predict", "Predict for pictures, folders, videos, or rows of a table.")
+    predict.add_argument("run", metavar="RUN|MODEL", help="a run, or a network's name with --weights")
+    predict.add_argument("inputs", metavar="INPUT", nargs="+", help="files, folders, or a row as JSON")
+    predict.add_argument("--weights", metavar="FILE|NAME", help="trained weights of a network, such as imagenet")
+    predict.add_argument("--json", action="store_true", help="one JSON object a line")
+    scenes = predict.add_argument_group("where things are found in pictures (boxes, masks)")
+    scenes.add_argument(
+        "--out",
+        metavar="DIR",
+        help=f"a new folder for the drawn pictures ({FOLDER}, {FOLDER}-2, ...; with --json none are drawn unless this is given)",
+    )
+    scenes.add_argument("--min-score", metavar="X", help="tell and draw boxes with this score or more (0.3)")
+    scenes.add_argument("--batch-size", metavar="N", default="8", help="pictures at a time (8)")
+    scenes.add_argument("--timing", action="store_true", help="what each stage costs")
+
+
+def predict(arguments: argparse.Namespace) -> None:
+    """Raises `UserError` before anything is written where an input, an option or the folder does not suit."""
+    from gradus.cli import _load
+    from gradus.models import MODELS
+
+    source: Any
+    if arguments.weights:
+        from gradus.recipes.pretrained import Pretrained
+
+        source = Pretrained(arguments.run, arguments.weights)
+    elif arguments.run in MODELS and not Path(arguments.run).exists():
+        raise UserError(
+            f"{arguments.run}: a network predicts with trained weights: give --weights NAME, such as imagenet"
+        )
+    else:
+        source = _load(arguments.run)
+        from gradus.tasks.scenes import SceneInputs
+
+        if isinstance(getattr(source.task, "inputs", None), SceneInputs):
+            _predict_scenes(source, arguments)
+            return
+    for flag in ("out", "min_score", "timing"):
+        if getattr(arguments, flag):
+            raise UserError(f"--{flag.replace('_', '-')}: only for runs that find things in pictures, such as boxes")
+    names, answers = source.answers(arguments.inputs)
+    _print_answers(names, answers, arguments.json)
+
+
+def _print_answers(names: list[str], answers: list[Answer], as_json: bool) -> None:
+    from gradus.cli import _print_table
+
+    if as_json:
+        for name, answer in zip(names, answers, strict=True):
+            print(json.dumps({"input": name, **answer.to_json()}, ensure_ascii=False))
+        return
+    _print_table([[name, answer.to_text()] for name, answer in zip(names, answers, strict=True)])
+
+
+def _predict_scenes(run: Run | Ensemble, arguments: argparse.Namespace) -> None:
+    """A few pictures at a time: answers are told, and drawn, as they come."""
+    from gradus.data.columns import Image
+    from gradus.data.frames import find_files, read_frames
+    from gradus.recipes.predicting import Stages, predict_frames
+    from gradus.recipes.run import Run
+
+    assert isinstance(run, Run)  # ensembles are of other tasks
+    batch_size = _number(arguments.batch_size, "--batch-size", 1, 4096)
+    if batch_size != int(batch_size):
+        raise UserError(f"--batch-size: expected a whole number, received '{arguments.batch_size}'")
+    if arguments.min_score is not None:
+        _set_least_score(run, _number(arguments.min_score, "--min-score", 0, 1))
+    files = find_files(arguments.inputs)
+    folder = None
+    if arguments.out or not arguments.json:
+        folder = _new_folder(arguments.out)
+    (kind,) = (kind for kind in run.task.input_types.values() if isinstance(kind, Image))
+    run.model  # noqa: B018 - what is wrong with the run is told before a folder is made
+    stages, names = Stages(run.plan.device), set[Path]()
+    for frame, answer in predict_frames(run, read_frames(files, kind.channels), stages, int(batch_size)):
+        if arguments.json:
+            print(json.dumps({"input": frame.name, **answer.to_json()}, ensure_ascii=False))
+        else:
+            print(f"{frame.name}  {answer.to_text()}")
+        if folder is not None:
+            with stages("drawing"):
+                _write(folder, _unused(frame.path, names), frame.pixels, answer)
+    _tell(stages, folder, arguments, sys.stderr if arguments.json else sys.stdout)
+
+
+def _number(text: str, flag: str, least: float, most: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise UserError(f"{flag}: expected a number from {least:g} to {most:g}, received '{text}'")
+    return value
+
+
+def _set_least_score(run: Run, score: float) -> None:
+    from dataclasses import replace
+
+    options = getattr(run.task, "options", None)
+    if not hasattr(options, "least_score"):
+        raise UserError(f"--min-score: only for runs that find boxes, this run's task is {run.task.name}")
+    run.task.options = replace(options, least_score=score)  # type: ignore[attr-defined, type-var]
+
+
+def _new_folder(given: str | None) -> Path:
+    """The folder that is named, which must be new or empty; or the first unused of predictions, predictions-2, ..."""
+    if given is None:
+        folder, number = Path(FOLDER), 2
+        while folder.exists():
+            folder, number = Path(f"{FOLDER}-{number}"), number + 1
+        return folder
+    folder = Path(given)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"--out {given}: there is something already; name a new or an empty folder")
+    return folder
+
+
+def _unused(path: Path, names: set[Path]) -> Path:
+    """The path, or the path-2, path-3, ... where another input had the same name."""
+    found, number = path, 2
+    while found in names:
+        found, number = path.with_name(f"{path.name}-{number}"), number + 1
+    names.add(found)
+    return found
+
+
+def _write(folder: Path, name: Path, pixels: np.ndarray, answer: Answer) -> None:
+    """NAME.jpg with the answer drawn; of a mask also NAME-mask.png, whose grey values are the classes' numbers."""
+    from PIL import Image as PillowImage
+
+    from gradus.data.columns import Boxes, Mask
+    from gradus.look.scenes import draw_mask, draw_objects
+
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(answer.type, Boxes):
+        drawn = draw_objects(pixels, answer.value, answer.type.classes)
+    elif isinstance(answer.type, Mask):
+        drawn = draw_mask(pixels, answer.value, answer.type.classes)
+        PillowImage.fromarray(answer.value.astype("uint8")).save(path.with_name(f"{path.name}-mask.png"))
+    else:
+        return
+    PillowImage.fromarray(drawn).save(path.with_name(f"{path.name}.jpg"), quality=92)
+
+
+def _tell(stages: Stages, folder: Path | None, arguments: argparse.Namespace, stream: Any) -> None:
+    """How many, how fast, where to."""
+    from gradus.cli import _print_table
+
+    seconds = sum(stages.seconds.values())
+    many = f"{stages.pictures:,} picture{'' if stages.pictures == 1 else 's'}"
+    rate = f"{many} in {seconds:.1f} s, {stages.rate:.3g} a second"
+    drawn = f"; drawn into {folder}" if folder is not None and folder.exists() else ""
+    print(rate + drawn, file=stream)
+    if arguments.timing:
+        rows = [[stage, f"{each:.1f} ms", f"{100 * share:.0f} %"] for stage, each, share in stages.rows()]
+        _print_table([["stage", "a picture", "of all"], *rows], stream)
+
+
+COMMANDS = {"predict": predict}
