@@ -362,6 +362,18 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             ("Plain Talk §1.3", "course notes §3.1.3, §3.1.4, §3.1.7"),
         ),
     },
+    "Where things are": {
+        "template-matching": Lesson(
+            "Five planes by one crop",
+            "a crop without its mean, correlated with the picture, has its maxima where the things are",
+            ("Deep Learning and Computer Vision §4.1.2",),
+        ),
+        "classification-to-detection": Lesson(
+            "From what to where",
+            "eight numbers for one object, all windows in one pass, and one box for each of two cars",
+            ("course notes §4.3.1 to §4.3.5, §4.3.9",),
+        ),
+    },
     "Sequences": {
         "recurrent-memory": Lesson(
             "What a recurrent network remembers",

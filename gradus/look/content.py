@@ -15,6 +15,7 @@ from gradus.tasks.assessment import (
     ClassAssessment,
     DetectionAssessment,
     LabelsAssessment,
+    PlaceAssessment,
     SegmentationAssessment,
 )
 
@@ -78,7 +79,7 @@ def known_rows(content: ReportContent) -> tuple[ReportContent, int]:
         known = (assessment.targets >= 0) & np.isfinite(assessment.probabilities).all(axis=1)
     elif isinstance(assessment, LabelsAssessment):
         known = np.isfinite(assessment.probabilities).all(axis=1)
-    elif isinstance(assessment, DetectionAssessment | SegmentationAssessment):
+    elif isinstance(assessment, DetectionAssessment | SegmentationAssessment | PlaceAssessment):
         return content, 0
     else:
         known = np.isfinite(assessment.residuals).all(axis=1)

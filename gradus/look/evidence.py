@@ -15,6 +15,7 @@ from gradus.data.dataset import Split
 from gradus.data.images import Fit
 from gradus.look import charts
 from gradus.look.draw import png
+from gradus.look.evidence_places import places_evidence
 from gradus.look.examples import examples_section
 from gradus.look.measures import Calibration, calibration, roc_curve
 from gradus.look.page import Html, details, element, figure, join, name, paragraph, section, table
@@ -24,6 +25,8 @@ from gradus.tasks.assessment import (
     ClassAssessment,
     DetectionAssessment,
     LabelsAssessment,
+    LandmarksAssessment,
+    LocalizationAssessment,
     NumberAssessment,
     SegmentationAssessment,
 )
@@ -45,6 +48,8 @@ def evidence(
         from gradus.look.evidence_segmentation import segmentation_evidence
 
         return segmentation_evidence(assessment, examples, fit)
+    if isinstance(assessment, LocalizationAssessment | LandmarksAssessment):
+        return places_evidence(assessment, examples, target, rows)
     if isinstance(assessment, ClassAssessment):
         sections = _classes(assessment, rows)
     elif isinstance(assessment, LabelsAssessment):

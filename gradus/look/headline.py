@@ -25,6 +25,7 @@ from gradus.tasks.assessment import (
     DetectionAssessment,
     LabelsAssessment,
     NumberAssessment,
+    PlaceAssessment,
     SegmentationAssessment,
 )
 
@@ -51,7 +52,7 @@ def headline(content: ReportContent, rows: str, left_out: int) -> Html:
         _caution(content, rows, left_out),
     ]
     absent = set() if isinstance(content.assessment, DetectionAssessment) else {"errors"}
-    if isinstance(content.assessment, NumberAssessment | SegmentationAssessment):
+    if isinstance(content.assessment, NumberAssessment | SegmentationAssessment | PlaceAssessment):
         absent.add("confidence")
     if content.examples is None:
         absent.add("examples")

@@ -112,7 +112,7 @@ def _measures(assessment: Assessment) -> list[Measure]:
         return [Measure(("map50",), map50_of_pictures(pool), work=len(pool.score))]
     if isinstance(assessment, SegmentationAssessment):
         return _mask_measures(assessment)
-    return _number_measures(assessment)
+    return _number_measures(assessment) if isinstance(assessment, NumberAssessment) else []
 
 
 def map50_of_pictures(pool: Pool) -> Statistic:

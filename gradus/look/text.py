@@ -46,6 +46,12 @@ METRIC_WORDS = {
     "recall_at_10": "recall of the surest 10",
     "recall_at_100": "recall of the surest 100",
     "miou": "mean IoU",
+    "mean_iou": "mean IoU",
+    "iou50": "share of boxes with an IoU of half or more",
+    "normalized_error": "mean error over the picture's diagonal (or its points')",
+    "error_pixels": "mean error in pixels",
+    "pck_0.05": "share of points within 5% of that diagonal",
+    "pck_0.1": "share of points within 10%",
     "pixel_accuracy": "pixel accuracy",
     "mean_class_accuracy": "mean class accuracy",
     "frequency_weighted_iou": "frequency-weighted IoU",
@@ -58,7 +64,9 @@ METRIC_WORDS = {
 # Metrics without a unit that reach 1 at best: three decimals, so that columns of them line up.
 UNITLESS = frozenset({"r2", "r_squared", "r2_score", "roc_auc", "auc"})
 
-_SHARE = re.compile(r"accuracy|f1|precision|recall|exact_match|error_rate|hamming|\bmap|_map|iou\b|boundary_f")
+_SHARE = re.compile(
+    r"accuracy|f1|precision|recall|exact_match|error_rate|hamming|\bmap|_map|iou\b|iou50|pck_|boundary_f"
+)
 _UNSAFE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 

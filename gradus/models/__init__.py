@@ -63,6 +63,10 @@ MODELS: dict[str, tuple[str, str]] = {
         "Iandola 2016: AlexNet's accuracy with 50 times fewer parameters",
     ),
     "squeezenet1_1": ("vision.squeezenet:SqueezeNet1_1", "the same with 2.4 times fewer multiplications"),
+    "window_convnet": (
+        "vision.window_convnet:WindowConvnet",
+        "the course notes' classifier of 14x14 windows (§4.3.4), which can be applied as a convolution",
+    ),
     "convnet": ("vision.convnet:Convnet", "from a pattern: --set model.options.pattern='[CONV->POOL]x2->FC'"),
     "mnist_convnet": ("vision.mnist_convnet:MnistConvnet", "three 3x3 convolutions (Deep Learning with Python §5.1)"),
     "cats_dogs_convnet": (
@@ -125,6 +129,14 @@ MODELS: dict[str, tuple[str, str]] = {
         "Huang 2016, for CIFAR: 100 layers, growth 12, bottlenecks",
     ),
     "grid_detector": ("detection.grid_detector:GridDetector", "a one-stage detector on a grid of anchors"),
+    "localizer": (
+        "vision.localizer:Localizer",
+        "a backbone and dense layers that know where on the map things are: places of one object or landmarks",
+    ),
+    "sliding_window": (
+        "detection.sliding_window:SlidingWindow",
+        "windows of several sizes, each classified: a crop classifier applied as a convolution",
+    ),
     "fcn32s": ("segmentation.fcn:FCN32s", "Long 2015: a classifier made convolutional, its map enlarged 32 times"),
     "fcn16s": ("segmentation.fcn:FCN16s", "the same with the scores of a finer map added"),
     "fcn8s": ("segmentation.fcn:FCN8s", "the same with those of two finer maps"),

@@ -118,7 +118,39 @@ class SegmentationAssessment:
         return boundaries(self.predictions, self.targets, len(self.classes), self.ignore)
 
 
-Assessment = ClassAssessment | LabelsAssessment | NumberAssessment | DetectionAssessment | SegmentationAssessment
+@dataclass(frozen=True, kw_only=True)
+class LocalizationAssessment:
+    """Answers to "is there one, and where?": of each picture the one object found, its score the probability of being there at
+    all, and the one given, or none; in pixels of the picture."""
+
+    classes: tuple[str, ...]
+    predictions: list[Objects]
+    targets: list[Objects]
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LandmarksAssessment:
+    """Answers to "where are these points?": (N, K, 2), x and y in pixels of the pictures; nan in targets: not there.
+    sizes (N, 2): width and height of each picture."""
+
+    names: tuple[str, ...]
+    predictions: np.ndarray
+    targets: np.ndarray
+    sizes: np.ndarray
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+PlaceAssessment = LocalizationAssessment | LandmarksAssessment
+Assessment = (
+    ClassAssessment
+    | LabelsAssessment
+    | NumberAssessment
+    | DetectionAssessment
+    | SegmentationAssessment
+    | LocalizationAssessment
+    | LandmarksAssessment
+)
 
 
 def _class_table(hits: np.ndarray, predicted: np.ndarray, present: np.ndarray) -> list[dict[str, float]]:

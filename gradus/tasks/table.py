@@ -7,11 +7,13 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from gradus import settings
-from gradus.data.columns import Boxes, Image, Label, Labels, Mask, Number
+from gradus.data.columns import Boxes, Image, Label, Labels, Mask, Number, Points
 from gradus.data.dataset import Dataset
 from gradus.errors import UserError, did_you_mean, unknown_name
 from gradus.tasks.detection import BoxOptions, DetectionTask
 from gradus.tasks.inputs import ImageInputs, ImageOptions, TableInputs
+from gradus.tasks.landmarks import LandmarkOptions, LandmarksTask
+from gradus.tasks.localization import LocalizationOptions, LocalizationTask
 from gradus.tasks.scenes import SceneInputs, SceneOptions
 from gradus.tasks.segmentation import MaskOptions, SegmentationTask
 from gradus.tasks.settings import TaskSettings
@@ -34,7 +36,15 @@ TASKS: dict[str, TaskKind] = {
         "one class a row, or any number of labels a row", (ClassOptions,), ("mlp", "logistic_regression")
     ),
     "object-detection": TaskKind(
-        "boxes around the things in a picture", (SceneOptions, BoxOptions), ("grid_detector",)
+        "boxes around the things in a picture", (SceneOptions, BoxOptions), ("grid_detector", "sliding_window")
+    ),
+    "object-localization": TaskKind(
+        "one thing in a picture: whether, where and what",
+        (SceneOptions, LocalizationOptions),
+        ("localizer", "squeezenet1_0", "resnet18"),
+    ),
+    "landmarks": TaskKind(
+        "named points in a picture", (SceneOptions, LandmarkOptions), ("localizer", "squeezenet1_0", "resnet18")
     ),
     "semantic-segmentation": TaskKind(
         "the class of every pixel",
@@ -57,6 +67,8 @@ def infer_task(dataset: Dataset) -> str:
     pictures = any(isinstance(other, Image) for other in types.values())
     if pictures and isinstance(kind, Boxes):
         return "object-detection"
+    if pictures and isinstance(kind, Points):
+        return "landmarks"
     if pictures and isinstance(kind, Mask):
         return "semantic-segmentation"
     if pictures and isinstance(kind, Label | Labels):
@@ -118,6 +130,10 @@ def _make(task_settings: TaskSettings, labels: bool, model_sizes: tuple[int, ...
     options = _read_options(name, task_settings.options)
     if name == "object-detection":
         return DetectionTask(SceneInputs(options[SceneOptions]), options[BoxOptions])
+    if name == "object-localization":
+        return LocalizationTask(SceneInputs(options[SceneOptions]), options[LocalizationOptions])
+    if name == "landmarks":
+        return LandmarksTask(SceneInputs(options[SceneOptions]), options[LandmarkOptions])
     if name == "semantic-segmentation":
         return SegmentationTask(SceneInputs(options[SceneOptions]), options[MaskOptions])
     target: Target

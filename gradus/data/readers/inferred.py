@@ -3,6 +3,9 @@
 Choices: a column is looked at over all splits together, so every split has the same types and classes. What was
 decided is told in `Dataset.notes`: the target, rows dropped for want of a target value, columns left out (empty, row
 identifiers, lists) or without information (constant). Classes that only the test rows have are allowed, and noted.
+
+Beside a column of pictures, pairs of columns NAME_x and NAME_y are one target of named points, in pixels, where nothing else is
+to be learnt.
 """
 
 from __future__ import annotations
@@ -10,12 +13,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gradus.data.columns import Column, ColumnType, Image, Label, Labels, Number, Text
+import numpy as np
+
+from gradus.data.columns import Column, ColumnType, Image, Label, Labels, Number, Points, Text
 from gradus.data.dataset import SPLITS, Dataset, NumberedRows, Split
 from gradus.data.images import EncodedImages
 from gradus.data.readers.boxes_table import boxes_columns, read_boxes_table
 from gradus.data.readers.cells import TABLE_SUFFIXES, Cells, is_missing, listed, read_cells
-from gradus.data.readers.convert import flags_column, picture_sources, to_column
+from gradus.data.readers.convert import flags_column, is_picture_cell, picture_sources, to_column
 from gradus.data.readers.folder import SPLIT_NAMES
 from gradus.data.readers.hub_forms import read_scene_parquet, scene_columns
 from gradus.data.readers.infer import (
@@ -31,6 +36,8 @@ from gradus.data.readers.pictures import Headers
 from gradus.data.readers.target import are_flags, rows_with_target, target_names
 from gradus.data.stored import StoredPictures
 from gradus.errors import UserError, did_you_mean
+
+POINTS = "points"  # what the columns NAME_x and NAME_y become together
 
 
 def read_table(path: Path, target: str | None = None, check: bool = True) -> Dataset:
@@ -81,6 +88,8 @@ def _dataset(files: Mapping[str, Path], path: Path, target: str | None, check: b
 
 def _typed_columns(tables: Mapping[str, Cells], path: Path, target: str | None, check: bool) -> Dataset:
     notes = [note for table in tables.values() for note in table.notes]
+    if (points := landmark_names(tables["train"], target)) and (check or target is not None):
+        return _with_points(tables, points, path, check, notes)
     try:
         names = target_names([tables["train"]], target, str(path), notes)
     except UserError:
@@ -103,6 +112,44 @@ def _typed_columns(tables: Mapping[str, Cells], path: Path, target: str | None, 
     resolved = path.resolve()
     name = resolved.parent.name if resolved.stem.lower() in SPLIT_NAMES else resolved.stem
     return Dataset(name=name, source=str(path), splits=splits, target=joined or None, notes=notes)
+
+
+def landmark_names(table: Cells, target: str | None) -> list[str]:
+    """The NAMEs of columns NAME_x and NAME_y, in a table with pictures, where they are what is to be learnt: the target is called
+    "points", or none is named and no column is called as targets are."""
+    columns = table.columns
+    names = [name.removesuffix("_x") for name in columns if name.endswith("_x") and f"{name[:-2]}_y" in columns]
+    names = [name for name in names if name]
+    if not names or POINTS in columns or target not in (None, POINTS):
+        return []
+    if not any(isinstance(cells, StoredPictures) or all(map(is_picture_cell, cells)) for cells in columns.values()):
+        return []
+    if target is None:
+        try:
+            target_names([table], None, "", [])
+        except UserError:
+            return names
+        return []
+    return names
+
+
+def _with_points(
+    tables: Mapping[str, Cells], names: Sequence[str], path: Path, check: bool, notes: list[str]
+) -> Dataset:
+    """The data set whose target is one column of points; the others are read as inputs."""
+    ends = [f"{name}_{axis}" for name in names for axis in "xy"]
+    kept = _same_columns(tables, ends, notes)
+    notes.append(f"target: the points {listed(names)}, from columns NAME_x and NAME_y in pixels")
+    inputs = _input_columns(kept, [name for name in kept["train"].columns if name not in ends], check, notes)
+    headers = _set_channels(inputs, kept, notes)
+    if check:
+        headers.raise_broken(path)
+    splits = {}
+    for split, table in kept.items():
+        numbers = np.stack([to_column(table, end, Number()).values for end in ends], axis=1)
+        points = Column(Points(names=tuple(names)), numbers.reshape(len(table), len(names), 2))
+        splits[split] = Split(inputs[split] | {POINTS: points}, NumberedRows(table.file, table.numbers))
+    return Dataset(name=path.resolve().stem, source=str(path), splits=splits, target=POINTS, notes=notes)
 
 
 def _same_columns(tables: Mapping[str, Cells], names: Sequence[str], notes: list[str]) -> dict[str, Cells]:

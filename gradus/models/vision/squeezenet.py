@@ -38,6 +38,7 @@ class SqueezeNet(StagedNetwork):
 
     hidden: None: the paper's head (dropout, 1x1 convolution, ReLU, mean over the map); a number: for other classes, the mean over
     the map first, then a hidden dense layer of so many units, ReLU, dropout and a dense layer
+    signed: without the paper's last ReLU, after which no output is negative: for outputs that are numbers, such as places
     """
 
     usual_image_size = 224
@@ -50,6 +51,7 @@ class SqueezeNet(StagedNetwork):
         in_channels: int = 3,
         dropout: float = 0.5,
         hidden: int | None = None,
+        signed: bool = False,
     ) -> None:
         super().__init__()
 
@@ -76,7 +78,8 @@ class SqueezeNet(StagedNetwork):
         self.flatten = nn.Flatten()
         if hidden is None:
             self.classifier = nn.Sequential(
-                *(nn.Dropout(dropout), nn.Conv2d(512, num_classes, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+                *(nn.Dropout(dropout), nn.Conv2d(512, num_classes, 1), nn.Identity() if signed else nn.ReLU()),
+                nn.AdaptiveAvgPool2d(1),
             )
         else:
             head = ("pool", "flatten", "classifier")
@@ -104,15 +107,25 @@ class SqueezeNet(StagedNetwork):
 
 class SqueezeNet1_0(SqueezeNet):
     def __init__(
-        self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, hidden: int | None = None
+        self,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        dropout: float = 0.5,
+        hidden: int | None = None,
+        signed: bool = False,
     ) -> None:
-        super().__init__("1_0", num_classes, in_channels, dropout, hidden)
+        super().__init__("1_0", num_classes, in_channels, dropout, hidden, signed)
 
 
 class SqueezeNet1_1(SqueezeNet):
     smallest_image_size = 17
 
     def __init__(
-        self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, hidden: int | None = None
+        self,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        dropout: float = 0.5,
+        hidden: int | None = None,
+        signed: bool = False,
     ) -> None:
-        super().__init__("1_1", num_classes, in_channels, dropout, hidden)
+        super().__init__("1_1", num_classes, in_channels, dropout, hidden, signed)

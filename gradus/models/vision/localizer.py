@@ -1,0 +1,44 @@
+"""A network for places: a backbone's last map, pooled to a few cells, and dense layers that read every cell.
+
+Networks for classes take the mean over their last map, which tells what is there and little of where. Sermanet et al. 2013
+(*OverFeat*) likewise regress boxes by dense layers on the map itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from gradus.models.backbone import Backbone
+
+
+class Localizer(nn.Module):
+    """(B, in_channels, H, W) -> numbers (B, num_classes), without a bound.
+
+    map_size: cells of the pooled map, along each side; width: channels it is brought to before; hidden: of the dense layer
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int = 3,
+        backbone: str = "squeezenet1_0",
+        map_size: int = 7,
+        width: int = 64,
+        hidden: int = 256,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.backbone = Backbone(backbone, (16,), in_channels)
+        self.head = nn.Sequential(
+            *(nn.Conv2d(self.backbone.levels[-1].channels, width, 1), nn.ReLU()),
+            *(nn.AdaptiveAvgPool2d(map_size), nn.Flatten(), nn.Dropout(dropout)),
+            *(nn.Linear(width * map_size**2, hidden), nn.ReLU(), nn.Linear(hidden, num_classes)),
+        )
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.head(self.backbone(pictures)[-1])
+
+    def load_backbone(self, tensors: Mapping[str, Tensor], where: str) -> list[str]:
+        return self.backbone.load(tensors, where)
