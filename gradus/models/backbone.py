@@ -5,6 +5,7 @@ Any `StagedNetwork` of the table is one. Published weights go in under their own
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -111,7 +112,7 @@ def _levels(network: str, chain: Sequence[str], in_channels: int) -> dict[int, L
     side, found = 1024, {}
     for name, shape in _shapes(network, chain, in_channels, side):
         if len(shape) == 4:
-            stride = 2 ** round(torch.tensor(side / shape[-1]).log2().item())
+            stride = 2 ** round(math.log2(side / shape[-1]))
             found[stride] = Level(stride, shape[1], name)
     return found
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gradus.boxes.anchors import kmeans_anchors
 from gradus.boxes.average_precision import precision_from_counts
 from gradus.boxes.matching import match_counts
 from gradus.boxes.targets import stack_objects, unstack_detections, unstack_objects
@@ -21,16 +22,23 @@ from gradus.errors import UserError
 from gradus.models.detection.predictions import Predictions
 from gradus.tasks.assessment import DetectionAssessment
 from gradus.tasks.encode import contents
-from gradus.tasks.scenes import SceneInputs, from_network, move_objects, to_network
+from gradus.tasks.scenes import SceneInputs, from_network, move_objects, sizes_of, to_network
 from gradus.tasks.targets import target_column
 from gradus.tasks.task import Answer, Task
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoxOptions:
-    """How boxes are told."""
+    """How boxes are learnt and told."""
 
+    anchors: int = (
+        6  # usual sizes of boxes that are looked for in the training pictures, for networks that begin with some
+    )
     least_score: float = 0.3  # of the boxes that `gradus predict` tells; what is measured has all of them
+
+    def __post_init__(self) -> None:
+        if self.anchors < 1:
+            raise UserError(f"anchors: expected a whole number above 0, received {self.anchors}")
 
 
 class DetectionTask(Task):
@@ -76,7 +84,21 @@ class DetectionTask(Task):
         if not any(len(row) for row in column):
             raise UserError(f"target '{self.column}': there is no box in any training row")
         self.inputs.fit(dataset["train"], exclude=(self.column,))
+        self.anchors = self._usual_sizes(dataset["train"])
         self.notes = list(self.inputs.notes)
+
+    def _usual_sizes(self, split: Split) -> list[list[float]]:
+        """Width and height, in the network's pixels, that the counted boxes of a split gather around, by rising area."""
+        found = []
+        for one, (height, width) in zip(split[self.column], sizes_of(split[self.inputs.column]), strict=True):
+            down, across = self.inputs.place(height, width)[2:4]
+            boxes = one.boxes[~one.ignored]
+            found.append((boxes[:, 2:] - boxes[:, :2]) * [across, down])
+        sizes = np.concatenate(found)
+        sizes = sizes[(sizes > 0).all(axis=1)]
+        if not len(sizes):
+            raise UserError(f"target '{self.column}': no box of the training rows has an area and counts")
+        return [[round(float(side), 2) for side in one] for one in kmeans_anchors(sizes, self.options.anchors)]
 
     def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Any]:
         tensors = self.inputs.encode(split)
@@ -139,11 +161,17 @@ class DetectionTask(Task):
             "in_channels": len(self.inputs.mean),
             "num_classes": len(self.classes),
             "picture_size": list(self.inputs.size),
+            "anchors": self.anchors,
         }
 
     def state(self) -> dict[str, Any]:
-        return {"inputs": self.inputs.state(), "column": self.column, "classes": list(self.classes)}
+        return {
+            "inputs": self.inputs.state(),
+            "column": self.column,
+            "classes": list(self.classes),
+            "anchors": self.anchors,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         self.inputs.restore(state["inputs"])
-        self.column, self.classes = state["column"], tuple(state["classes"])
+        self.column, self.classes, self.anchors = state["column"], tuple(state["classes"]), state["anchors"]

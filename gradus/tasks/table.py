@@ -34,7 +34,7 @@ TASKS: dict[str, TaskKind] = {
         "one class a row, or any number of labels a row", (ClassOptions,), ("mlp", "logistic_regression")
     ),
     "object-detection": TaskKind(
-        "boxes around the things in a picture", (SceneOptions, BoxOptions), ("grid_detector",)
+        "boxes around the things in a picture", (SceneOptions, BoxOptions), ("grid_detector", "ssd", "yolo_v1")
     ),
     "semantic-segmentation": TaskKind("the class of every pixel", (SceneOptions, MaskOptions), ("unet",)),
     "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
