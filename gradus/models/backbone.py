@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import attrgetter
 
 import torch
@@ -39,13 +40,9 @@ class Backbone(nn.Module):
 
     def __init__(self, network: str, strides: Sequence[int] = (8, 16), in_channels: int = 3) -> None:
         super().__init__()
-        if not issubclass(model_class(network), StagedNetwork):
-            raise UserError(f"{network} cannot be a backbone: it is not a chain of stages")
-        made = create_model(network, **_channels(network, in_channels))
-        assert isinstance(made, StagedNetwork)
+        made = _network(network, in_channels)
         self.name, self.in_channels = network, in_channels
-        head = set(list(made.stages.values())[-1])
-        chain = [module for module in made.chain() if module not in head]
+        chain = _without_head(made)
         levels = _levels(network, chain, in_channels)
         missing = [stride for stride in strides if stride not in levels]
         if missing:
@@ -88,6 +85,26 @@ class Backbone(nn.Module):
         return [f"backbone {self.name} begins with these weights ({numbers:,}); all else begins anew"]
 
 
+def strides_of(network: str, in_channels: int = 3) -> list[int]:
+    """The strides of which a network of the table has maps, from fine to coarse; nothing is computed or drawn."""
+    with torch.device("meta"):
+        made = _network(network, in_channels)
+    return sorted(_levels(network, _without_head(made), in_channels))
+
+
+def _network(network: str, in_channels: int) -> StagedNetwork:
+    if not issubclass(model_class(network), StagedNetwork):
+        raise UserError(f"{network} cannot be a backbone: it is not a chain of stages")
+    made = create_model(network, **_channels(network, in_channels))
+    assert isinstance(made, StagedNetwork)
+    return made
+
+
+def _without_head(made: StagedNetwork) -> list[str]:
+    head = set(list(made.stages.values())[-1])
+    return [module for module in made.chain() if module not in head]
+
+
 def _meets(name: str, used: str) -> bool:
     """Whether a module is used, lies in one that is, or holds one."""
     return name == used or name.startswith(f"{used}.") or used.startswith(f"{name}.")
@@ -97,14 +114,18 @@ def _channels(network: str, in_channels: int) -> dict[str, int]:
     return {"in_channels": in_channels} if "in_channels" in accepted_options(network) else {}
 
 
-def _shapes(network: str, chain: Sequence[str], in_channels: int, side: int) -> list[tuple[str, torch.Size]]:
+@lru_cache(maxsize=256)
+def _shapes(network: str, chain: tuple[str, ...], in_channels: int, side: int) -> list[tuple[str, torch.Size]]:
     """The output shape of each module of the chain for a picture of that side, without computing."""
     with torch.device("meta"):
         made = create_model(network, **_channels(network, in_channels))
         value = torch.empty(1, in_channels, side, side)
     found = []
     for name in chain:
-        value = attrgetter(name)(made.eval())(value)
+        try:
+            value = attrgetter(name)(made.eval())(value)
+        except RuntimeError:  # dense layers of one size: no map comes behind them
+            break
         found.append((name, value.shape))
     return found
 
@@ -112,7 +133,7 @@ def _shapes(network: str, chain: Sequence[str], in_channels: int, side: int) -> 
 def _levels(network: str, chain: Sequence[str], in_channels: int) -> dict[int, Level]:
     """Stride -> the last module with a map of it."""
     side, found = 1024, {}
-    for name, shape in _shapes(network, chain, in_channels, side):
+    for name, shape in _shapes(network, tuple(chain), in_channels, side):
         if len(shape) == 4:
             stride = 2 ** round(math.log2(side / shape[-1]))
             found[stride] = Level(stride, shape[1], name)
@@ -123,7 +144,7 @@ def _padding(network: str, chain: Sequence[str], in_channels: int, levels: Seque
     """The least padding with which maps have side / stride cells; 0 where none does."""
     side = 16 * levels[-1].stride
     for padding in range(MOST_PADDING + 1):
-        shapes = dict(_shapes(network, chain, in_channels, side + 2 * padding))
+        shapes = dict(_shapes(network, tuple(chain), in_channels, side + 2 * padding))
         if all(shapes[level.module][-1] == side // level.stride for level in levels):
             return padding
     return 0

@@ -98,7 +98,8 @@ class DetectionTask(Task):
         sizes = sizes[(sizes > 0).all(axis=1)]
         if not len(sizes):
             raise UserError(f"target '{self.column}': no box of the training rows has an area and counts")
-        return [[round(float(side), 2) for side in one] for one in kmeans_anchors(sizes, self.options.anchors)]
+        count = min(self.options.anchors, len(np.unique(sizes, axis=0)))
+        return [[round(side, 2) for side in one] for one in kmeans_anchors(torch.from_numpy(sizes), count).tolist()]
 
     def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Any]:
         tensors = self.inputs.encode(split)

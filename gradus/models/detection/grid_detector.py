@@ -4,7 +4,7 @@
 - anchors from the training boxes (Redmon and Farhadi 2017), each on the map whose cells are about a fifth of its size;
 - an object is learnt by the ten places that already tell it best, by score^0.5 * IoU^6 (Feng et al. 2021, *TOOD*): which these
   are changes while it learns, so that no threshold of overlap has to be chosen;
-- the score of a class is how well the box fits, learnt by the quality focal loss (Li et al. 2020): no objectness beside it;
+- the score of a class is how well the box fits, learnt by the varifocal loss (Zhang et al. 2021): no objectness beside it;
 - boxes by generalised IoU (Rezatofighi et al. 2019).
 
 A picture's loss is that of this picture alone, divided by the fit of its places: how a batch is cut changes nothing.
@@ -30,7 +30,7 @@ STRIDES = (8, 16, 32)
 CELLS = 5  # as many cells of a map is the size of the anchors that it has
 PLACES = 10  # that learn an object
 FIT_POWER, SCORE_POWER = 6.0, 0.5
-BOX_WEIGHT = 2.0
+BOX_WEIGHT, BACKGROUND = 2.0, 0.75  # background: varifocal's alpha; its gamma is 2
 PRIOR = 0.01  # the score of everything before training
 MOST_GROWTH = 4.0  # of the logarithm of a box's sides over its anchor's
 
@@ -74,8 +74,9 @@ class GridPredictions(Predictions):
         labels = labels_of(objects).clamp(min=0).gather(1, which)
         wanted = functional.one_hot(labels, scores.shape[2]) * share[..., None]
         entropy = functional.binary_cross_entropy_with_logits(self.logits, wanted, reduction="none")
+        weight = torch.where(wanted > 0, wanted, BACKGROUND * scores**2)
         counted = (share > 0) | ~in_ignored(told, objects)
-        focal = ((wanted - self.logits.sigmoid()) ** 2 * entropy).sum(dim=2) * counted
+        focal = (weight * entropy).sum(dim=2) * counted
         given = boxes_of(objects).gather(1, which[..., None].expand(-1, -1, 4))
         shape = (1 - giou(self.boxes, given)) * share
         return {

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gradus.errors import UserError
-from gradus.models.backbone import Backbone, Level, check_backbone
+from gradus.models.backbone import Backbone, Level, strides_of
 
 GROUPS = 8  # of channels that are normalised together
 
@@ -55,17 +55,11 @@ class Pyramid(nn.Module):
 def backbone_with(network: str, strides: Sequence[int], in_channels: int) -> tuple[Backbone, int]:
     """The backbone with those of the strides that it has, and how many coarser ones it lacks.
 
-    Raises `UserError` where it has none of them, or lacks one that is finer.
+    Raises `UserError` where it lacks one that is not coarser than all that it has.
     """
-    check_backbone(network)
-    wanted = sorted(strides)
-    for count in range(len(wanted), 0, -1):
-        try:
-            return Backbone(network, wanted[:count], in_channels), len(wanted) - count
-        except UserError:
-            if count == 1:
-                raise
-    raise UserError("strides: expected at least one")
+    coarsest = strides_of(network, in_channels)[-1]
+    wanted = [stride for stride in sorted(strides) if stride <= coarsest] or [min(strides)]
+    return Backbone(network, wanted, in_channels), len(strides) - len(wanted)
 
 
 def cell_centres(height: int, width: int, stride: int, device: torch.device) -> Tensor:

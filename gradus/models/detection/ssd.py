@@ -1,8 +1,8 @@
 """SSD: Liu, Anguelov, Erhan, Szegedy, Reed, Fu, Berg 2016, *SSD: Single Shot MultiBox Detector*, on any backbone and size of
 pictures. The paper's own networks are in `ssd_vgg.py`.
 
-Maps of falling size, each with prior boxes (`priors.py`); 3x3 convolutions tell for every prior C + 1 scores (0: background) and
-four offsets. An object is learnt by its best prior and by all that it overlaps by more than 0.5.
+Maps of falling size, each with prior boxes (`boxes/anchors.py`); 3x3 convolutions tell for every prior C + 1 scores (0:
+background) and four offsets. An object is learnt by its best prior and by all that it overlaps by 0.5.
 
 Differs from the paper: the loss of a picture is divided by its own matched priors (in Caffe by those of the batch), so that how a
 batch is cut changes nothing; of a picture without objects the three hardest negatives are learnt, where the paper learns nothing.
@@ -16,55 +16,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gradus.boxes.geometry import from_centres, pairwise_cover, pairwise_iou, to_centres
+from gradus.boxes.anchors import ssd_priors, ssd_sizes
+from gradus.boxes.assignment import NEITHER, assign, assigned
+from gradus.boxes.coding import decode_boxes, encode_boxes
+from gradus.boxes.mining import hard_negatives
 from gradus.boxes.nms import best_detections
-from gradus.boxes.targets import boxes_of, is_learnt, is_present, labels_of
 from gradus.errors import UserError
 from gradus.models.detection.predictions import Predictions
-from gradus.models.detection.priors import cell_shapes, prior_boxes
 from gradus.models.detection.pyramid import backbone_with
 
-CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
-MATCH = 0.5  # overlap above which a prior learns an object
+VARIANCES = (0.1, 0.1, 0.2, 0.2)  # of the offsets
 NEGATIVES = 3  # for each matched prior
 OVERLAP, CANDIDATES, TOLD = 0.45, 400, 200  # of suppression
 LEVELS = 6
-
-
-def encode(boxes: Tensor, priors: Tensor) -> Tensor:
-    """Boxes (..., P, 4) -> offsets (..., P, 4) from priors (P, 4): shares of their sides and logarithms, over the variances."""
-    given, prior = to_centres(boxes), to_centres(priors)
-    centre = (given[..., :2] - prior[..., :2]) / prior[..., 2:] / CENTRE_VARIANCE
-    return torch.cat([centre, (given[..., 2:] / prior[..., 2:]).log() / SIZE_VARIANCE], dim=-1)
-
-
-def decode(offsets: Tensor, priors: Tensor) -> Tensor:
-    """The inverse of `encode`."""
-    prior = to_centres(priors)
-    centre = prior[..., :2] + offsets[..., :2] * CENTRE_VARIANCE * prior[..., 2:]
-    return from_centres(torch.cat([centre, prior[..., 2:] * (offsets[..., 2:] * SIZE_VARIANCE).exp()], dim=-1))
-
-
-def match(priors: Tensor, objects: Tensor) -> tuple[Tensor, Tensor]:
-    """Which object each prior learns: int (B, P), row of `objects`, and whether it does: bool (B, P).
-
-    First every object takes its best prior (of two objects with the same one, that which overlaps it more), then every prior
-    that is left the object that it overlaps most, if by more than 0.5.
-    """
-    overlap = torch.where(is_learnt(objects)[..., None], pairwise_iou(boxes_of(objects), priors), -1)  # (B, M, P)
-    highest, best_prior = overlap.max(dim=2)
-    forced = functional.one_hot(best_prior, priors.shape[0]).bool() & (highest > 0)[..., None]
-    most, which = torch.where(forced, overlap + 2, overlap).max(dim=1)
-    return which, most > MATCH
-
-
-def hardest(losses: Tensor, allowed: Tensor, count: Tensor) -> Tensor:
-    """bool (B, P): the `count` (B,) priors of each picture of highest loss (B, P) among the allowed ones."""
-    order = torch.where(allowed, losses, -1).argsort(dim=1, descending=True, stable=True)
-    rank = torch.empty_like(order).scatter_(
-        1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
-    )
-    return allowed & (rank < count[:, None])
 
 
 class SsdPredictions(Predictions):
@@ -76,17 +40,14 @@ class SsdPredictions(Predictions):
     def losses(self, objects: Tensor) -> dict[str, Tensor]:
         """The MultiBox loss: smooth L1 of the matched priors' offsets, and cross-entropy of these and of three times as many
         negatives, those that are taken for something most."""
-        which, matched = match(self.priors, objects)
-        labels = torch.where(matched, labels_of(objects).gather(1, which) + 1, 0)
-        entropy = functional.cross_entropy(self.logits.transpose(1, 2), labels, reduction="none")
-        ignored = is_present(objects) & ~is_learnt(objects)
-        cover = pairwise_cover(self.priors, boxes_of(objects))
-        allowed = ~matched & ~((cover >= 0.5) & ignored[:, None]).any(dim=2)
+        which = assign(self.priors, objects)
+        matched, (given, labels) = which >= 0, assigned(objects, which)
+        entropy = functional.cross_entropy(self.logits.transpose(1, 2), labels + 1, reduction="none")
         number = matched.sum(dim=1).clamp(min=1)
-        counted = matched | hardest(entropy.detach(), allowed, NEGATIVES * number)
-        given = boxes_of(objects).gather(1, which[..., None].expand(-1, -1, 4))
+        counted = matched | hard_negatives(entropy, matched, NEGATIVES, which == NEITHER, least=NEGATIVES)
         given = torch.where(matched[..., None], given, self.priors)
-        away = functional.smooth_l1_loss(self.offsets, encode(given, self.priors), reduction="none").sum(dim=2)
+        wanted = encode_boxes(given, self.priors, VARIANCES)
+        away = functional.smooth_l1_loss(self.offsets, wanted, reduction="none").sum(dim=2)
         return {
             "class": ((entropy * counted).sum(dim=1) / number).mean(),
             "box": ((away * matched).sum(dim=1) / number).mean(),
@@ -94,7 +55,7 @@ class SsdPredictions(Predictions):
 
     def detections(self) -> Tensor:
         scores = self.logits.softmax(dim=2)[..., 1:]
-        boxes = decode(self.offsets, self.priors)
+        boxes = decode_boxes(self.offsets, self.priors, VARIANCES)
         return best_detections(boxes, scores, threshold=OVERLAP, candidates=CANDIDATES, most=TOLD)
 
     def detach(self) -> SsdPredictions:
@@ -122,7 +83,7 @@ class ScaledL2Norm(nn.Module):
 
 
 class Heads(nn.Module):
-    """Maps -> offsets (B, P, 4) and logits (B, P, outputs), in the order of `prior_boxes`."""
+    """Maps -> offsets (B, P, 4) and logits (B, P, outputs), in the order of `ssd_priors`."""
 
     def __init__(self, channels: Sequence[int], shapes: Sequence[int], outputs: int) -> None:
         super().__init__()
@@ -157,21 +118,12 @@ def extra_layers(
     )
 
 
-def usual_scales(levels: int) -> list[float]:
-    """Sizes as shares of the picture's side, one more than maps: 0.1 for the first, the others evenly from 0.2 to 0.9 (sections
-    2.2 and 3.1), and a last one as far again, which only the second square of the last map uses."""
-    if levels == 1:
-        return [0.1, 0.2]
-    step = 0.7 / max(levels - 2, 1)
-    return [0.1, *(0.2 + step * index for index in range(levels))]
-
-
 class Ssd(nn.Module):
     """(B, C, height, width) of `picture_size` -> `SsdPredictions`.
 
     strides: of the backbone's maps, where it has them; coarser ones are made by further layers, six maps in all or until a map
              is a cell
-    scales:  sizes of priors as shares of the picture's shorter side, one a map and one more; None: `usual_scales`
+    scales:  sizes of priors as shares of the shorter side, one a map and one more; None: the paper's, 0.1, then 0.2 to 0.9
     width:   channels of the further layers
     """
 
@@ -188,21 +140,21 @@ class Ssd(nn.Module):
         super().__init__()
         self.backbone, _ = backbone_with(backbone, strides, in_channels)
         levels = self.backbone.levels
-        channels, self.steps = [level.channels for level in levels], [level.stride for level in levels]
+        channels, steps = [level.channels for level in levels], [level.stride for level in levels]
         further: list[nn.Module] = []
-        while len(self.steps) < LEVELS and min(picture_size) > self.steps[-1]:
+        while len(steps) < LEVELS and min(picture_size) > steps[-1]:
             further.append(extra_layers(channels[-1], width // 2, width))
             channels.append(width)
-            self.steps.append(2 * self.steps[-1])
-        count = len(self.steps)
-        scales = usual_scales(count) if scales is None else scales
+            steps.append(2 * steps[-1])
+        count = len(steps)
+        scales = ssd_sizes(1, count) if scales is None else scales
         if len(scales) != count + 1 or min(scales) <= 0:
             raise UserError(f"ssd: scales: {count} maps need {count + 1} numbers above 0, received {list(scales)}")
         self.norm = ScaledL2Norm(channels[0])
         self.further = nn.ModuleList(further)
         self.sizes = [scale * min(picture_size) for scale in scales]
         self.ratios = [(2.0, 3.0) if 0 < index < count - 2 else (2.0,) for index in range(count)]
-        shapes = [len(cell_shapes(1, 1, ratios)) for ratios in self.ratios]
+        shapes = [2 + 2 * len(ratios) for ratios in self.ratios]
         self.heads = Heads(channels, shapes, 1 + num_classes)
         draw_weights(self.further)
         draw_weights(self.heads)
@@ -213,7 +165,7 @@ class Ssd(nn.Module):
             maps.append(layer(maps[-1]))
         maps[0] = self.norm(maps[0])
         cells = [(one.shape[2], one.shape[3]) for one in maps]
-        priors = prior_boxes(cells, [(step, step) for step in self.steps], self.sizes, self.ratios)
+        priors = ssd_priors(pictures.shape[2:], cells, self.sizes, self.ratios)
         return SsdPredictions(*self.heads(maps), priors.to(pictures.device))
 
     def load_backbone(self, tensors: Mapping[str, Tensor], where: str) -> list[str]:

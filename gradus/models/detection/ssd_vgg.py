@@ -11,13 +11,13 @@ Caffe code for Pascal VOC. torchvision's network of 91 classes has the same part
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from gradus.boxes.anchors import SSD300, SSD512, ssd_priors
 from gradus.errors import UserError
-from gradus.models.detection.priors import cell_shapes, prior_boxes
 from gradus.models.detection.ssd import Heads, ScaledL2Norm, SsdPredictions, draw_weights, extra_layers
 from gradus.models.vision.vgg import DEPTHS, WIDTHS
 
@@ -44,9 +44,8 @@ class SsdOnVGG16(nn.Module):
     """(B, C, S, S) -> `SsdPredictions`. Subclasses say the sizes."""
 
     image_sizes: tuple[int, ...]
-    sizes: tuple[float, ...]  # of priors in pixels, one more than maps
-    steps: tuple[int, ...]  # pixels of a cell
-    many: tuple[int, ...]  # maps with ratios 2 and 3; the others have 2
+    sizes: Sequence[float]  # of priors in pixels, one more than maps
+    ratios: Sequence[Sequence[float]]  # of each map
 
     def __init__(self, num_classes: int, in_channels: int = 3, backbone: str = "vgg16") -> None:
         super().__init__()
@@ -59,8 +58,7 @@ class SsdOnVGG16(nn.Module):
         self.fc7 = nn.Conv2d(1024, 1024, 1)
         self.further = nn.ModuleList(self.make_further())
         channels = [512, 1024, 512, *[256] * (len(self.further) - 1)]
-        self.ratios = [(2.0, 3.0) if index in self.many else (2.0,) for index in range(len(channels))]
-        self.heads = Heads(channels, [len(cell_shapes(1, 1, ratios)) for ratios in self.ratios], 1 + num_classes)
+        self.heads = Heads(channels, [2 + 2 * len(ratios) for ratios in self.ratios], 1 + num_classes)
         for new in (self.features, self.fc6, self.fc7, self.further, self.heads):
             draw_weights(new)
 
@@ -77,7 +75,7 @@ class SsdOnVGG16(nn.Module):
             found = layers(found)
             maps.append(found)
         cells = [(one.shape[2], one.shape[3]) for one in maps]
-        priors = prior_boxes(cells, [(step, step) for step in self.steps], self.sizes, self.ratios)
+        priors = ssd_priors(pictures.shape[2:], cells, self.sizes, self.ratios)
         return SsdPredictions(*self.heads(maps), priors.to(pictures.device))
 
     def load_backbone(self, tensors: Mapping[str, Tensor], where: str) -> list[str]:
@@ -107,9 +105,7 @@ class SsdOnVGG16(nn.Module):
 
 class Ssd300(SsdOnVGG16):
     image_sizes = (300,)
-    sizes = (30, 60, 111, 162, 213, 264, 315)
-    steps = (8, 16, 32, 64, 100, 300)
-    many = (1, 2, 3)
+    _, sizes, ratios = SSD300
 
     def make_further(self) -> list[nn.Module]:
         """19 -> 10 -> 5 -> 3 -> 1."""
@@ -119,9 +115,7 @@ class Ssd300(SsdOnVGG16):
 
 class Ssd512(SsdOnVGG16):
     image_sizes = (512,)
-    sizes = (35.84, 76.8, 153.6, 230.4, 307.2, 384.0, 460.8, 537.6)
-    steps = (8, 16, 32, 64, 128, 256, 512)
-    many = (1, 2, 3, 4)
+    _, sizes, ratios = SSD512
 
     def make_further(self) -> list[nn.Module]:
         """32 -> 16 -> 8 -> 4 -> 2 -> 1."""

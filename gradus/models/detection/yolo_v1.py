@@ -22,7 +22,7 @@ from gradus.boxes.geometry import iou
 from gradus.boxes.nms import best_detections
 from gradus.boxes.targets import boxes_of, is_learnt, is_present, labels_of
 from gradus.errors import UserError
-from gradus.models.backbone import Backbone, check_backbone
+from gradus.models.backbone import Backbone, strides_of
 from gradus.models.detection.predictions import Predictions
 
 COORDINATES, NO_OBJECT = 5.0, 0.5  # lambda_coord, lambda_noobj
@@ -151,7 +151,7 @@ class YoloV1(nn.Module):
         if head not in ("dense", "convolutional"):
             raise UserError(f"yolo_v1: head is 'dense' or 'convolutional', received '{head}'")
         self.size, self.grid, self.boxes, self.classes = (height, across), (rows, columns), boxes, num_classes
-        self.backbone = _coarsest(backbone, in_channels)
+        self.backbone = Backbone(backbone, (min(32, strides_of(backbone, in_channels)[-1]),), in_channels)
         outputs = boxes * 5 + num_classes
         level = self.backbone.levels[-1]
         halved = height // level.stride >= 2 * rows and across // level.stride >= 2 * columns  # 14 x 14 in the paper
@@ -191,12 +191,3 @@ def _conv(channels: int, width: int, stride: int = 1) -> nn.Sequential:
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)
     return nn.Sequential(layer, nn.LeakyReLU(SLOPE))
-
-
-def _coarsest(network: str, in_channels: int) -> Backbone:
-    """A backbone with its map of stride 32, or 16 where it has no such."""
-    check_backbone(network)
-    try:
-        return Backbone(network, (32,), in_channels)
-    except UserError:
-        return Backbone(network, (16,), in_channels)
