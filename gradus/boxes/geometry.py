@@ -5,6 +5,8 @@ A box is (left, top, right, bottom) as lengths: its width is right - left. `refe
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -60,6 +62,26 @@ def giou(first: Tensor, second: Tensor) -> Tensor:
     hull = around.clamp(min=0).prod(dim=-1)
     tiny = torch.finfo(shared.dtype).tiny
     return shared / union.clamp(min=tiny) - (hull - union) / hull.clamp(min=tiny)
+
+
+def diou(first: Tensor, second: Tensor) -> Tensor:
+    """(..., 4), (..., 4) -> (...): distance IoU (Zheng et al. 2020), from -1 to 1: IoU less the squared distance of the middles
+    over the squared diagonal of the smallest box around both."""
+    low = torch.minimum(first[..., :2], second[..., :2])
+    high = torch.maximum(first[..., 2:4], second[..., 2:4])
+    apart = (to_centres(first) - to_centres(second))[..., :2].square().sum(dim=-1)
+    diagonal = (high - low).square().sum(dim=-1)
+    return iou(first, second) - apart / diagonal.clamp(min=torch.finfo(diagonal.dtype).tiny)
+
+
+def ciou(first: Tensor, second: Tensor) -> Tensor:
+    """(..., 4), (..., 4) of positive sides -> (...): complete IoU (Zheng et al. 2020): distance IoU less a v, where
+    v = (2 / pi (angle of the one diagonal - that of the other))^2 and a = v / (1 - IoU + v), a constant for the gradient."""
+    angles = [torch.atan2(*to_centres(boxes)[..., 2:].unbind(-1)) for boxes in (first, second)]
+    apart = (angles[0] - angles[1]).square() * 4 / math.pi**2
+    with torch.no_grad():
+        weight = apart / (1 - iou(first, second) + apart).clamp(min=torch.finfo(apart.dtype).eps)
+    return diou(first, second) - weight * apart
 
 
 def clip(boxes: Tensor, height: Tensor | float, width: Tensor | float) -> Tensor:

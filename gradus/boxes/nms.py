@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gradus.boxes.geometry import pairwise_iou
+from gradus.errors import unknown_name
 
 
 def nms(boxes: Tensor, scores: Tensor, threshold: float = 0.5, labels: Tensor | None = None) -> Tensor:
@@ -33,6 +34,38 @@ def nms(boxes: Tensor, scores: Tensor, threshold: float = 0.5, labels: Tensor | 
             break
         kept = following
     return torch.zeros_like(kept).scatter(-1, order, kept)
+
+
+def soft_nms(
+    boxes: Tensor,
+    scores: Tensor,
+    *,
+    kind: str = "gaussian",
+    sigma: float = 0.5,
+    threshold: float = 0.3,
+    labels: Tensor | None = None,
+) -> Tensor:
+    """Scores (..., N) of boxes (..., N, 4), lowered where better boxes overlap them (Bodla et al. 2017); nothing is dropped.
+
+    The best box is taken; every other one's score is multiplied by a factor of their IoU; then the best of the rest; and so on.
+
+    kind:   "gaussian": exp(-IoU^2 / sigma); "linear": 1 - IoU where IoU is `threshold` or more
+    labels: int (..., N): boxes of other classes leave each other alone
+    """
+    if kind not in ("gaussian", "linear"):
+        raise unknown_name("kind of soft suppression", kind, ("gaussian", "linear"))
+    overlaps = pairwise_iou(boxes, boxes)
+    soft = (-overlaps.square() / sigma).exp()
+    factors = soft if kind == "gaussian" else torch.where(overlaps >= threshold, 1 - overlaps, 1)
+    if labels is not None:
+        factors = torch.where(labels[..., :, None] == labels[..., None, :], factors, 1)
+    open_ = torch.ones_like(scores, dtype=torch.bool)
+    for _ in range(scores.shape[-1]):
+        best = torch.where(open_, scores, -torch.inf).argmax(dim=-1, keepdim=True)  # of equal ones the first
+        open_ = open_.scatter(-1, best, False)
+        factor = factors.gather(-2, best[..., None].expand(*best.shape, scores.shape[-1]))[..., 0, :]
+        scores = torch.where(open_, scores * factor, scores)
+    return scores
 
 
 def best_detections(

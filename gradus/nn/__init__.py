@@ -44,7 +44,7 @@ from gradus.nn.losses import (
 from gradus.nn.normalization import LocalResponseNorm
 from gradus.nn.pooling import ChunkMaxPool1d, SpatialPyramidPool2d, StochasticPool2d, stochastic_pool2d
 from gradus.nn.recurrent import PeepholeLSTM, RecurrentDropout, ResetBeforeGRU, SameMaskDropout
-from gradus.nn.regions import roi_align, roi_pool
+from gradus.nn.regions import region_pyramid_pool, roi_align, roi_pool
 from gradus.nn.word_losses import (
     LogUniformSampler,
     UnigramSampler,
@@ -107,6 +107,7 @@ __all__ = [
     "multi_task_loss",
     "negative_sampling_loss",
     "pair_features",
+    "region_pyramid_pool",
     "roi_align",
     "roi_pool",
     "same_pad2d",

@@ -5,6 +5,7 @@ Shapes: N pictures, C channels, H height, W width, R regions. regions (R, 5): in
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 
 import torch
@@ -96,6 +97,17 @@ def roi_pool(
     channel = torch.arange(channels, device=inputs.device)[None, :, None]
     values = inputs.flatten(2)[picture[:, None, None], channel, found.flatten(2)].unflatten(2, output_size)
     return values.masked_fill(empty[:, None], 0)
+
+
+def region_pyramid_pool(
+    inputs: Tensor, regions: Tensor, levels: Sequence[int] = (4, 2, 1), spatial_scale: float = 1.0
+) -> Tensor:
+    """Spatial pyramid pooling of regions (He et al. 2015): (N, C, H, W) and (R, 5) -> (R, C * sum of level^2): 21 C here.
+
+    Bins are those of `roi_pool`; the order is that of `SpatialPyramidPool2d`, which does the same with whole maps.
+    """
+    parts = [roi_pool(inputs, regions, (level, level), spatial_scale).flatten(1) for level in levels]
+    return torch.cat(parts, dim=1)
 
 
 def roi_align(

@@ -31,7 +31,7 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "initializers": ("Initial weights", ("initializers",)),
     "optimizers": ("Optimisers", ("optimizers", "gradients")),
     "schedules": ("Learning rates over time, and averages", ("schedules", "averages")),
-    "metrics": ("Metrics", ("metrics", "overlap", "edit_distance")),
+    "metrics": ("Metrics", ("metrics", "overlap", "boxes", "edit_distance")),
     "information": ("Information theory", ("information",)),
     "calculus": ("Calculus and search", ("calculus",)),
     "gradients": ("Gradients and back-propagation", ("graph", "backpropagation")),

@@ -180,6 +180,66 @@ def roi_pool_backward(
     return spread
 
 
+def align_weights(start: float, end: float, count: int, samples: int, size: int) -> np.ndarray:
+    """(count, size): how much each cell of a line adds to each bin's mean of `samples` linear readings between start and end.
+
+    A reading at x takes 1 - |x - cell| of the two cells around it; up to one cell outside the map the border's; beyond, nothing.
+    """
+    weights = np.zeros((count, size))
+    for i, sample in np.ndindex(count, samples):
+        place = start + (end - start) * (i + (sample + 0.5) / samples) / count
+        if -1 <= place <= size:
+            place = min(max(place, 0.0), size - 1.0)
+            below = int(place)
+            weights[i, below] += (1 - (place - below)) / samples
+            if place > below:
+                weights[i, below + 1] += (place - below) / samples
+    return weights
+
+
+def roi_align(
+    inputs: np.ndarray,
+    regions: np.ndarray,
+    output: tuple[int, int] = (7, 7),
+    scale: float = 1.0,
+    samples: int = 2,
+) -> np.ndarray:
+    """Maps (N, C, H, W) and regions (R, 5) -> (R, C, h, w): the mean of samples x samples bilinear readings of each bin.
+
+    Nothing is rounded. Corners are scaled and moved by -0.5, since a cell's value stands in its middle.
+    """
+    found = np.zeros((len(regions), inputs.shape[1], *output))
+    for number, (rows, columns) in enumerate(_align_lines(inputs, regions, output, scale, samples)):
+        found[number] = rows @ inputs[int(regions[number, 0])] @ columns.T
+    return found
+
+
+def roi_align_backward(
+    inputs: np.ndarray,
+    regions: np.ndarray,
+    gradient: np.ndarray,
+    output: tuple[int, int] = (7, 7),
+    scale: float = 1.0,
+    samples: int = 2,
+) -> np.ndarray:
+    """Gradient by the maps: the value is linear in them, so each gradient goes back by the weight of its readings."""
+    spread = np.zeros(inputs.shape)
+    for number, (rows, columns) in enumerate(_align_lines(inputs, regions, output, scale, samples)):
+        spread[int(regions[number, 0])] += rows.T @ gradient[number] @ columns
+    return spread
+
+
+def _align_lines(
+    inputs: np.ndarray, regions: np.ndarray, output: tuple[int, int], scale: float, samples: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each region the weights of rows (h, H) and of columns (w, W)."""
+    lines = []
+    for _, left, top, right, bottom in regions * scale - 0.5:
+        rows = align_weights(top, bottom, output[0], samples, inputs.shape[2])
+        lines.append((rows, align_weights(left, right, output[1], samples, inputs.shape[3])))
+    return lines
+
+
 CATALOGUE: tuple[Entry, ...] = (
     Entry(
         name="chunk-max pooling",
@@ -225,5 +285,15 @@ CATALOGUE: tuple[Entry, ...] = (
         fast="gradus.nn.roi_pool",
         source="Girshick 2015 (Fast R-CNN) §2.1; *Principles and Practice* §5.1",
         note="Corners rounded, halves away from zero; the last cell belongs to the region; empty bins give 0.",
+    ),
+    Entry(
+        name="RoI align",
+        function="other_pooling.roi_align",
+        backward="other_pooling.roi_align_backward",
+        formula=r"y_{r,c,i,j} = \frac{1}{n^2} \sum_{(u,v) \in \mathrm{bin}_{i,j}(r)} \sum_{a,b} (1 - |u - a|)_+ (1 - |v - b|)_+ "
+        r"x_{c,a,b}",
+        fast="gradus.nn.roi_align",
+        source="He et al. 2017 (Mask R-CNN) §3",
+        note="n x n readings (u, v) a bin, evenly spaced; corners moved by -0.5; readings beyond one cell outside are 0.",
     ),
 )

@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradus.errors import UserError
-from gradus.nn import ChunkMaxPool1d, SpatialPyramidPool2d, StochasticPool2d, roi_align, roi_pool, stochastic_pool2d
+from gradus.nn import (
+    ChunkMaxPool1d,
+    SpatialPyramidPool2d,
+    StochasticPool2d,
+    region_pyramid_pool,
+    roi_align,
+    roi_pool,
+    stochastic_pool2d,
+)
 from gradus.reference import other_pooling as reference
 
 FLOAT64 = {"rtol": 1e-11, "atol": 1e-12}
@@ -161,3 +169,30 @@ def test_gradients_by_finite_differences():
     assert check(StochasticPool2d(2).eval(), positive)
     assert check(SpatialPyramidPool2d((2, 1)), maps)
     assert check(ChunkMaxPool1d(3), torch.randn(2, 2, 7, dtype=torch.float64, requires_grad=True))
+
+
+@quick
+@given(st.lists(region, max_size=4), st.integers(1, 3), st.integers(1, 3), st.integers(1, 2), seeds)
+def test_roi_align_is_the_reference(regions, rows, columns, samples, seed):
+    maps, boxes = arrays(seed, 2, 3, 6, 7), np.array(regions, dtype=float).reshape(-1, 5)
+    gradient = arrays(seed + 1, len(boxes), 3, rows, columns)
+    found, slopes = backward(
+        lambda x: roi_align(x, torch.tensor(boxes), (rows, columns), 0.25, samples), maps, gradient
+    )
+    wanted = reference.roi_align(maps, boxes, (rows, columns), 0.25, samples)
+    np.testing.assert_allclose(found, wanted, **FLOAT64)
+    wanted = reference.roi_align_backward(maps, boxes, gradient, (rows, columns), 0.25, samples)
+    np.testing.assert_allclose(slopes, wanted, **FLOAT64)
+
+
+def test_pyramids_of_regions():
+    # *Principles and Practice* §5.1 counts 2000 x 256 vectors for 2000 regions; it is 2000 vectors of 21 x 256
+    maps = torch.randn(2, 256, 12, 16)
+    whole = torch.tensor([[1.0, 0, 0, 15, 11]])  # the last cell belongs to the region
+    found = region_pyramid_pool(maps, whole)
+    assert found.shape == (1, 5376)
+    assert torch.equal(found[0], SpatialPyramidPool2d()(maps)[1])
+    many = torch.tensor([[0.0, 0, 0, 64, 64], [1, 32, 16, 100, 90], [1, 0, 0, 240, 176]])
+    found = region_pyramid_pool(maps, many, (3, 1), 1 / 16)
+    assert found.shape == (3, 10 * 256)
+    assert torch.equal(found[:, -256:], roi_pool(maps, many, (1, 1), 1 / 16).flatten(1))
