@@ -50,7 +50,7 @@ class SsdPredictions(Predictions):
         away = functional.smooth_l1_loss(self.offsets, wanted, reduction="none").sum(dim=2)
         return {
             "class": ((entropy * counted).sum(dim=1) / number).mean(),
-            "box": ((away * matched).sum(dim=1) / number).mean(),
+            "box": (torch.where(matched, away, 0).sum(dim=1) / number).mean(),
         }
 
     def detections(self) -> Tensor:
