@@ -1,7 +1,7 @@
 """Blood cells (BCCD): boxes around red and white cells and platelets, 205 training pictures of 640x480. For a CPU of two cores.
 
-All begin with SqueezeNet 1.0 trained on ImageNet; its first convolution and the three fire modules behind it, which cost most, stay
-as they are. The published figure is of a network that was trained on COCO's boxes before.
+All begin with SqueezeNet 1.0 trained on ImageNet; its first convolution and the three fire modules behind it, which cost most,
+stay as they are. The published figure is of a network that was trained on COCO's boxes before.
 """
 
 from __future__ import annotations
