@@ -43,7 +43,8 @@ def grid_of_boxes(side: float) -> tuple[torch.Tensor, torch.Tensor]:
 def test_ten_places_inside_learn_an_object_and_the_best_its_own_overlap():
     boxes, cells = grid_of_boxes(30)
     objects = torch.tensor([[[10.0, 10, 42, 42, 1, 0]]])
-    which, share = assign(boxes, torch.full((1, 64, 2), 0.5), cells, objects)
+    which, share, weight = assign(boxes, torch.full((1, 64, 2), 0.5), cells, objects)
+    assert float(weight.sum()) == pytest.approx(1) and bool(((weight > 0) == (share > 0)).all())
     overlap = pairwise_iou(objects[0, :, :4], boxes[0])[0]
     learnt = share[0] > 0
     assert 10 <= int(learnt.sum()) <= 12  # equal ones share a place
@@ -67,7 +68,8 @@ def test_a_better_score_of_the_right_class_moves_the_assignment():
 def test_an_object_smaller_than_a_cell_is_learnt_and_a_place_learns_one_object():
     boxes, cells = grid_of_boxes(8)
     objects = torch.tensor([[[8.5, 8.5, 9.5, 9.5, 0, 0], [6.0, 6, 18, 18, 1, 0], [6.0, 6, 18, 18, 1, 1]]])
-    which, share = assign(boxes, torch.full((1, 64, 2), 0.5), cells, objects)
+    which, share, weight = assign(boxes, torch.full((1, 64, 2), 0.5), cells, objects)
+    assert float(weight.sum()) == pytest.approx(len(set(which[0][share[0] > 0].tolist())))
     assert set(which[0][share[0] > 0].tolist()) <= {0, 1}
     alone = assign(boxes, torch.full((1, 64, 2), 0.5), cells, objects[:, :1])[1]
     assert bool((alone > 0).any())

@@ -113,7 +113,7 @@ def test_what_is_ignored_is_neither_learnt_nor_background(name):
     background = "confidence" if name == "yolo_v1" else "class"
     assert covered[background] < alone[background]
     nothing = predictions.losses(torch.cat([whole[:, -1:]], dim=1))
-    assert all(float(value) == 0 for value in nothing.values())  # all of the picture is ignored
+    assert all(value.item() == 0 for value in nothing.values())  # all of the picture is ignored
 
 
 @pytest.mark.parametrize("name", SMALL)

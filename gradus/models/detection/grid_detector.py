@@ -7,7 +7,8 @@
 - the score of a class is how well the box fits, learnt by the varifocal loss (Zhang et al. 2021): no objectness beside it;
 - boxes by generalised IoU (Rezatofighi et al. 2019).
 
-A picture's loss is that of this picture alone, divided by the fit of its places: how a batch is cut changes nothing.
+All objects weigh the same. A picture's loss is that of this picture alone, divided by its objects: how a batch is cut changes
+nothing.
 """
 
 from __future__ import annotations
@@ -30,13 +31,15 @@ STRIDES = (8, 16, 32)
 CELLS = 5  # as many cells of a map is the size of the anchors that it has
 PLACES = 10  # that learn an object
 FIT_POWER, SCORE_POWER = 6.0, 0.5
-BOX_WEIGHT, BACKGROUND = 2.0, 0.75  # background: varifocal's alpha; its gamma is 2
+BOX_WEIGHT = 2.0
+BACKGROUND = 0.15  # varifocal's alpha of 0.75 over the five places or so that an object is shared by; its gamma is 2
 PRIOR = 0.01  # the score of everything before training
 MOST_GROWTH = 4.0  # of the logarithm of a box's sides over its anchor's
 
 
-def assign(boxes: Tensor, scores: Tensor, cells: Tensor, objects: Tensor) -> tuple[Tensor, Tensor]:
-    """Which object each place learns: int (B, P), row of `objects`, and how much, 0 to 1: (B, P), 0 for background.
+def assign(boxes: Tensor, scores: Tensor, cells: Tensor, objects: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which object each place learns: int (B, P), row of `objects`; the score that it shall give it, (B, P), 0 for background;
+    and what that weighs, (B, P), 1 in all for each object, so that small and rare ones count as much as others.
 
     boxes (B, P, 4), scores (B, P, classes): what is told now; cells (P, 3): centre x, y and stride; objects (B, M, 6).
 
@@ -58,7 +61,10 @@ def assign(boxes: Tensor, scores: Tensor, cells: Tensor, objects: Tensor) -> tup
     peak = torch.where(chosen, fit, 0).amax(dim=2).clamp(min=torch.finfo(fit.dtype).tiny)
     most = torch.where(chosen, overlap, 0).amax(dim=2)
     share = fit.gather(1, which[:, None])[:, 0] / peak.gather(1, which) * most.gather(1, which)
-    return which, torch.where(best >= 0, share, 0)
+    share = torch.where(best >= 0, share, 0)
+    number = torch.arange(objects.shape[1], device=which.device)[:, None]
+    sums = torch.where(which[:, None] == number, share[:, None], 0).sum(dim=2)  # (B, M)
+    return which, share, share / sums.gather(1, which).clamp(min=torch.finfo(share.dtype).tiny)
 
 
 class GridPredictions(Predictions):
@@ -69,16 +75,16 @@ class GridPredictions(Predictions):
 
     def losses(self, objects: Tensor) -> dict[str, Tensor]:
         told, scores = self.boxes.detach(), self.logits.detach().sigmoid()
-        which, share = assign(told, scores, self.cells, objects)
-        total = share.sum(dim=1).clamp(min=1)
+        which, share, weight = assign(told, scores, self.cells, objects)
+        total = weight.sum(dim=1).clamp(min=1)  # objects that are learnt
         labels = labels_of(objects).clamp(min=0).gather(1, which)
         wanted = functional.one_hot(labels, scores.shape[2]) * share[..., None]
         entropy = functional.binary_cross_entropy_with_logits(self.logits, wanted, reduction="none")
-        weight = torch.where(wanted > 0, wanted, BACKGROUND * scores**2)
+        weights = torch.where(wanted > 0, weight[..., None], BACKGROUND * scores**2)
         counted = (share > 0) | ~in_ignored(told, objects)
-        focal = (weight * entropy).sum(dim=2) * counted
+        focal = (weights * entropy).sum(dim=2) * counted
         given = boxes_of(objects).gather(1, which[..., None].expand(-1, -1, 4))
-        shape = (1 - giou(self.boxes, given)) * share
+        shape = (1 - giou(self.boxes, given)) * weight
         return {
             "class": (focal.sum(dim=1) / total).mean(),
             "box": BOX_WEIGHT * (shape.sum(dim=1) / total).mean(),
