@@ -24,7 +24,7 @@ def test_a_recipe_for_blood_cells_trains(name, tmp_path: Path):
     small = replace(
         recipe,
         data=replace(recipe.data, rows=4),
-        task=replace(recipe.task, options={**recipe.task.options, "image_size": 128}),
+        task=replace(recipe.task, options={**recipe.task.options, "image_size": 192}),
         train=replace(recipe.train, epochs=1, batch_size=2),
     )
     run = gradus.train_recipe(small, tmp_path / "run")

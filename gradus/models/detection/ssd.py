@@ -166,7 +166,8 @@ class Ssd(nn.Module):
         maps[0] = self.norm(maps[0])
         cells = [(one.shape[2], one.shape[3]) for one in maps]
         priors = ssd_priors(pictures.shape[2:], cells, self.sizes, self.ratios)
-        return SsdPredictions(*self.heads(maps), priors.to(pictures.device))
+        offsets, logits = self.heads(maps)
+        return SsdPredictions(offsets, logits, priors.to(pictures.device))
 
     def load_backbone(self, tensors: Mapping[str, Tensor], where: str) -> list[str]:
         return self.backbone.load(tensors, where)

@@ -76,7 +76,8 @@ class SsdOnVGG16(nn.Module):
             maps.append(found)
         cells = [(one.shape[2], one.shape[3]) for one in maps]
         priors = ssd_priors(pictures.shape[2:], cells, self.sizes, self.ratios)
-        return SsdPredictions(*self.heads(maps), priors.to(pictures.device))
+        offsets, logits = self.heads(maps)
+        return SsdPredictions(offsets, logits, priors.to(pictures.device))
 
     def load_backbone(self, tensors: Mapping[str, Tensor], where: str) -> list[str]:
         """VGG-16's published weights: convolutions as they are; of fc6 every fourth output and every third weight of its 7x7, of

@@ -158,7 +158,7 @@ class YoloV1(nn.Module):
         self.before = nn.Sequential(_conv(level.channels, width), _conv(width, width, 2 if halved else 1))
         self.pool = nn.AdaptiveAvgPool2d((rows, columns))  # where the maps have another size than the grid
         self.after = nn.Sequential(_conv(width, width), _conv(width, width))
-        last: nn.Module
+        last: nn.Linear | nn.Conv2d
         if head == "dense":
             cells = rows * columns
             last = nn.Linear(hidden, cells * outputs)
@@ -169,6 +169,7 @@ class YoloV1(nn.Module):
             last = nn.Conv2d(width, outputs, 1)
             self.head = nn.Sequential(last)
         nn.init.normal_(last.weight, std=0.01)
+        assert last.bias is not None
         nn.init.zeros_(last.bias)
 
     def forward(self, pictures: Tensor) -> YoloPredictions:
@@ -177,9 +178,8 @@ class YoloV1(nn.Module):
         rows, cells = len(pictures), self.grid[0] * self.grid[1]
         found = found.view(rows, cells, -1) if found.ndim == 2 else found.flatten(2).transpose(1, 2)
         boxes = found[..., : 5 * self.boxes].reshape(rows, cells, self.boxes, 5)
-        return YoloPredictions(
-            boxes[..., :4], boxes[..., 4], found[..., 5 * self.boxes :], self.grid, tuple(pictures.shape[2:])
-        )
+        size = (pictures.shape[2], pictures.shape[3])
+        return YoloPredictions(boxes[..., :4], boxes[..., 4], found[..., 5 * self.boxes :], self.grid, size)
 
     def load_backbone(self, tensors: Mapping[str, Tensor], where: str) -> list[str]:
         return self.backbone.load(tensors, where)
