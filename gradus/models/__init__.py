@@ -128,7 +128,6 @@ MODELS: dict[str, tuple[str, str]] = {
         "vision.densenet:DenseNetBC100",
         "Huang 2016, for CIFAR: 100 layers, growth 12, bottlenecks",
     ),
-    "grid_detector": ("detection.grid_detector:GridDetector", "a one-stage detector on a grid of anchors"),
     "localizer": (
         "vision.localizer:Localizer",
         "a backbone and dense layers that know where on the map things are: places of one object or landmarks",
@@ -142,6 +141,11 @@ MODELS: dict[str, tuple[str, str]] = {
     "fcn8s": ("segmentation.fcn:FCN8s", "the same with those of two finer maps"),
     "segnet": ("segmentation.segnet:SegNet", "Badrinarayanan 2015: VGG16 and its mirror image, unpooling by indices"),
     "deeplab": ("segmentation.deeplab:DeepLab", "Chen 2016: atrous convolutions and a pyramid of them"),
+    "grid_detector": ("detection.grid_detector:GridDetector", "a one-stage detector on grids of anchors"),
+    "yolo_v1": ("detection.yolo_v1:YoloV1", "Redmon 2016: each cell of a grid tells the object whose centre it holds"),
+    "ssd": ("detection.ssd:Ssd", "Liu 2016: prior boxes on maps of falling size; any backbone and picture size"),
+    "ssd300": ("detection.ssd_vgg:Ssd300", "Liu 2016, as printed: VGG-16, pictures of 300x300, 8732 priors"),
+    "ssd512": ("detection.ssd_vgg:Ssd512", "the same for 512x512, 24564 priors"),
     "unet": ("segmentation.unet:UNet", "Ronneberger 2015: down and up again, with copies across"),
     "densenet_40_12": ("vision.densenet:DenseNet40", "Huang 2016, for CIFAR: 40 layers, growth 12"),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import attrgetter
 
 import torch
@@ -96,14 +97,18 @@ def _channels(network: str, in_channels: int) -> dict[str, int]:
     return {"in_channels": in_channels} if "in_channels" in accepted_options(network) else {}
 
 
-def _shapes(network: str, chain: Sequence[str], in_channels: int, side: int) -> list[tuple[str, torch.Size]]:
+@lru_cache(maxsize=256)
+def _shapes(network: str, chain: tuple[str, ...], in_channels: int, side: int) -> list[tuple[str, torch.Size]]:
     """The output shape of each module of the chain for a picture of that side, without computing."""
     with torch.device("meta"):
         made = create_model(network, **_channels(network, in_channels))
         value = torch.empty(1, in_channels, side, side)
     found = []
     for name in chain:
-        value = attrgetter(name)(made.eval())(value)
+        try:
+            value = attrgetter(name)(made.eval())(value)
+        except RuntimeError:  # dense layers of one size: no map comes behind them
+            break
         found.append((name, value.shape))
     return found
 
@@ -132,7 +137,7 @@ def _without_head(made: StagedNetwork) -> list[str]:
 def _levels(network: str, chain: Sequence[str], in_channels: int, first: bool = False) -> dict[int, Level]:
     """Stride -> the last module (or the first one) with a map of it."""
     side, found = 1024, {}
-    for name, shape in _shapes(network, chain, in_channels, side):
+    for name, shape in _shapes(network, tuple(chain), in_channels, side):
         if len(shape) == 4:
             stride = 2 ** round(math.log2(side / shape[-1]))
             if not (first and stride in found):
@@ -144,7 +149,7 @@ def _padding(network: str, chain: Sequence[str], in_channels: int, levels: Seque
     """The least padding with which maps have side / stride cells; 0 where none does."""
     side = 16 * levels[-1].stride
     for padding in range(MOST_PADDING + 1):
-        shapes = dict(_shapes(network, chain, in_channels, side + 2 * padding))
+        shapes = dict(_shapes(network, tuple(chain), in_channels, side + 2 * padding))
         if all(shapes[level.module][-1] == side // level.stride for level in levels):
             return padding
     return 0

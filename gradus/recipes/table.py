@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gradus.errors import unknown_name
-from gradus.recipes import bccd_places, boston, camvid, cats_dogs, cifar, digits, mnist
+from gradus.recipes import bccd, bccd_places, boston, camvid, cats_dogs, cifar, digits, mnist
 from gradus.recipes.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -39,6 +39,10 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "cifar10-wrn28-10": cifar.cifar10_wrn28_10,
     "cifar10-fast": cifar.cifar10_fast,
     "cifar10-fast-small": cifar.cifar10_fast_small,
+    "bccd-grid": bccd.bccd_grid,
+    "bccd-grid-quick": bccd.bccd_grid_quick,
+    "bccd-yolo": bccd.bccd_yolo,
+    "bccd-ssd": bccd.bccd_ssd,
     "bccd-localization": bccd_places.bccd_localization,
     "bccd-landmarks": bccd_places.bccd_landmarks,
     "bccd-sliding-window": bccd_places.bccd_sliding_window,

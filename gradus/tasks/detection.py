@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gradus.boxes.anchors import kmeans_anchors
 from gradus.boxes.average_precision import pool_metrics, precision_from_counts
 from gradus.boxes.matching import match_counts
 from gradus.boxes.targets import stack_objects, unstack_detections, unstack_objects
@@ -30,9 +31,16 @@ from gradus.tasks.task import Answer, Task
 
 @dataclass(frozen=True, kw_only=True)
 class BoxOptions:
-    """How boxes are told."""
+    """How boxes are learnt and told."""
 
+    anchors: int = (
+        6  # usual sizes of boxes that are looked for in the training pictures, for networks that begin with some
+    )
     least_score: float = 0.3  # of the boxes that `gradus predict` tells; what is measured has all of them
+
+    def __post_init__(self) -> None:
+        if self.anchors < 1:
+            raise UserError(f"anchors: expected a whole number above 0, received {self.anchors}")
 
 
 class DetectionTask(Task):
@@ -78,6 +86,7 @@ class DetectionTask(Task):
         if not any(len(row) for row in column):
             raise UserError(f"target '{self.column}': there is no box in any training row")
         self.inputs.fit(dataset["train"], exclude=(self.column,))
+        self.anchors = self._usual_sizes(dataset["train"])
         self.notes = [*self.inputs.notes, *self._faults(dataset)]
 
     def _faults(self, dataset: Dataset) -> list[str]:
@@ -86,6 +95,22 @@ class DetectionTask(Task):
         for split in dataset.splits.values():
             faults += checked_objects(list(split[self.column]), sizes_of(split[self.inputs.column]))[1]
         return fault_notes(faults)
+
+    def _usual_sizes(self, split: Split) -> list[list[float]]:
+        """Width and height, in the network's pixels, that the counted boxes of a split gather around, by rising area."""
+        found = []
+        sizes_of_rows = sizes_of(split[self.inputs.column])
+        checked, _ = checked_objects(list(split[self.column]), sizes_of_rows)
+        for one, (height, width) in zip(checked, sizes_of_rows, strict=True):
+            down, across = self.inputs.place(height, width)[2:4]
+            boxes = one.boxes[~one.ignored]
+            found.append((boxes[:, 2:] - boxes[:, :2]) * [across, down])
+        sizes = np.concatenate(found)
+        sizes = sizes[(sizes > 0).all(axis=1)]
+        if not len(sizes):
+            raise UserError(f"target '{self.column}': no box of the training rows has an area and counts")
+        count = min(self.options.anchors, len(np.unique(sizes, axis=0)))
+        return [[round(side, 2) for side in one] for one in kmeans_anchors(torch.from_numpy(sizes), count).tolist()]
 
     def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Any]:
         tensors = self.inputs.encode(split)
@@ -151,11 +176,17 @@ class DetectionTask(Task):
             "in_channels": len(self.inputs.mean),
             "num_classes": len(self.classes),
             "picture_size": list(self.inputs.size),
+            "anchors": self.anchors,
         }
 
     def state(self) -> dict[str, Any]:
-        return {"inputs": self.inputs.state(), "column": self.column, "classes": list(self.classes)}
+        return {
+            "inputs": self.inputs.state(),
+            "column": self.column,
+            "classes": list(self.classes),
+            "anchors": self.anchors,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         self.inputs.restore(state["inputs"])
-        self.column, self.classes = state["column"], tuple(state["classes"])
+        self.column, self.classes, self.anchors = state["column"], tuple(state["classes"]), state["anchors"]

@@ -36,7 +36,9 @@ TASKS: dict[str, TaskKind] = {
         "one class a row, or any number of labels a row", (ClassOptions,), ("mlp", "logistic_regression")
     ),
     "object-detection": TaskKind(
-        "boxes around the things in a picture", (SceneOptions, BoxOptions), ("grid_detector", "sliding_window")
+        "boxes around the things in a picture",
+        (SceneOptions, BoxOptions),
+        ("grid_detector", "ssd", "yolo_v1", "sliding_window"),
     ),
     "object-localization": TaskKind(
         "one thing in a picture: whether, where and what",
