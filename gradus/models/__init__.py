@@ -125,6 +125,10 @@ MODELS: dict[str, tuple[str, str]] = {
         "Huang 2016, for CIFAR: 100 layers, growth 12, bottlenecks",
     ),
     "grid_detector": ("detection.grid_detector:GridDetector", "a one-stage detector on a grid of anchors"),
+    "faster_rcnn": (
+        "detection.faster_rcnn:FasterRCNN",
+        "Ren 2015: a network proposes regions, a head on the same map names them",
+    ),
     "unet": ("segmentation.unet:UNet", "Ronneberger 2015: down and up again, with copies across"),
     "densenet_40_12": ("vision.densenet:DenseNet40", "Huang 2016, for CIFAR: 40 layers, growth 12"),
 }
