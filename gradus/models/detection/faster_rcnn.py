@@ -24,14 +24,15 @@ from gradus.boxes.nms import nms
 from gradus.boxes.targets import is_learnt
 from gradus.errors import UserError
 from gradus.models.backbone import Backbone
-from gradus.models.detection.predictions import Predictions
 from gradus.models.detection.region_head import (
+    PartwisePredictions,
     RegionHead,
     Sampling,
     box_losses,
     class_losses,
     match_regions,
     mean_of,
+    softmax_answer,
     take,
     told,
 )
@@ -117,7 +118,7 @@ def propose_regions(
     return take(boxes, order) * (kept > 0)[..., None]
 
 
-class FasterPredictions(Predictions):
+class FasterPredictions(PartwisePredictions):
     """maps (B, C, h, w); logits (B, P) and deltas (B, P, 4) of anchors (P, 4). Regions are proposed when first asked for."""
 
     def __init__(
@@ -138,7 +139,7 @@ class FasterPredictions(Predictions):
             )
         return self._regions
 
-    def losses(self, objects: Tensor) -> dict[str, Tensor]:
+    def losses_of_all(self, objects: Tensor) -> dict[str, Tensor]:
         found = proposal_losses(self.logits, self.deltas, self.anchors, objects)
         sample = self.detector.sampling.sample(self.regions, objects, self.random)
         logits, deltas = self.detector.describe(self.maps, sample.regions)
@@ -146,13 +147,14 @@ class FasterPredictions(Predictions):
         found["box"] = mean_of(box_losses(deltas, sample), sample.counted)
         return found
 
-    def detections(self) -> Tensor:
+    def detections_of_all(self) -> Tensor:
         logits, deltas = self.detector.describe(self.maps, self.regions)
-        return told(logits.float().softmax(dim=2)[..., 1:], deltas, self.regions, self.size)
+        return told(*softmax_answer(logits, deltas, self.regions), self.regions, self.size)
 
     def detach(self) -> FasterPredictions:
         found = copy.copy(self)
         found.maps, found.logits, found.deltas = self.maps.detach(), self.logits.detach(), self.deltas.detach()
+        found._parts = None
         return found
 
     def __len__(self) -> int:
@@ -160,12 +162,8 @@ class FasterPredictions(Predictions):
 
     def __getitem__(self, rows: slice) -> FasterPredictions:
         found = copy.copy(self)
-        found.maps, found.logits, found.deltas, found._regions = (
-            self.maps[rows],
-            self.logits[rows],
-            self.deltas[rows],
-            None,
-        )
+        found.maps, found.logits, found.deltas = self.maps[rows], self.logits[rows], self.deltas[rows]
+        found._regions = found._parts = None
         return found
 
 

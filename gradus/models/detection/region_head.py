@@ -7,7 +7,10 @@ Regions are boxes (B, R, 4) in pixels of the network's pictures; one without are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +20,10 @@ from gradus.boxes.coding import decode_boxes, encode_boxes
 from gradus.boxes.geometry import areas, clip, pairwise_iou
 from gradus.boxes.nms import best_detections
 from gradus.boxes.targets import is_learnt, is_present, labels_of
+from gradus.models.detection.predictions import Predictions
 
 BOX_SCALE = (0.1, 0.1, 0.2, 0.2)  # of the head's offsets: Fast R-CNN makes them of unit variance, later code by these
+PART = 4  # pictures that the head is applied to at a time where nothing is learnt
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,10 @@ class Sample:
     boxes: Tensor
     counted: Tensor
 
+    def take(self, index: Tensor) -> Sample:
+        """Some of the regions of each picture, by int64 (B, S)."""
+        return Sample(*(take(part, index) for part in (self.regions, self.labels, self.boxes, self.counted)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
@@ -98,6 +107,14 @@ class Sampling:
         return Sample(take(regions, index), labels, take(objects[..., :4], which), counted)
 
 
+def begin_dense(layers: nn.Module) -> None:
+    """Weights for dense layers behind ReLUs that keep the size of what goes through (He et al. 2015); biases 0."""
+    for layer in layers.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.kaiming_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+
 class RegionHead(nn.Module):
     """Two dense layers on the pooled region, then K + 1 class scores, and four offsets for each of the K classes.
 
@@ -112,6 +129,7 @@ class RegionHead(nn.Module):
         )
         self.classes = nn.Linear(hidden, num_classes + 1)
         self.boxes = nn.Linear(hidden, 4 * num_classes)
+        begin_dense(self.dense)
         nn.init.normal_(self.classes.weight, std=0.01)
         nn.init.normal_(self.boxes.weight, std=0.001)
         nn.init.zeros_(self.classes.bias)
@@ -142,9 +160,103 @@ def mean_of(losses: Tensor, counted: Tensor) -> Tensor:
     return (losses.sum(dim=1) / counted.sum(dim=1).clamp(min=1)).mean()
 
 
-def told(scores: Tensor, deltas: Tensor, regions: Tensor, size: tuple[int, int], overlap: float = 0.5) -> Tensor:
-    """Detections (B, 100, 6) from class scores (B, R, K) and offsets (B, R, K, 4) of regions (B, R, 4): moved, cut off at the
-    edges, and suppressed class by class above an IoU of `overlap`."""
-    boxes = clip(decode_boxes(deltas.float(), regions[:, :, None], BOX_SCALE), *size)
+class PartwisePredictions(Predictions):
+    """Predictions with a head on many regions a picture: where nothing is learnt, a few pictures are computed at a time, so that
+    memory stays small however many pictures a batch has. Subclasses say how for all pictures that they hold."""
+
+    _parts: list[PartwisePredictions] | None = None
+
+    @abstractmethod
+    def losses_of_all(self, objects: Tensor) -> dict[str, Tensor]: ...
+    @abstractmethod
+    def detections_of_all(self) -> Tensor: ...
+    @abstractmethod
+    def __getitem__(self, rows: slice) -> PartwisePredictions: ...
+
+    def _in_parts(self) -> list[PartwisePredictions]:
+        if self._parts is None:
+            starts = range(0, len(self), PART)
+            self._parts = [self[start : start + PART] for start in starts] if len(self) > PART else [self]
+        return self._parts
+
+    def losses(self, objects: Tensor) -> dict[str, Tensor]:
+        if torch.is_grad_enabled():
+            return self.losses_of_all(objects)
+        found: dict[str, Tensor] = {}
+        for part, rows in zip(self._in_parts(), objects.split(PART), strict=True):
+            for name, value in part.losses_of_all(rows).items():
+                found[name] = found.get(name, 0) + value * (len(part) / len(self))
+        return found
+
+    def detections(self) -> Tensor:
+        return torch.cat([part.detections_of_all() for part in self._in_parts()])
+
+
+class RegionDetector(Protocol):
+    """What `RegionPredictions` asks of a detector that is given its regions."""
+
+    training: bool
+    sampling: Sampling
+    hard_examples: bool  # whether the head learns from the regions whose loss is largest, in place of a random sample
+
+    def describe(self, maps: Tensor, regions: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits (B, R, K + 1) of regions (B, R, 4), and their offsets (B, R, K, 4) where boxes are learnt with the classes."""
+
+    def answer(self, maps: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores (B, R, K) from 0 to 1, and boxes (B, R, K, 4)."""
+
+
+class RegionPredictions(PartwisePredictions):
+    """maps (B, C, h, w), and the regions (B, R, 4) that are asked about. The head is applied when losses or detections are."""
+
+    def __init__(self, detector: RegionDetector, maps: Tensor, regions: Tensor, size: tuple[int, int]) -> None:
+        self.detector, self.maps, self.regions, self.size = detector, maps, regions, size
+        self.random = detector.training
+
+    def losses_of_all(self, objects: Tensor) -> dict[str, Tensor]:
+        one = self.detector
+        sampling = (
+            replace(one.sampling, count=self.regions.shape[1] + objects.shape[1]) if one.hard_examples else one.sampling
+        )
+        sample = sampling.sample(self.regions, objects, self.random)
+        if one.hard_examples:
+            with torch.no_grad():
+                hard = sum(self._losses(sample).values(), torch.zeros(()))
+            sample = sample.take(hard.topk(min(one.sampling.count, hard.shape[1]), dim=1).indices)
+        return {name: mean_of(values, sample.counted) for name, values in self._losses(sample).items()}
+
+    def _losses(self, sample: Sample) -> dict[str, Tensor]:
+        """(B, S) each."""
+        logits, deltas = self.detector.describe(self.maps, sample.regions)
+        found = {"class": class_losses(logits, sample)}
+        return found if deltas is None else found | {"box": box_losses(deltas, sample)}
+
+    def detections_of_all(self) -> Tensor:
+        scores, boxes = self.detector.answer(self.maps, self.regions)
+        return told(scores, boxes, self.regions, self.size)
+
+    def detach(self) -> RegionPredictions:
+        found = copy.copy(self)
+        found.maps, found._parts = self.maps.detach(), None
+        return found
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def __getitem__(self, rows: slice) -> RegionPredictions:
+        found = copy.copy(self)
+        found.maps, found.regions, found._parts = self.maps[rows], self.regions[rows], None
+        return found
+
+
+def softmax_answer(logits: Tensor, deltas: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores (B, R, K) and boxes (B, R, K, 4) of a head's logits and offsets."""
+    boxes = decode_boxes(deltas.float(), regions[:, :, None], BOX_SCALE)
+    return logits.float().softmax(dim=2)[..., 1:], boxes
+
+
+def told(scores: Tensor, boxes: Tensor, regions: Tensor, size: tuple[int, int], overlap: float = 0.5) -> Tensor:
+    """Detections (B, 100, 6) from scores (B, R, K) and boxes (B, R, K, 4) of regions (B, R, 4): cut off at the edges, suppressed
+    class by class above an IoU of `overlap`. Empty regions tell nothing."""
     scores = torch.where(areas(regions)[..., None] > 0, scores.float(), 0)
-    return best_detections(boxes, scores, threshold=overlap)
+    return best_detections(clip(boxes, *size), scores, threshold=overlap)
