@@ -145,8 +145,8 @@ def align_boxes(
     corners = (boxes.flatten(0, 1) * spatial_scale - 0.5).to(inputs.dtype).unbind(1)
     rows = _readings(corners[1], corners[3], output_size[0], samples, height).view(count, -1, height)
     columns = _readings(corners[0], corners[2], output_size[1], samples, width).view(
-        count, -1, 1, width, output_size[1]
+        count, -1, 1, output_size[1], width
     )
     read = rows @ inputs.transpose(1, 2).reshape(count, height, channels * width)
-    read = read.view(count, -1, output_size[0], channels, width) @ columns
+    read = read.view(count, -1, output_size[0], channels, width) @ columns.transpose(-1, -2)
     return read.transpose(2, 3)

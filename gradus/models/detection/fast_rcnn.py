@@ -36,7 +36,7 @@ class FastRCNN(nn.Module):
     hard_examples: in place of a random sample, the regions whose loss is largest (OHEM, Shrivastava et al. 2016)
     """
 
-    takes_proposals = 300
+    takes_proposals = 500
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ Three stages: the network is trained as a classifier of regions (softmax); suppo
 on its features (`solved_head.py`); until that is done, the softmax answers. Detections are moved first and suppressed then (the
 original the other way round).
 
-Differs from the paper: any backbone; `side` is 64 pixels in place of 227, and 200 proposals in place of 2000, so that a CPU can
+Differs from the paper: any backbone; `side` is 64 pixels in place of 227, and 300 proposals in place of 2000, so that a CPU can
 do it at all. What lies beyond the picture's edge is the mean colour, as there.
 """
 
@@ -49,7 +49,7 @@ class RCNN(FeatureDetector):
     sampled: regions a picture that are learnt from, at most a quarter of them objects
     """
 
-    takes_proposals = 200
+    takes_proposals = 300
 
     def __init__(
         self,

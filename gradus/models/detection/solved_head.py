@@ -30,6 +30,7 @@ RIDGE = 1000.0
 NEGATIVE, REGRESSED, FOUND = 0.3, 0.6, 0.5  # overlaps: see above
 ROUNDS = 4  # of mining, at most
 BEGIN = 2000  # negatives of the first round
+NEVER = 10.0  # the margin, on the wrong side, of a class without examples
 
 
 class SolvedHead(nn.Module):
@@ -128,7 +129,7 @@ def _machine(features: np.ndarray, positive: np.ndarray, negative: np.ndarray) -
     from sklearn.svm import LinearSVC
 
     if not positive.any() or not negative.any():
-        return np.zeros(features.shape[1]), -1.0, 0
+        return np.zeros(features.shape[1]), -NEVER, 0
     candidates = np.flatnonzero(negative)
     chosen = np.random.default_rng(0).permutation(candidates)[:BEGIN]
     machine, rounds = None, 0
@@ -156,12 +157,13 @@ def _machine(features: np.ndarray, positive: np.ndarray, negative: np.ndarray) -
 
 
 def _curve(margins: np.ndarray, right: np.ndarray) -> tuple[float, float]:
-    """Slope and offset of the logistic curve that tells from a margin how likely the region is right."""
+    """Slope and offset of the logistic curve that tells from a margin how likely the region is right. Weakly held back, so that
+    where both kinds can be told apart its scores do not all become 0 and 1."""
     from sklearn.linear_model import LogisticRegression
 
     if not right.any() or right.all():
         return 1.0, 0.0
-    fitted = LogisticRegression(C=1e6).fit(margins[:, None], right.astype(int))
+    fitted = LogisticRegression().fit(margins[:, None], right.astype(int))
     slope = float(fitted.coef_[0, 0])
     return (slope, float(fitted.intercept_[0])) if slope > 0 else (1.0, 0.0)
 

@@ -89,7 +89,7 @@ class SPPNet(FeatureDetector):
     sampled: regions a picture that are learnt from, at most a quarter of them objects
     """
 
-    takes_proposals = 300
+    takes_proposals = 500
 
     def __init__(
         self,
