@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gradus.errors import unknown_name
-from gradus.recipes import boston, cats_dogs, cifar, digits, mnist
+from gradus.recipes import bccd_regions, boston, cats_dogs, cifar, digits, mnist
 from gradus.recipes.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -39,6 +39,10 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "cifar10-wrn28-10": cifar.cifar10_wrn28_10,
     "cifar10-fast": cifar.cifar10_fast,
     "cifar10-fast-small": cifar.cifar10_fast_small,
+    "bccd-faster-rcnn": bccd_regions.bccd_faster_rcnn,
+    "bccd-fast-rcnn": bccd_regions.bccd_fast_rcnn,
+    "bccd-spp-net": bccd_regions.bccd_spp_net,
+    "bccd-rcnn": bccd_regions.bccd_rcnn,
     "boston": boston.boston,
     "boston-housing": boston.boston_housing,
 }

@@ -39,7 +39,7 @@ def task_of(**options: object) -> tuple[DetectionTask, Split]:
     things = [Objects.of([[10, 5, 30, 25]], [0]) for _ in range(len(column))]
     split = Split({"image": column, "objects": Column(Boxes(classes=("thing",)), things)}, ["a", "b", "c"])
     task = DetectionTask(SceneInputs(SceneOptions(image_size=(64, 64))), BoxOptions(**options))
-    task.fit(Dataset("made", {"train": split}, target="objects"))
+    task.fit(Dataset("made", "made", {"train": split}, target="objects"))
     task.to_device(torch.device("cpu"))
     return task, split
 
