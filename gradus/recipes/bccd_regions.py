@@ -78,7 +78,7 @@ def bccd_spp_net() -> Recipe:
         "SPP-Net on a frozen SqueezeNet: a spatial pyramid of each region, then support vector machines.",
         "spp_net",
         {},
-        {"epochs": 8, "batch_size": 2},
+        {"epochs": 10, "batch_size": 2, "learning_rate": 1e-4},
         PROPOSALS,
     )
 

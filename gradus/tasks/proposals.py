@@ -14,6 +14,8 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
@@ -69,7 +71,7 @@ def _digest(picture: np.ndarray, most: int) -> str:
 def _read(file: Path) -> np.ndarray | None:
     """Boxes (P, 4) of a file; None where there is none, or where it is not what was kept."""
     try:
-        boxes = np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
+        boxes = np.load(io.BytesIO(file.read_bytes()))
     except (OSError, ValueError, EOFError):
         return None
     return boxes if boxes.dtype == np.float32 and boxes.ndim == 2 and boxes.shape[1] == 4 else None
@@ -78,7 +80,7 @@ def _read(file: Path) -> np.ndarray | None:
 def _keep(file: Path, boxes: np.ndarray) -> None:
     """Where the cache cannot be written, it is done without: the boxes are computed again the next time."""
     content = io.BytesIO()
-    np.save(content, boxes, allow_pickle=False)
+    np.save(content, boxes)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(file, content.getvalue())
@@ -93,16 +95,24 @@ def propose_boxes(picture: np.ndarray, most: int) -> np.ndarray:
 
 
 def _computed(pictures: list[np.ndarray], most: int) -> Iterator[np.ndarray]:
-    one = partial(propose_boxes, most=most)
+    """In as many processes as there are cores; in this one where theirs are killed."""
+    one, done = partial(propose_boxes, most=most), 0
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
-    if min(cores, len(pictures)) < 2:
-        yield from map(one, pictures)
-        return
-    with multiprocessing.get_context("fork").Pool(min(cores, len(pictures)), _begin_worker) as pool:
-        yield from pool.imap(one, pictures)
+    if min(cores, len(pictures)) > 1:
+        context = multiprocessing.get_context("fork")
+        workers = ProcessPoolExecutor(min(cores, len(pictures)), context, _begin_worker)
+        try:
+            for boxes in workers.map(one, pictures):
+                yield boxes
+                done += 1
+        except BrokenProcessPool:
+            pass
+        finally:
+            workers.shutdown(cancel_futures=True)
+    yield from map(one, pictures[done:])
 
 
 def _begin_worker() -> None:
-    """Ctrl-C is the parent's affair; it ends its workers."""
+    """Ctrl-C is the parent's affair: it lets them end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -115,6 +115,16 @@ def test_hard_examples_are_those_of_the_largest_loss() -> None:
     assert hard.train()(inputs).loss(objects) > usual
 
 
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_stages_are_named_for_the_profiler(name: str) -> None:
+    model, (inputs, _) = made(name).eval(), given(name)
+    with torch.no_grad(), torch.profiler.profile() as profile:
+        model(inputs).detections()
+    named = {event.key for event in profile.key_averages()}
+    assert {"backbone", "head", "suppression"} <= named
+    assert ("proposals" in named) == (name == "faster_rcnn")
+
+
 def test_boxes_that_are_pooled_together_are_pooled_as_one_by_one() -> None:
     torch.manual_seed(0)
     maps, boxes = torch.randn(2, 3, 5, 9), torch.rand(2, 4, 4) * 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,19 @@ def test_one_process_and_several_find_the_same(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("GRADUS_CACHE", str(tmp_path / "other"))
     monkeypatch.setattr(proposals_file.os, "sched_getaffinity", lambda process: {0}, raising=False)
     assert torch.equal(several, proposals_of(pictures(), 10)[0])
+
+
+def test_killed_workers_are_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def die_in_a_worker(picture: np.ndarray, most: int) -> np.ndarray:
+        if os.getpid() != mine:
+            os._exit(9)
+        return np.array([[1, 2, 3, 4]], np.float32)
+
+    mine = os.getpid()
+    monkeypatch.setattr(proposals_file, "propose", die_in_a_worker)
+    monkeypatch.setattr(proposals_file.os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
+    found, _ = proposals_of(pictures(), 2)
+    assert found[:, 0].tolist() == 3 * [[1, 2, 3, 4]]
 
 
 def test_proposals_are_moved_with_the_pictures() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.profiler import record_function
 
 from gradus.models.backbone import Backbone
 from gradus.models.detection.predictions import ProposedPictures
@@ -61,6 +62,7 @@ class FastRCNN(nn.Module):
         height, width = inputs.shape[2:]
         return RegionPredictions(self, functional.relu(self.lateral(maps)), inputs.proposals, (height, width))
 
+    @record_function("head")
     def describe(self, maps: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
         pooled = roi_pool(maps, cells_of(regions, maps, self.stride), (7, 7))
         logits, deltas = self.head(pooled.flatten(1))

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.profiler import record_function
 
 from gradus.boxes.coding import decode_boxes, encode_boxes
 from gradus.boxes.geometry import clip, pairwise_iou
@@ -105,6 +106,7 @@ def _mean(values: Tensor, chosen: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+@record_function("proposals")
 def propose_regions(
     logits: Tensor, deltas: Tensor, anchors: Tensor, size: tuple[int, int], before: int, after: int, overlap: float
 ) -> Tensor:
@@ -215,6 +217,7 @@ class FasterRCNN(nn.Module):
         height, width = pictures.shape[2:]
         return FasterPredictions(self, maps, *self.proposals(maps), size=(height, width))
 
+    @record_function("head")
     def describe(self, maps: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, R, K + 1) and offsets (B, R, K, 4) of regions (B, R, 4)."""
         pooled = align_boxes(maps, regions, (7, 7), 1 / self.proposals.stride)

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.profiler import record_function
 
 from gradus.boxes.geometry import from_centres, to_centres
 from gradus.models.backbone import Backbone
@@ -73,6 +74,7 @@ class RCNN(FeatureDetector):
     def see(self, pictures: Tensor) -> Tensor:
         return pictures
 
+    @record_function("head")
     def features(self, maps: Tensor, regions: Tensor) -> Tensor:
         crops = crop(maps, regions, self.side)
         parts = [crops] if torch.is_grad_enabled() else crops.split(PART)

@@ -15,6 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.profiler import record_function
 
 from gradus.boxes.coding import decode_boxes, encode_boxes
 from gradus.boxes.geometry import areas, clip, pairwise_iou
@@ -255,6 +256,7 @@ def softmax_answer(logits: Tensor, deltas: Tensor, regions: Tensor) -> tuple[Ten
     return logits.float().softmax(dim=2)[..., 1:], boxes
 
 
+@record_function("suppression")
 def told(scores: Tensor, boxes: Tensor, regions: Tensor, size: tuple[int, int], overlap: float = 0.5) -> Tensor:
     """Detections (B, 100, 6) from scores (B, R, K) and boxes (B, R, K, 4) of regions (B, R, 4): cut off at the edges, suppressed
     class by class above an IoU of `overlap`. Empty regions tell nothing."""

@@ -5,7 +5,8 @@ layers on it give features, which support vector machines and box regressors ans
 Three stages, as in the original: the dense layers are trained as a classifier of regions (softmax), the convolutions stay as they
 are; then machines and regressors are solved (`solved_head.py`). Until that is done, the softmax answers.
 
-Differs from the paper: any backbone and stride; one size of the picture.
+Differs from the paper: any backbone and stride; one size of the picture; each region's pyramid is brought to mean 0 and deviation
+1, since a frozen map has any scale.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.profiler import record_function
 
 from gradus.models.backbone import Backbone
 from gradus.models.detection.fast_rcnn import cells_of
@@ -120,8 +122,10 @@ class SPPNet(FeatureDetector):
         with torch.no_grad():
             return functional.relu(self.backbone(pictures)[0])
 
+    @record_function("head")
     def features(self, maps: Tensor, regions: Tensor) -> Tensor:
         pooled = pyramid(maps, cells_of(regions, maps, self.stride))
+        pooled = functional.layer_norm(pooled, pooled.shape[1:])
         return self.dense(pooled).unflatten(0, regions.shape[:2])
 
     def load_backbone(self, tensors: Mapping[str, Tensor], where: str) -> list[str]:
