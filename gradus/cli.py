@@ -15,13 +15,12 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gradus import __version__, cli_import, cli_learn, cli_look, cli_search
+from gradus import __version__, cli_data, cli_import, cli_learn, cli_look, cli_search
 from gradus.errors import UserError, did_you_mean
 from gradus.files import unread
 from gradus.stopping import on_signals, stop_now, told_when_stopped
 
 if TYPE_CHECKING:
-    from gradus.data.dataset import Dataset
     from gradus.recipes.ensemble import Ensemble
     from gradus.recipes.recipe import Recipe
     from gradus.recipes.run import Run
@@ -51,7 +50,6 @@ TRAIN_FLAGS = {
 }
 
 
-AUGMENT_HELP = "how training pictures are changed: none, light, standard, strong, digits, cifar, book, ..."
 OTHER_FLAGS = (
     "out",
     "augment",
@@ -124,21 +122,11 @@ def build_parser() -> argparse.ArgumentParser:
     config = command("config", "Print all settings of a recipe or a run as TOML.")
     config.add_argument("source", metavar="RECIPE|RUN")
 
-    data = command("data", "Look at data: scan them for problems, or show what is in them.")
-    data.add_argument("action", choices=("scan", "show"))
-    data.add_argument("data", metavar="DATA")
-    data.add_argument("--target", metavar="COLUMN", help="the column to learn")
-    data.add_argument(
-        "--augment", metavar="PRESET", help=f"show: draw some pictures as training sees them; {AUGMENT_HELP}"
-    )
-    data.add_argument("--set", metavar="augment.field=value", action="append", default=[], help="with --augment")
-    data.add_argument("--out", metavar="FILE.png", help="with --augment: where to (augmented-DATA.png)")
-    data.add_argument("--seed", metavar="N", default="0", help="with --augment: another draw")
-
     reproduce = command("reproduce", "Run recipes with several seeds, beside the published results.")
     reproduce.add_argument("recipes", metavar="RECIPE", nargs="+")
     reproduce.add_argument("--seeds", metavar="N", default="3", help="how many seeds (default 3)")
     reproduce.add_argument("--out", metavar="DIR", default="runs/reproduce", help="where the runs go")
+    cli_data.add_commands(command)
     cli_search.add_commands(command, _add_recipe_flags)
     cli_learn.add_commands(command)
     cli_look.add_commands(command)
@@ -160,7 +148,7 @@ def _add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", nargs="?", help="a recipe's name (`gradus list recipes`) or a TOML file")
     for flag, (setting, about) in TRAIN_FLAGS.items():
         parser.add_argument(f"--{flag}", metavar="X", help=f"{about} ({setting})")
-    parser.add_argument("--augment", metavar="PRESET", help=f"{AUGMENT_HELP}; then --set augment.rotation=20")
+    parser.add_argument("--augment", metavar="PRESET", help=f"{cli_data.AUGMENT_HELP}; then --set augment.rotation=20")
     parser.add_argument(
         "--set",
         metavar="part.field=value",
@@ -267,6 +255,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
             for flag in (
                 *TRAIN_FLAGS,
                 *OTHER_FLAGS,
+                *cli_data.FLAGS,
                 *cli_search.FLAGS,
                 *cli_learn.FLAGS,
                 *cli_look.FLAGS,
@@ -419,72 +408,6 @@ def _config(arguments: argparse.Namespace) -> None:
         print(write_recipe(_named_recipe(arguments.source)), end="")
 
 
-def _data(arguments: argparse.Namespace) -> None:
-    from gradus.data.load import load_data
-
-    if arguments.action == "scan":
-        from gradus.data.catalogue import CATALOGUE
-        from gradus.data.scan import scan
-
-        named = arguments.data in CATALOGUE
-        result = scan(load_data(arguments.data) if named else Path(arguments.data), arguments.target)
-        for line in result.summary:
-            print(line)
-        for finding in result.findings:
-            print(f"{finding.severity}: {finding.where}: {finding.message}")
-        print(f"{len(result.findings)} findings" if result.findings else "nothing found that needs attention")
-        return
-    dataset = load_data(arguments.data, arguments.target)
-    if arguments.augment is not None or arguments.set:
-        _show_augmented(dataset, arguments)
-        return
-    print(f"{dataset.name}: {dataset.about}" if dataset.about else dataset.name)
-    for note in dataset.notes:
-        print(f"note: {note}")
-    for name, split in dataset.splits.items():
-        print(f"{name}: {len(split):,} rows")
-    types = dataset.types
-    _print_table(
-        [
-            [name, type(kind).__name__, _describe(kind), "target" if name == dataset.target else ""]
-            for name, kind in types.items()
-        ]
-    )
-    first = next(iter(dataset.splits.values()))
-    shown = min(5, len(first))
-    rows = [
-        [first.origins[index], *(kind.to_text(first[name][index]) for name, kind in types.items())]
-        for index in range(shown)
-    ]
-    _print_table([["", *types], *rows])
-
-
-def _show_augmented(dataset: Dataset, arguments: argparse.Namespace) -> None:
-    """Some pictures of a data set with what augmentation makes of them, as a PNG."""
-    from gradus import settings
-    from gradus.data.augment.settings import get_preset
-    from gradus.look.augmented import draw_augmented
-    from gradus.recipes.recipe import Recipe
-
-    values: dict[str, Any] = {"augment": settings.to_dict(get_preset(arguments.augment or "none"))}
-    for assignment in arguments.set:
-        if not assignment.startswith("augment."):
-            raise UserError(f"--set {assignment}: only augment.FIELD=VALUE changes what is drawn here")
-        values = settings.override(values, assignment, Recipe)
-    asked = settings.from_dict(Recipe, values).augment
-    path = Path(arguments.out or f"augmented-{dataset.name}.png")
-    draw_augmented(dataset, asked, path, seed=_count(arguments.seed, "--seed", 0))
-    print(f"{asked.describe() or 'nothing is changed'}")
-    print(path)
-
-
-def _describe(kind: Any) -> str:
-    classes = getattr(kind, "classes", None)
-    if classes is not None:
-        return f"{len(classes)} classes: {', '.join(classes[:6])}{', ...' if len(classes) > 6 else ''}"
-    return {1: "grey", 3: "colour"}.get(getattr(kind, "channels", 0), "")
-
-
 def _reproduce(arguments: argparse.Namespace) -> None:
     recipes = [_named_recipe(name) for name in arguments.recipes]
     if not arguments.seeds.isdigit() or int(arguments.seeds) < 1:
@@ -509,8 +432,8 @@ _COMMANDS = {
     "compare": _compare,
     "list": _list,
     "config": _config,
-    "data": _data,
     "reproduce": _reproduce,
+    **cli_data.COMMANDS,
     **cli_search.COMMANDS,
     **cli_learn.COMMANDS,
     **cli_look.COMMANDS,

@@ -37,7 +37,8 @@ EVERYTHING = set(MAY_IMPORT)
 MAY_IMPORT["lessons"] = set(EVERYTHING)
 EVERYTHING = set(MAY_IMPORT)
 MAY_IMPORT |= {
-    "cli": EVERYTHING | {"cli_search", "cli_learn", "cli_look", "cli_import"},
+    "cli": EVERYTHING | {"cli_data", "cli_search", "cli_learn", "cli_look", "cli_import"},
+    "cli_data": EVERYTHING | {"cli"},
     "cli_search": EVERYTHING | {"cli"},
     "cli_learn": EVERYTHING | {"cli"},
     "cli_look": EVERYTHING | {"cli"},

@@ -19,7 +19,8 @@ from gradus.data.columns import Objects
 
 
 def stack_objects(rows: Sequence[Objects]) -> Tensor:
-    """float32 (B, M, 6). Boxes without area are left out: nothing can be learnt from them nor counted."""
+    """float32 (B, M, 6). Boxes without area are left out: nothing can be learnt from them nor counted. `data/objects.py` tells
+    how many there are."""
     kept = [one.take((one.boxes[:, 2] > one.boxes[:, 0]) & (one.boxes[:, 3] > one.boxes[:, 1])) for one in rows]
     stacked = torch.zeros(len(kept), max([1, *map(len, kept)]), 6)
     stacked[..., 4] = -1

@@ -174,7 +174,7 @@ ENTRIES = (
     Entry(
         name="bccd",
         about="Blood under the microscope, 640x480 pictures with boxes around platelets, red and white cells (BCCD, MIT). "
-        "A few boxes are degenerate, some pass the border.",
+        "Two boxes have no area, and many touch the border.",
         target="objects",
         types={"image": Image(), "objects": Boxes(classes=("Platelets", "RBC", "WBC"))},
         splits={"train": 205, "validation": 87, "test": 72},

@@ -67,6 +67,15 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Mistake:
+    """What is wrong with a file, where reading could go on without it. `kind`: what it is counted by, as a plural."""
+
+    kind: str
+    where: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Named splits of typed columns.
 
@@ -76,6 +85,7 @@ class Dataset:
     target:  the column to learn, where the data say which one that is; several names joined by commas for several columns
     about:   one or two sentences on what the data are, with any warning their users should know
     notes:   what was inferred or decided while reading, to be shown to the user
+    mistakes: what is wrong in the files, where they were read for `gradus data scan`; otherwise reading them is refused
     """
 
     name: str
@@ -84,6 +94,7 @@ class Dataset:
     target: str | None = None
     about: str = ""
     notes: list[str] = field(default_factory=list)
+    mistakes: list[Mistake] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.splits or not any(len(split) for split in self.splits.values()):

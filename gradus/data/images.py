@@ -49,6 +49,12 @@ def _has_exif(picture: PillowImage.Image) -> bool:
     return picture.format in ("TIFF", "MPO") or "exif" in picture.info
 
 
+def size_of(picture: PillowImage.Image) -> tuple[int, int]:
+    """(height, width) that an opened picture will have when it is decoded, from its header."""
+    turned = _has_exif(picture) and picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+    return (picture.width, picture.height) if turned else (picture.height, picture.width)
+
+
 def to_array(picture: PillowImage.Image, channels: int) -> np.ndarray:
     """uint8 (height, width, channels) of a Pillow picture of any mode."""
     if picture.mode in ("I", "I;16", "I;16B", "F"):
@@ -89,8 +95,7 @@ class EncodedImages(Sequence):
         """(height, width) of each picture, from its header alone."""
         for source, name in zip(self.sources, self.names, strict=True):
             with open_picture(source, name) as picture:
-                turned = _has_exif(picture) and picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-                yield (picture.width, picture.height) if turned else (picture.height, picture.width)
+                yield size_of(picture)
 
 
 def resize(array: np.ndarray, size: tuple[int, int], fit: Fit = "stretch") -> np.ndarray:

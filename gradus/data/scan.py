@@ -9,71 +9,29 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from gradus.data import readers
-from gradus.data.columns import Column, ColumnType, Image, Label, Labels, Number
+from gradus.data.columns import Boxes, Column, ColumnType, Image, Label, Labels, Mask, Number, Points
 from gradus.data.dataset import Dataset
+from gradus.data.scan_findings import FEW, IMBALANCE, Finding, Findings, ScanResult
+from gradus.data.scan_masks import find_masks
+from gradus.data.scan_objects import find_boxes, find_points
 from gradus.data.scan_pictures import PictureFacts, look_at_pictures
 from gradus.errors import UserError
 
-Severity = Literal["error", "warning", "note"]
-NAMED = 5  # findings of one kind that are named one by one
 SMALL_SIDE = 8  # pixels; below it a picture is called very small
 EXTREME_ASPECT = 4.0
-IMBALANCE = 10.0  # rows of the largest class for each row of the smallest
-FEW_ROWS = 10
 MOST_COLUMNS = 40  # that the summary names one by one
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing to know: `where` names the file, row, column or class."""
-
-    severity: Severity
-    where: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.severity}: {self.where}: {self.message}"
-
-
-@dataclass(frozen=True)
-class ScanResult:
-    """What is in the data (`summary`, a line each) and what is wrong with them (`findings`, errors first)."""
-
-    summary: list[str]
-    findings: list[Finding]
-
-    @property
-    def errors(self) -> list[Finding]:
-        """The findings that keep a model from being trained."""
-        return [finding for finding in self.findings if finding.severity == "error"]
-
-
-@dataclass
-class Findings:
-    """Collects findings by kind, in the order of the kinds' first findings, and names only the first few of each."""
-
-    kinds: dict[tuple[Severity, str], list[Finding]] = field(default_factory=dict)
-
-    def add(self, severity: Severity, kind: str, where: str, message: str) -> None:
-        """kind: what findings that are counted together have in common, as a plural: "broken pictures"."""
-        self.kinds.setdefault((severity, kind), []).append(Finding(severity, where, message))
-
-    def all(self) -> list[Finding]:
-        """Errors, warnings, notes; of each kind the first few and a count of the others."""
-        order = ("error", "warning", "note")
-        result = []
-        for (severity, kind), found in sorted(self.kinds.items(), key=lambda item: order.index(item[0][0])):
-            result += found[:NAMED]
-            if len(found) > NAMED:
-                result.append(Finding(severity, kind, f"... and {len(found) - NAMED:,} more"))
-        return result
+# columns that tell of places on pictures -> what finds what is wrong with them, and gives lines for the summary
+PLACES = {Boxes: find_boxes, Mask: find_masks, Points: find_points}
+__all__ = ["Finding", "ScanResult", "scan"]
 
 
 @dataclass
@@ -100,6 +58,8 @@ def scan(source: str | Path | Dataset, target: str | None = None) -> ScanResult:
         return ScanResult([], findings.all())
     for note in dataset.notes:
         findings.add("note", "notes", dataset.name, note)
+    for mistake in dataset.mistakes:
+        findings.add("error", mistake.kind, mistake.where, mistake.message)
     pictures = look_at_pictures(dataset)
     rows = _rows(dataset, pictures)
     _find_pictures(pictures, findings)
@@ -107,7 +67,13 @@ def scan(source: str | Path | Dataset, target: str | None = None) -> ScanResult:
     _find_columns(dataset, rows, findings)
     _find_repeats(dataset, rows, findings)
     _find_classes(dataset, findings)
-    return ScanResult(_summary(dataset, pictures), findings.all())
+    lines = _summary(dataset, pictures)
+    facts = next(iter(pictures.values()), [])
+    for name, kind in dataset.types.items():
+        for of, find in PLACES.items():
+            if isinstance(kind, of):
+                lines += find(dataset, name, facts, findings)
+    return ScanResult(lines, findings.all())
 
 
 def _summary(dataset: Dataset, pictures: dict[str, list[PictureFacts]]) -> list[str]:
@@ -132,7 +98,7 @@ def _summary(dataset: Dataset, pictures: dict[str, list[PictureFacts]]) -> list[
 
 def _described(kind: ColumnType) -> str:
     what = type(kind).__name__
-    if isinstance(kind, Label | Labels):
+    if isinstance(kind, Label | Labels | Boxes | Mask):
         what += f" of {len(kind.classes)} classes"
     if isinstance(kind, Image):
         what += " (grey)" if kind.channels == 1 else " (RGB)"
@@ -173,6 +139,12 @@ def _hashable(column: Column) -> Iterator[Any]:
         return (None if value != value else value for value in np.asarray(column.values).tolist())
     if isinstance(column.type, Labels):
         return (tuple(value) for value in np.asarray(column.values).tolist())
+    if isinstance(column.type, Boxes):
+        return ((value.boxes.tobytes(), value.labels.tobytes()) for value in column)
+    if isinstance(column.type, Points):
+        return (value.tobytes() for value in column)
+    if isinstance(column.type, Mask):
+        return iter(range(len(column)))  # not compared: each would be decoded
     return iter(column.values.tolist() if isinstance(column.values, np.ndarray) else column.values)
 
 
@@ -212,7 +184,7 @@ def _missing(column: Column) -> np.ndarray:
         return np.isnan(column.values)
     if isinstance(column.type, Label):
         return np.asarray(column.values) < 0
-    if isinstance(column.type, Image | Labels):
+    if isinstance(column.type, Image | Labels | Boxes | Mask | Points):
         return np.zeros(len(column), dtype=bool)
     return np.array([not text.strip() for text in column.values], dtype=bool)
 
@@ -251,7 +223,7 @@ def _find_repeats(dataset: Dataset, rows: Rows, findings: Findings) -> None:
     inputs = [codes for name, codes in rows.codes.items() if name not in targets]
     if not inputs:
         return
-    classes = all(isinstance(dataset.types[str(name)], Label | Labels) for name in targets)
+    classes = all(isinstance(dataset.types[str(name)], Label | Labels | Boxes) for name in targets)
     answers = [rows.codes[str(name)] for name in targets]
     labels = list(zip(*(codes.tolist() for codes in answers), strict=True)) or [()] * len(rows.origins)
     first: dict[tuple, int] = {}
@@ -292,7 +264,7 @@ def _find_classes(dataset: Dataset, findings: Findings) -> None:
     for name, count in counts.items():
         if count == 0 and everywhere[name]:
             findings.add("error", "classes that training lacks", f"class '{name}'", "no training row has it")
-        elif count < FEW_ROWS:
+        elif count < FEW:
             findings.add("warning", "classes with few rows", f"class '{name}'", f"only {count} training rows have it")
     present = [(name, count) for name, count in counts.most_common() if count]
     (most, largest), (least, smallest) = present[0], present[-1]

@@ -10,7 +10,7 @@ import numpy as np
 
 from gradus.data.columns import Image
 from gradus.data.dataset import Dataset
-from gradus.data.images import EncodedImages, decode_picture, open_picture
+from gradus.data.images import EncodedImages, decode_picture, open_picture, size_of
 from gradus.errors import UserError
 
 PLAIN_MODES = ("L", "RGB")
@@ -76,7 +76,7 @@ def _look_at_file(source: bytes | Path, origin: str, number: int) -> PictureFact
     try:
         content = source.read_bytes() if isinstance(source, Path) else source
         with open_picture(content, "") as picture:
-            mode, height, width = picture.mode, picture.height, picture.width
+            mode, (height, width) = picture.mode, size_of(picture)
         decode_picture(content, 3, "")
     except FileNotFoundError:
         return PictureFacts(origin, number, broken="there is no such file")

@@ -239,12 +239,12 @@ def calibration_curve(name: str, measured: Calibration, *, outcome: str, across:
         )
         axes.plot(confidence, frequency, color=MODEL, linewidth=1.2)
         axes.scatter(confidence, frequency, s=sizes, color=MODEL, edgecolors=PAGE, linewidths=0.8, zorder=3)
-        _unit_square(axes, across, outcome)
+        unit_square(axes, across, outcome)
 
     return draw(name, paint, f"Calibration: {outcome} against {across}")
 
 
-def _unit_square(axes: Axes, across: str, up: str) -> None:
+def unit_square(axes: Axes, across: str, up: str) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(_fixed([0, 0.25, 0.5, 0.75, 1]))
         axis.set_major_formatter(_percent_tick)
@@ -285,7 +285,7 @@ def roc(name: str, false_rate: np.ndarray, true_rate: np.ndarray) -> Html:
     def paint(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
         axes.plot(false_rate[kept], true_rate[kept], color=MODEL)
-        _unit_square(axes, "false alarms", "hits")
+        unit_square(axes, "false alarms", "hits")
 
     return draw(name, paint, "ROC curve: hits against false alarms")
 

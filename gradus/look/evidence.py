@@ -12,29 +12,45 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradus.data.dataset import Split
+from gradus.data.images import Fit
 from gradus.look import charts
 from gradus.look.draw import png
 from gradus.look.examples import examples_section
 from gradus.look.measures import Calibration, calibration, roc_curve
 from gradus.look.page import Html, details, element, figure, join, name, paragraph, section, table
 from gradus.look.text import brief, count, number, percent
-from gradus.tasks.assessment import Assessment, ClassAssessment, LabelsAssessment, NumberAssessment
+from gradus.tasks.assessment import (
+    Assessment,
+    ClassAssessment,
+    DetectionAssessment,
+    LabelsAssessment,
+    NumberAssessment,
+    SegmentationAssessment,
+)
 
 WHOLE_MATRIX = 20  # up to so many classes the confusion matrix is a table with counts; above, a map and the worst pairs
 MODEL_RGB, SECOND_RGB = (31, 111, 235), (214, 96, 28)  # of the map, which is a picture and cannot follow the theme
 FIGURES = "figures"
 
 
-def evidence(assessment: Assessment, examples: Split | None, target: str | None, rows: str) -> list[Html]:
-    """The sections on where the model is right and wrong, with examples."""
+def evidence(
+    assessment: Assessment, examples: Split | None, target: str | None, rows: str, fit: Fit = "pad"
+) -> list[Html]:
+    """The sections on where the model is right and wrong, with examples. fit: how pictures were brought to the size of masks."""
+    if isinstance(assessment, DetectionAssessment):
+        from gradus.look.evidence_detection import detection_evidence
+
+        return detection_evidence(assessment, examples)
+    if isinstance(assessment, SegmentationAssessment):
+        from gradus.look.evidence_segmentation import segmentation_evidence
+
+        return segmentation_evidence(assessment, examples, fit)
     if isinstance(assessment, ClassAssessment):
         sections = _classes(assessment, rows)
     elif isinstance(assessment, LabelsAssessment):
         sections = _labels(assessment, rows)
-    elif isinstance(assessment, NumberAssessment):
-        sections = _numbers(assessment, rows)
     else:
-        return []
+        sections = _numbers(assessment, rows)
     if examples is not None:
         sections.append(examples_section(assessment, examples, target, rows))
     return sections
@@ -46,7 +62,7 @@ def evidence(assessment: Assessment, examples: Split | None, target: str | None,
 def _classes(assessment: ClassAssessment, rows: str) -> list[Html]:
     confusion = assessment.confusion()
     small = len(assessment.classes) <= WHOLE_MATRIX
-    matrix = _matrix(assessment.classes, confusion) if small else _map(assessment.classes, confusion)
+    matrix = confusion_table(assessment.classes, confusion) if small else confusion_map(assessment.classes, confusion)
     right = assessment.predictions == assessment.targets
     confidence = assessment.probabilities.max(axis=1)
     measured = calibration(confidence, right)
@@ -112,7 +128,7 @@ def _class_findings(assessment: ClassAssessment, confusion: np.ndarray, rows: st
     return paragraph(*said)
 
 
-def _matrix(classes: Sequence[str], confusion: np.ndarray) -> Html:
+def confusion_table(classes: Sequence[str], confusion: np.ndarray) -> Html:
     """The confusion matrix as a table: right answers in one colour, mistakes in another, shaded so that a few show."""
     present = confusion.sum(axis=1)
     shares = confusion / np.maximum(present, 1)[:, None]
@@ -159,7 +175,7 @@ def _matrix_layout(classes: Sequence[str]) -> str:
     return "matrix short" if max(map(len, classes)) <= 3 else "matrix"
 
 
-def _map(classes: Sequence[str], confusion: np.ndarray) -> Html:
+def confusion_map(classes: Sequence[str], confusion: np.ndarray) -> Html:
     """For many classes: the pairs most often confused, and the matrix as a small picture without names."""
     mistakes = confusion - np.diag(confusion.diagonal())
     order = np.argsort(-mistakes, axis=None, kind="stable")[:15]
@@ -187,9 +203,9 @@ def _per_class(assessment: ClassAssessment | LabelsAssessment, word: str) -> Htm
     rows = [
         [
             name(label),
-            _meter(row["precision"]),
-            _meter(row["recall"]),
-            _meter(row["f1"]),
+            meter(row["precision"]),
+            meter(row["recall"]),
+            meter(row["f1"]),
             count(row["support"]),
         ]
         for label, row in zip(assessment.classes, assessment.per_class(), strict=True)
@@ -209,7 +225,7 @@ def _per_class(assessment: ClassAssessment | LabelsAssessment, word: str) -> Htm
     return join((first, meaning, details(f"All {len(rows)} of them", whole)))
 
 
-def _meter(share: float) -> Html:
+def meter(share: float) -> Html:
     return element("span", percent(share), class_="meter", style=f"--share:{100 * share:.1f}%")
 
 

@@ -20,12 +20,19 @@ from gradus.look.text import (
     percent,
     plural,
 )
-from gradus.tasks.assessment import ClassAssessment, LabelsAssessment, NumberAssessment
+from gradus.tasks.assessment import (
+    ClassAssessment,
+    DetectionAssessment,
+    LabelsAssessment,
+    NumberAssessment,
+    SegmentationAssessment,
+)
 
 CONTENTS = {
     "comparison": "Compared",
     "learning": "Learning",
     "mistakes": "Mistakes",
+    "errors": "Why not better",
     "confidence": "Confidence",
     "examples": "Examples",
     "data": "Data",
@@ -43,13 +50,14 @@ def headline(content: ReportContent, rows: str, left_out: int) -> Html:
         published_words(content),
         _caution(content, rows, left_out),
     ]
-    number_only = isinstance(content.assessment, NumberAssessment)
-    shown = [
-        (key, word)
-        for key, word in CONTENTS.items()
-        if not (key == "confidence" and number_only) and not (key == "examples" and content.examples is None)
-        if len(content.assessment.targets) or key not in ("mistakes", "confidence", "examples")
-    ]
+    absent = set() if isinstance(content.assessment, DetectionAssessment) else {"errors"}
+    if isinstance(content.assessment, NumberAssessment | SegmentationAssessment):
+        absent.add("confidence")
+    if content.examples is None:
+        absent.add("examples")
+    if not len(content.assessment.targets):
+        absent |= {"mistakes", "errors", "confidence", "examples"}
+    shown = [(key, word) for key, word in CONTENTS.items() if key not in absent]
     links = [element("a", word, href=f"#{key}") for key, word in shown]
     return element(
         "header",
@@ -89,6 +97,14 @@ def _sentence(content: ReportContent, rows: str) -> Html:
             return join((who, " explains ", explained, " of the variation of ", target, f" over {where}."))
     if isinstance(assessment, LabelsAssessment) and metric in ("exact_match", "subset_accuracy"):
         return join((who, " gets every label right for ", big, f" of {where}."))
+    if isinstance(assessment, DetectionAssessment | SegmentationAssessment):
+        does = "finds" if isinstance(assessment, DetectionAssessment) else "tells apart"
+        classes = assessment.classes
+        few = join((name(brief(one, 20)) for one in classes[:-1]), ", ") if len(classes) <= 4 else ""
+        what = join((few, " and " if few else "", name(brief(classes[-1], 20)))) if len(classes) <= 4 else ""
+        kind = "kinds of objects" if isinstance(assessment, DetectionAssessment) else "classes of pixels"
+        what = what or f"{len(classes)} {kind}"
+        return join((who, f" {does} ", what, f" with a {metric_words(metric)} of ", big, f" on {where}."))
     return join((who, f" reaches a {metric_words(metric)} of ", big, f" on {where}."))
 
 

@@ -15,7 +15,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradus.tasks.assessment import Assessment, ClassAssessment, LabelsAssessment, NumberAssessment
+from gradus.boxes.average_precision import area, curve_of, voc_matches
+from gradus.boxes.pool import Pool
+from gradus.masks.measures import confusion_metrics
+from gradus.tasks.assessment import (
+    Assessment,
+    ClassAssessment,
+    DetectionAssessment,
+    LabelsAssessment,
+    NumberAssessment,
+    SegmentationAssessment,
+)
 
 Z = 1.959963984540054  # the normal distribution holds 95 % within this many deviations
 RESAMPLES = 1000
@@ -31,6 +41,7 @@ class Measure(NamedTuple):
     names: tuple[str, ...]
     statistic: Statistic
     share_of_rows: bool = False
+    work: int = 0  # numbers that one value is made of, where they are more than the rows
 
 
 @dataclass(frozen=True)
@@ -74,14 +85,14 @@ def confidence_interval(assessment: Assessment, metric: str) -> Interval | None:
             continue
         if measure.share_of_rows:
             return Interval(*wilson_interval(round(value * rows), rows), "Wilson's method")
-        return _bootstrap(measure.statistic, rows)
+        return _bootstrap(measure.statistic, rows, max(rows, measure.work))
     return None
 
 
-def _bootstrap(statistic: Statistic, rows: int, seed: int = 0) -> Interval | None:
+def _bootstrap(statistic: Statistic, rows: int, work: int, seed: int = 0) -> Interval | None:
     """Percentiles 2.5 and 97.5 over resamples of the rows with replacement (Efron & Tibshirani 1993, chapter 13)."""
     generator = np.random.default_rng(seed)
-    resamples = int(np.clip(WORK // rows, 100, RESAMPLES))
+    resamples = int(np.clip(WORK // work, 100, RESAMPLES))
     values = np.array([statistic(generator.integers(rows, size=rows)) for _ in range(resamples)])
     values = values[np.isfinite(values)]
     if len(values) < resamples / 2:
@@ -96,7 +107,58 @@ def _measures(assessment: Assessment) -> list[Measure]:
         return _class_measures(assessment)
     if isinstance(assessment, LabelsAssessment):
         return _labels_measures(assessment)
-    return _number_measures(assessment) if isinstance(assessment, NumberAssessment) else []
+    if isinstance(assessment, DetectionAssessment):
+        pool = assessment.pool
+        return [Measure(("map50",), map50_of_pictures(pool), work=len(pool.score))]
+    if isinstance(assessment, SegmentationAssessment):
+        return _mask_measures(assessment)
+    return _number_measures(assessment)
+
+
+def map50_of_pictures(pool: Pool) -> Statistic:
+    """map50 of any choice of the pictures, some perhaps several times. What is right is decided within a picture, so each
+    detection is matched and sorted once, here."""
+    matches = voc_matches(pool)
+    objects = np.zeros((pool.classes, pool.pictures))
+    np.add.at(objects, (pool.given_label, pool.given_picture), ~pool.ignored)
+    parts = []
+    for label in np.flatnonzero(objects.any(axis=1)):
+        mine = np.flatnonzero(pool.found_label == label)
+        mine = mine[np.argsort(-pool.score[mine], kind="stable")]
+        last_hit = np.flatnonzero(matches.right[mine])  # what comes after the last hit changes no area
+        mine = mine[: last_hit[-1] + 1 if len(last_hit) else 0]
+        score, right, wrong = pool.score[mine], matches.right[mine], matches.wrong[mine]
+        parts.append((score, right, wrong, pool.found_picture[mine], objects[label]))
+
+    def statistic(rows: np.ndarray) -> float:
+        times = np.bincount(rows, minlength=pool.pictures).astype(np.float64)
+        values = [
+            area(curve_of(score, right, wrong, float(there @ times), times[picture]))
+            for score, right, wrong, picture, there in parts
+        ]
+        return float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
+
+    return statistic
+
+
+def _mask_measures(assessment: SegmentationAssessment) -> list[Measure]:
+    confusions, classes = assessment.confusions, len(assessment.classes)
+    flat = confusions.reshape(len(confusions), -1).astype(np.float64)
+
+    def measure(metric: str) -> Statistic:
+        def statistic(rows: np.ndarray) -> float:
+            times = np.bincount(rows, minlength=len(flat))
+            return confusion_metrics((times @ flat).reshape(classes, classes))[metric]
+
+        return statistic
+
+    names = ("miou", "pixel_accuracy", "mean_class_accuracy", "frequency_weighted_iou")
+    found = [Measure((name,), measure(name), work=flat.size) for name in names]
+    near = assessment.boundaries
+    return [
+        *found,
+        Measure(("boundary_f",), lambda rows: float(np.nanmean(near.by_class(rows))), work=near.recall.size),
+    ]
 
 
 def _class_measures(assessment: ClassAssessment) -> list[Measure]:

@@ -38,11 +38,12 @@ def page(content: ReportContent) -> str:
 
     content, left_out = known_rows(content)
     rows = row_word(content.examples, content.target)
+    fit = content.settings.get("task", {}).get("options", {}).get("fit", "pad")
     sections = [
         comparison_section(content, metrics_table(content)),
         learning_section(content.history, content.primary[0], content.best_epoch),
         *(
-            evidence(content.assessment, content.examples, content.target, rows)
+            evidence(content.assessment, content.examples, content.target, rows, fit)
             if len(content.assessment.targets)
             else ()
         ),

@@ -35,6 +35,21 @@ METRIC_WORDS = {
     "rmse": "root mean squared error",
     "r2": "R²",
     "r_squared": "R²",
+    "map50": "mAP@50",
+    "voc07_map50": "mAP@50 (VOC 2007, 11 points)",
+    "map": "mAP (COCO, IoU 50 to 95%)",
+    "map75": "mAP@75 (COCO)",
+    "map_small": "mAP of small objects (below 32² pixels)",
+    "map_medium": "mAP of medium objects (32² to 96²)",
+    "map_large": "mAP of large objects (above 96²)",
+    "recall_at_1": "recall of the surest detection a class and picture",
+    "recall_at_10": "recall of the surest 10",
+    "recall_at_100": "recall of the surest 100",
+    "miou": "mean IoU",
+    "pixel_accuracy": "pixel accuracy",
+    "mean_class_accuracy": "mean class accuracy",
+    "frequency_weighted_iou": "frequency-weighted IoU",
+    "boundary_f": "boundary F",
     "loss": "loss",
     "cross_entropy": "cross-entropy",
     "log_loss": "cross-entropy",
@@ -43,7 +58,7 @@ METRIC_WORDS = {
 # Metrics without a unit that reach 1 at best: three decimals, so that columns of them line up.
 UNITLESS = frozenset({"r2", "r_squared", "r2_score", "roc_auc", "auc"})
 
-_SHARE = re.compile(r"accuracy|f1|precision|recall|exact_match|error_rate|hamming")
+_SHARE = re.compile(r"accuracy|f1|precision|recall|exact_match|error_rate|hamming|\bmap|_map|iou\b|boundary_f")
 _UNSAFE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 

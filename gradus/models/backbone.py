@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.profiler import record_function
 
 from gradus.errors import UserError
-from gradus.models import MODELS, accepted_options, create_model
+from gradus.models import accepted_options, create_model, model_class
 from gradus.models.stages import StagedNetwork
 
 MOST_PADDING = 16
@@ -39,11 +39,10 @@ class Backbone(nn.Module):
 
     def __init__(self, network: str, strides: Sequence[int] = (8, 16), in_channels: int = 3) -> None:
         super().__init__()
-        made = create_model(
-            network, **({"in_channels": in_channels} if "in_channels" in accepted_options(network) else {})
-        )
-        if not isinstance(made, StagedNetwork):
+        if not issubclass(model_class(network), StagedNetwork):
             raise UserError(f"{network} cannot be a backbone: it is not a chain of stages")
+        made = create_model(network, **_channels(network, in_channels))
+        assert isinstance(made, StagedNetwork)
         self.name, self.in_channels = network, in_channels
         head = set(list(made.stages.values())[-1])
         chain = [module for module in made.chain() if module not in head]
@@ -95,11 +94,14 @@ def _meets(name: str, used: str) -> bool:
     return name == used or name.startswith(f"{used}.") or used.startswith(f"{name}.")
 
 
+def _channels(network: str, in_channels: int) -> dict[str, int]:
+    return {"in_channels": in_channels} if "in_channels" in accepted_options(network) else {}
+
+
 def _shapes(network: str, chain: Sequence[str], in_channels: int, side: int) -> list[tuple[str, torch.Size]]:
     """The output shape of each module of the chain for a picture of that side, without computing."""
-    options = {"in_channels": in_channels} if "in_channels" in accepted_options(network) else {}
     with torch.device("meta"):
-        made = create_model(network, **options)
+        made = create_model(network, **_channels(network, in_channels))
         value = torch.empty(1, in_channels, side, side)
     found = []
     for name in chain:
@@ -126,9 +128,3 @@ def _padding(network: str, chain: Sequence[str], in_channels: int, levels: Seque
         if all(shapes[level.module][-1] == side // level.stride for level in levels):
             return padding
     return 0
-
-
-def check_backbone(network: str) -> None:
-    """Raises `UserError` for a name that is not in the table."""
-    if network not in MODELS:
-        create_model(network)

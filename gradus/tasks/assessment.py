@@ -7,10 +7,13 @@ Metrics here are exact over the split, never a mean of batch means.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
+from gradus.boxes.pool import Pool, pool_objects
 from gradus.data.columns import Objects
+from gradus.masks.measures import Boundaries, boundaries, confusion_by_picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +91,11 @@ class DetectionAssessment:
     targets: list[Objects]
     metrics: dict[str, float] = field(default_factory=dict)
 
+    @cached_property
+    def pool(self) -> Pool:
+        """Both in flat arrays, with their overlaps."""
+        return pool_objects(self.predictions, self.targets, len(self.classes))
+
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationAssessment:
@@ -98,6 +106,16 @@ class SegmentationAssessment:
     predictions: np.ndarray
     targets: np.ndarray
     metrics: dict[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def confusions(self) -> np.ndarray:
+        """(N, C, C) pixels of each picture: row = true class, column = predicted class."""
+        return confusion_by_picture(self.predictions, self.targets, len(self.classes), self.ignore)
+
+    @cached_property
+    def boundaries(self) -> Boundaries:
+        """How near the boundaries of each picture are."""
+        return boundaries(self.predictions, self.targets, len(self.classes), self.ignore)
 
 
 Assessment = ClassAssessment | LabelsAssessment | NumberAssessment | DetectionAssessment | SegmentationAssessment

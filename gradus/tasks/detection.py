@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gradus.boxes.average_precision import precision_from_counts
+from gradus.boxes.average_precision import pool_metrics, precision_from_counts
 from gradus.boxes.matching import match_counts
 from gradus.boxes.targets import stack_objects, unstack_detections, unstack_objects
 from gradus.data.augment.apply import Augmentation
@@ -18,12 +19,13 @@ from gradus.data.augment.follow import move_boxes
 from gradus.data.augment.settings import AugmentSettings
 from gradus.data.columns import Boxes, ColumnType
 from gradus.data.dataset import Dataset, Split
+from gradus.data.objects import checked_objects, fault_notes
 from gradus.errors import UserError
 from gradus.models.detection.predictions import Predictions, ProposedPictures
 from gradus.tasks.assessment import DetectionAssessment
 from gradus.tasks.encode import contents
 from gradus.tasks.proposals import proposals_of
-from gradus.tasks.scenes import SceneInputs, from_network, move_objects, to_network
+from gradus.tasks.scenes import SceneInputs, from_network, move_objects, sizes_of, to_network
 from gradus.tasks.targets import target_column
 from gradus.tasks.task import Answer, Task
 
@@ -86,7 +88,14 @@ class DetectionTask(Task):
         if not any(len(row) for row in column):
             raise UserError(f"target '{self.column}': there is no box in any training row")
         self.inputs.fit(dataset["train"], exclude=(self.column,))
-        self.notes = list(self.inputs.notes)
+        self.notes = [*self.inputs.notes, *self._faults(dataset)]
+
+    def _faults(self, dataset: Dataset) -> list[str]:
+        """What is not learnt or counted as it stands in the data, over all splits."""
+        faults: Counter[str] = Counter()
+        for split in dataset.splits.values():
+            faults += checked_objects(list(split[self.column]), sizes_of(split[self.inputs.column]))[1]
+        return fault_notes(faults)
 
     def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Any]:
         tensors = self.inputs.encode(split)
@@ -94,7 +103,8 @@ class DetectionTask(Task):
             tensors["proposals"], note = proposals_of(split[self.inputs.column], self.options.proposals)
             self.notes += [note] if note else []
         if with_target:
-            tensors["targets"] = stack_objects(list(split[self.column]))
+            sizes = tensors["places"][:, :2].numpy()
+            tensors["targets"] = stack_objects(checked_objects(list(split[self.column]), sizes)[0])
         return tensors
 
     def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Any, Any]:
@@ -139,11 +149,10 @@ class DetectionTask(Task):
         return torch.cat([from_network(found[..., :4], batch["places"]), found[..., 4:]], dim=2)
 
     def assess(self, outputs: Tensor, targets: Tensor) -> DetectionAssessment:
-        from gradus.boxes.average_precision import detection_metrics
-
         found, given = unstack_detections(outputs), unstack_objects(targets)
-        metrics = detection_metrics(found, given, self.classes)
-        return DetectionAssessment(classes=self.classes, predictions=found, targets=given, metrics=metrics)
+        assessment = DetectionAssessment(classes=self.classes, predictions=found, targets=given)
+        assessment.metrics.update(pool_metrics(assessment.pool))
+        return assessment
 
     def decode(self, outputs: Tensor) -> list[Answer]:
         kind = Boxes(classes=self.classes)
@@ -151,7 +160,10 @@ class DetectionTask(Task):
         return [Answer(row.take(row.scores >= self.options.least_score), kind) for row in rows]  # type: ignore[operator]
 
     def baselines(self, train: dict[str, Tensor], test: dict[str, Tensor]) -> dict[str, dict[str, float]]:
-        return {}
+        from gradus.tasks.scene_baselines import same_boxes
+
+        answer = same_boxes(train, test["places"], len(self.classes))
+        return {"the same boxes on every picture": self.assess(answer, test["targets"]).metrics}
 
     def model_options(self) -> dict[str, Any]:
         return {

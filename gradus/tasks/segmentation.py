@@ -18,7 +18,7 @@ from gradus.data.augment.settings import AugmentSettings
 from gradus.data.columns import ColumnType, Mask
 from gradus.data.dataset import Dataset, Split
 from gradus.errors import UserError
-from gradus.masks.measures import intersection_over_union, segmentation_metrics
+from gradus.masks.measures import confusion_metrics, confusion_of, measures_of
 from gradus.tasks.assessment import SegmentationAssessment
 from gradus.tasks.encode import contents
 from gradus.tasks.scenes import SceneInputs, sizes_of
@@ -151,12 +151,8 @@ class SegmentationTask(Task):
 
     def metrics(self, totals: dict[str, np.ndarray], samples: int) -> dict[str, float]:
         confusion = totals["confusion"]
-        values = intersection_over_union(confusion)
-        accuracy = confusion.trace() / max(confusion.sum(), 1)
-        return {
-            "miou": float(np.nanmean(values)) if np.isfinite(values).any() else 0.0,
-            "pixel_accuracy": float(accuracy),
-        }
+        found = confusion_metrics(confusion)
+        return {name: found[name] for name in self.directions}
 
     def check_outputs(self, outputs: Any, rows: int, model: str) -> None:
         wanted = (rows, len(self.kind.classes), *self.inputs.size)
@@ -180,11 +176,11 @@ class SegmentationTask(Task):
         return functional.interpolate(logits.float(), size, mode="bilinear", align_corners=False)
 
     def assess(self, outputs: Tensor, targets: Tensor) -> SegmentationAssessment:
-        found, given = outputs.numpy(), targets.numpy()
-        metrics = segmentation_metrics(found, given, len(self.kind.classes), self.kind.ignore)
-        return SegmentationAssessment(
-            classes=self.kind.classes, ignore=self.kind.ignore, predictions=found, targets=given, metrics=metrics
+        assessment = SegmentationAssessment(
+            classes=self.kind.classes, ignore=self.kind.ignore, predictions=outputs.numpy(), targets=targets.numpy()
         )
+        assessment.metrics.update(measures_of(assessment.confusions, assessment.boundaries))
+        return assessment
 
     def answers(self, split: Split, outputs_of: Callable[[dict[str, Any]], Tensor]) -> list[Answer]:
         """One picture at a time, since each has a size of its own."""
@@ -197,7 +193,21 @@ class SegmentationTask(Task):
         return [Answer(row.numpy(), self.kind) for row in outputs]
 
     def baselines(self, train: dict[str, Tensor], test: dict[str, Tensor]) -> dict[str, dict[str, float]]:
-        return {}
+        """Without the measure of boundaries, which would cost more than it says."""
+        from gradus.tasks.scene_baselines import usual_classes
+
+        targets, classes = test["targets"].cpu().numpy(), len(self.kind.classes)
+        most, of_place = usual_classes(train["targets"], classes)
+        answers = {
+            "the most frequent class": np.full_like(of_place, most),
+            "the most frequent class of each place": of_place,
+        }
+        return {
+            name: confusion_metrics(
+                confusion_of(np.broadcast_to(answer, targets.shape), targets, classes, self.kind.ignore)
+            )
+            for name, answer in answers.items()
+        }
 
     def model_options(self) -> dict[str, Any]:
         return {

@@ -15,7 +15,16 @@ from gradus.errors import UserError
 from gradus.files import append_line, unread
 from gradus.train.trainer import Observer, Record
 
-RATES = ("accuracy", "macro_f1", "label_accuracy")  # metrics shown in per cent
+RATES = (
+    "accuracy",
+    "macro_f1",
+    "map",
+    "map50",
+    "map75",
+    "miou",
+    "_iou",
+    "boundary_f",
+)  # endings of metrics shown in per cent
 
 
 def format_metric(name: str, value: float) -> str:

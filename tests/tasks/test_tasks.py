@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scenes_made import scenes
 from sklearn import datasets
 from sklearn import metrics as oracle
 from sklearn.preprocessing import StandardScaler
@@ -264,8 +265,38 @@ def first(dataset: Dataset, count: int) -> Dataset:
     return dataset.with_splits({"train": dataset["train"].take(np.arange(count))})
 
 
+SCENES = {  # task -> its target, what its default model is made with, its learning rate, and the least that it has to reach
+    "object-detection": ("objects", {}, 0.001, 0.5),
+    "semantic-segmentation": ("mask", {"width": 8, "depth": 2}, 0.002, 0.9),
+}
+
+
 def test_every_task_is_made_to_learn():
-    assert {name.split(" ")[0] for name in SMALL} == set(TASKS)
+    assert {name.split(" ")[0] for name in SMALL} | set(SCENES) == set(TASKS)
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_the_default_model_learns_a_few_scenes_by_heart(name):
+    target, options, rate, least = SCENES[name]
+    dataset = scenes(4, 0, target=target)
+    task = task_for(dataset, name)
+    batch = task.encode(dataset["train"])
+    model = model_for(task, **options)
+    optimizer = OptimizerSettings(name="adam", learning_rate=rate)
+    learner = Supervised(model, task, TrainSettings(optimizer=optimizer), Plan(CPU))
+    metric, _ = task.primary
+    start = learner.summarize(*learner.evaluate([batch]))
+    for step in range(160):
+        learner.set_learning_rate(1 if step < 90 else 0.2)
+        learner.step(batch)
+        if step % 20 == 19 and learner.summarize(*learner.evaluate([batch]))[metric] > least:
+            break
+    found = learner.summarize(*learner.evaluate([batch]))
+    assert start[metric] < 0.3 < least < found[metric] and found["loss"] < start["loss"] / 2
+    with torch.no_grad():
+        outputs = task.collected(learner.model.eval()(task.prepare(batch, training=False)[0]), batch)
+    assert task.assess(outputs, batch["targets"]).metrics[metric] == pytest.approx(found[metric], abs=0.02)
+    assert len(task.decode(outputs)) == len(dataset["train"])
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -359,7 +359,10 @@ def test_a_bad_buffer_is_named_and_nothing_is_learnt(guard):
 def test_a_bad_metric_stops_the_step_that_counted_it():
     made = learner(network(classes=1), number_task())
     counts = made.task.counts
-    made.task.counts = lambda outputs, targets: {**counts(outputs, targets), "absolute": outputs.sum() / 0}
+    made.task.counts = lambda outputs, targets, *, training: {
+        **counts(outputs, targets, training=training),
+        "absolute": outputs.sum() / 0,
+    }
     targets = torch.zeros(6, 1, dtype=torch.float64)
     before = values(made.model)
     with pytest.raises(NonFiniteError):

@@ -1,4 +1,4 @@
-"""Readers of people's own files: a folder of class folders, a table, a folder of tables named after the splits."""
+"""Readers of people's own files: class folders, tables, boxes and masks in the formats of the field."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from gradus.data.dataset import Dataset
 from gradus.data.readers.cells import TABLE_SUFFIXES
 from gradus.data.readers.folder import read_folder
 from gradus.data.readers.inferred import read_table, read_table_folder, split_tables
+from gradus.data.readers.scenes import read_scenes, read_scenes_file
 from gradus.data.readers.table import read_parquet_columns, read_rows, rows_from_dicts
 from gradus.errors import UserError
 
@@ -17,19 +18,25 @@ __all__ = ["read", "read_folder", "read_parquet_columns", "read_rows", "read_tab
 def read(path: Path, target: str | None = None, check: bool = True) -> Dataset:
     """The data set at `path`, by what lies there.
 
-    A folder holding tables named train, validation or test -> their rows; any other folder -> its class folders; a
-    file -> a table by its suffix (.csv, .tsv, .jsonl, .ndjson, .json, .parquet).
+    A folder of boxes or masks (COCO, VOC, YOLO, pictures and masks: `scenes.py`) -> them; one holding tables named train,
+    validation or test -> their rows; any other folder -> its class folders; a file -> COCO's JSON, YOLO's YAML, or a
+    table by its suffix (.csv, .tsv, .jsonl, .ndjson, .json, .parquet), which may be one of boxes.
 
-    target: the column of a table to learn, or several joined by commas; class folders name their own
+    target: the column of a table to learn, or several joined by commas; class folders name their own; boxes are
+            `objects` and masks `mask`, of a folder that holds both
     check:  False reads what it can of data with mistakes in it, so that `gradus data scan` can list them all
 
     Raises `UserError` for anything that cannot be read, naming the file or row.
     """
     path = Path(path)
     if path.is_dir():
+        if (scenes := read_scenes(path, target, check)) is not None:
+            return scenes
         return read_table_folder(path, target, check) if split_tables(path) else read_folder(path, check)
     if not path.exists():
         raise UserError(f"{path}: there is no such file or folder")
+    if (scenes := read_scenes_file(path, target, check)) is not None:
+        return scenes
     if path.suffix.lower() not in TABLE_SUFFIXES:
         raise UserError(
             f"{path}: a '{path.suffix}' file cannot be read as a data set; expected {', '.join(TABLE_SUFFIXES)}, "

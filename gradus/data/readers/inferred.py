@@ -13,9 +13,11 @@ from pathlib import Path
 from gradus.data.columns import Column, ColumnType, Image, Label, Labels, Number, Text
 from gradus.data.dataset import SPLITS, Dataset, NumberedRows, Split
 from gradus.data.images import EncodedImages
+from gradus.data.readers.boxes_table import boxes_columns, read_boxes_table
 from gradus.data.readers.cells import TABLE_SUFFIXES, Cells, is_missing, listed, read_cells
 from gradus.data.readers.convert import flags_column, picture_sources, to_column
 from gradus.data.readers.folder import SPLIT_NAMES
+from gradus.data.readers.hub_forms import read_scene_parquet, scene_columns
 from gradus.data.readers.infer import (
     MOST_WHOLE_NUMBERS,
     all_cells,
@@ -39,7 +41,7 @@ def read_table(path: Path, target: str | None = None, check: bool = True) -> Dat
 
     Raises `UserError` naming the file, row or column that cannot be read.
     """
-    return _dataset({"train": read_cells(path)}, path, target, check)
+    return _dataset({"train": path}, path, target, check)
 
 
 def split_tables(folder: Path) -> dict[str, Path]:
@@ -63,10 +65,21 @@ def read_table_folder(folder: Path, target: str | None = None, check: bool = Tru
     if "train" not in files:
         found = ", ".join(file.name for file in files.values()) or "no table"
         raise UserError(f"{folder}: expected a table called train, found {found}")
-    return _dataset({split: read_cells(files[split]) for split in SPLITS if split in files}, folder, target, check)
+    return _dataset({split: files[split] for split in SPLITS if split in files}, folder, target, check)
 
 
-def _dataset(tables: Mapping[str, Cells], path: Path, target: str | None, check: bool) -> Dataset:
+def _dataset(files: Mapping[str, Path], path: Path, target: str | None, check: bool) -> Dataset:
+    """The data set in a table for each split: of boxes or masks where the first one holds such, else of typed columns."""
+    scene = scene_columns(files["train"]) if files["train"].is_file() else None
+    if scene and target in (None, scene[1]):
+        return read_scene_parquet(files, path, check)
+    tables = {split: read_cells(file) for split, file in files.items()}
+    if boxes_columns(tables["train"]) and target in (None, "objects"):
+        return read_boxes_table(tables, path, check)
+    return _typed_columns(tables, path, target, check)
+
+
+def _typed_columns(tables: Mapping[str, Cells], path: Path, target: str | None, check: bool) -> Dataset:
     notes = [note for table in tables.values() for note in table.notes]
     try:
         names = target_names([tables["train"]], target, str(path), notes)

@@ -6,17 +6,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gradus.data.images import GREY_MODES, open_picture
+from gradus.data.images import GREY_MODES, open_picture, size_of
 from gradus.errors import UserError
 
 
 @dataclass
 class Headers:
-    """Counts of the pictures looked at so far; `broken` has one sentence for each that cannot be opened."""
+    """Counts of the pictures looked at so far; `broken` has one sentence for each that cannot be opened, and `sizes` the
+    (height, width) of each, None where it is broken."""
 
     total: int = 0
     grey: int = 0
     broken: list[str] = field(default_factory=list)
+    sizes: list[tuple[int, int] | None] = field(default_factory=list)
 
     def look(self, sources: Iterable[bytes | Path], names: Iterable[str]) -> None:
         """Opens the header of each picture and counts it."""
@@ -25,7 +27,9 @@ class Headers:
             try:
                 with open_picture(source, name) as picture:
                     self.grey += picture.mode in GREY_MODES
+                    self.sizes.append(size_of(picture))
             except UserError as error:
+                self.sizes.append(None)
                 self.broken.append(str(error))
 
     @property

@@ -1,0 +1,175 @@
+"""The command for data: scan, show, export. As light to import as `cli.py`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradus.errors import UserError
+
+if TYPE_CHECKING:
+    from gradus.data.augment.settings import AugmentSettings
+    from gradus.data.dataset import Dataset
+
+AUGMENT_HELP = "how training pictures are changed: none, light, standard, strong, digits, cifar, book, ..."
+FLAGS = (
+    "to",
+    "pictures",
+)  # those that other commands have too (target, augment, set, out, seed, split) are known already
+
+
+def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """Adds the command to the parser of the command line."""
+    data = command(
+        "data", "Look at data: scan them for problems, show what is in them, or export them in another format."
+    )
+    data.add_argument("action", choices=("scan", "show", "export"))
+    data.add_argument("data", metavar="DATA", help="a catalogue name, or the path of a file or folder")
+    data.add_argument("--target", metavar="COLUMN", help="the column to learn")
+    data.add_argument(
+        "--augment", metavar="PRESET", help=f"show: draw some pictures as training sees them; {AUGMENT_HELP}"
+    )
+    data.add_argument("--set", metavar="augment.field=value", action="append", default=[], help="with --augment")
+    data.add_argument(
+        "--out",
+        metavar="FILE.png|DIR",
+        help="show: draw pictures with their boxes, masks or classes; export: new folder",
+    )
+    data.add_argument("--pictures", metavar="N", help="show --out: how many pictures (12; with --augment 4)")
+    data.add_argument("--split", metavar="SPLIT", help="show --out: of which split (train)")
+    data.add_argument("--seed", metavar="N", default="0", help="with --augment: another draw")
+    data.add_argument("--to", metavar="FORMAT", help="export: coco, voc, yolo or csv (boxes), or masks")
+
+
+def run_data(arguments: argparse.Namespace) -> None:
+    wrong = [flag for flag in ("to",) if getattr(arguments, flag) is not None and arguments.action != "export"]
+    if wrong:
+        raise UserError(f"data {arguments.action}: --{wrong[0]} is for `gradus data export`")
+    {"scan": _scan, "show": _show, "export": _export}[arguments.action](arguments)
+
+
+def _scan(arguments: argparse.Namespace) -> None:
+    from gradus.data.catalogue import CATALOGUE
+    from gradus.data.load import load_data
+    from gradus.data.scan import scan
+
+    named = arguments.data in CATALOGUE
+    result = scan(load_data(arguments.data) if named else Path(arguments.data), arguments.target)
+    for line in result.summary:
+        print(line)
+    for finding in result.findings:
+        print(f"{finding.severity}: {finding.where}: {finding.message}")
+    print(f"{len(result.findings)} findings" if result.findings else "nothing found that needs attention")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from gradus.cli import _say
+    from gradus.data.load import load_data
+    from gradus.data.writers import FORMATS, export
+
+    for flag in ("to", "out"):
+        if getattr(arguments, flag) is None:
+            choice = f": {', '.join(FORMATS)}" if flag == "to" else " DIR, a new folder"
+            raise UserError(f"data export: expected --{flag}{choice}")
+    dataset = load_data(arguments.data, arguments.target)
+    for note in export(dataset, arguments.to, arguments.out):
+        print(f"note: {note}")
+    _say(f"written: {arguments.out}")
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    from gradus.data.load import load_data
+
+    dataset = load_data(arguments.data, arguments.target)
+    if arguments.augment is not None or arguments.set:
+        _show_augmented(dataset, arguments)
+    elif arguments.out is not None:
+        _show_pictures(dataset, arguments)
+    else:
+        _show_table(dataset)
+
+
+def _show_table(dataset: Dataset) -> None:
+    from gradus.cli import _print_table
+
+    print(f"{dataset.name}: {dataset.about}" if dataset.about else dataset.name)
+    for note in dataset.notes:
+        print(f"note: {note}")
+    for name, split in dataset.splits.items():
+        print(f"{name}: {len(split):,} rows")
+    types = dataset.types
+    _print_table(
+        [
+            [name, type(kind).__name__, _describe(kind), "target" if name == dataset.target else ""]
+            for name, kind in types.items()
+        ]
+    )
+    first = next(iter(dataset.splits.values()))
+    shown = min(5, len(first))
+    rows = [
+        [first.origins[index], *(kind.to_text(first[name][index]) for name, kind in types.items())]
+        for index in range(shown)
+    ]
+    _print_table([["", *types], *rows])
+
+
+def _describe(kind: Any) -> str:
+    classes = getattr(kind, "classes", None)
+    if classes is not None:
+        return f"{len(classes)} classes: {', '.join(classes[:6])}{', ...' if len(classes) > 6 else ''}"
+    return {1: "grey", 3: "colour"}.get(getattr(kind, "channels", 0), "")
+
+
+def _show_pictures(dataset: Dataset, arguments: argparse.Namespace) -> None:
+    """A sheet of pictures with what is known of them, as a PNG."""
+    from gradus.cli import _count
+    from gradus.look.scene_sheet import draw_sheet
+
+    path = _picture_path(arguments.out)
+    draw_sheet(dataset, path, pictures=_count(arguments.pictures, "--pictures", 12), split=arguments.split)
+    print(path)
+
+
+def _show_augmented(dataset: Dataset, arguments: argparse.Namespace) -> None:
+    """Some pictures of a data set with what augmentation makes of them, as a PNG. Boxes and masks follow."""
+    from gradus.cli import _count
+    from gradus.data.columns import Boxes, Mask
+    from gradus.look.augmented import draw_augmented
+    from gradus.look.scene_sheet import draw_augmented_scenes
+
+    asked = _augment_settings(arguments)
+    path = _picture_path(arguments.out or f"augmented-{dataset.name}.png")
+    seed, pictures = _count(arguments.seed, "--seed", 0), _count(arguments.pictures, "--pictures", 4)
+    if any(isinstance(kind, Boxes | Mask) for kind in dataset.types.values()):
+        draw_augmented_scenes(dataset, asked, path, pictures=pictures, seed=seed)
+    else:
+        draw_augmented(dataset, asked, path, pictures=pictures, seed=seed)
+    print(f"{asked.describe() or 'nothing is changed'}")
+    print(path)
+
+
+def _augment_settings(arguments: argparse.Namespace) -> AugmentSettings:
+    from gradus import settings
+    from gradus.data.augment.settings import get_preset
+    from gradus.recipes.recipe import Recipe
+
+    values: dict[str, Any] = {"augment": settings.to_dict(get_preset(arguments.augment or "none"))}
+    for assignment in arguments.set:
+        if not assignment.startswith("augment."):
+            raise UserError(f"--set {assignment}: only augment.FIELD=VALUE changes what is drawn here")
+        values = settings.override(values, assignment, Recipe)
+    return settings.from_dict(Recipe, values).augment
+
+
+def _picture_path(out: str) -> Path:
+    path = Path(out)
+    if path.suffix.lower() != ".png":
+        raise UserError(f"--out {out}: expected a file name that ends in .png")
+    if not path.parent.is_dir():
+        raise UserError(f"--out {out}: there is no folder {path.parent}")
+    return path
+
+
+COMMANDS = {"data": run_data}

@@ -1,0 +1,200 @@
+"""COCO JSON: boxes of pictures, in one file a split.
+
+    annotations/instances_train.json (also instances_train2017.json, train.json), pictures in train/, images/train/ or images/
+    train/_annotations.coco.json beside its pictures, as Roboflow exports it
+    one JSON file, its pictures in the same folder or in images/ beside it
+
+A box is [left, top, width, height] in pixels, continuous. Category ids are any numbers; the classes stand in their order.
+`iscrowd` is ignored. Polygons and run lengths are counted in a note and left out: only boxes are read here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gradus.data.dataset import Dataset
+from gradus.data.readers.cells import listed, read_text
+from gradus.data.readers.folder import SPLIT_NAMES
+from gradus.data.readers.objects import Annotated, Scenes, child, objects_dataset, relative
+from gradus.errors import UserError
+
+ROBOFLOW = "_annotations.coco.json"
+OTHER_TASKS = ("captions", "person_keypoints", "stuff", "panoptic", "image_info")
+
+
+def is_coco_file(path: Path) -> bool:
+    """Whether a JSON file is an object with images and annotations, by its text."""
+    if path.suffix.lower() != ".json" or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        if not file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+            return False
+        file.seek(0)
+        text = file.read()
+    return b'"annotations"' in text and b'"images"' in text
+
+
+def coco_files(root: Path) -> dict[str, Path]:
+    """Split -> its COCO file, of a folder in one of the layouts; empty where it is in none. Raises `UserError` for two files of a
+    split."""
+    files: dict[str, Path] = {}
+    for path in _candidates(root):
+        split = split_named(path.parent.name if path.name == ROBOFLOW and path.parent != root else path.stem) or "train"
+        if split in files:
+            raise UserError(
+                f"{root}: '{relative(files[split], root)}' and '{relative(path, root)}' are both the {split} split; "
+                "keep one of them, or give the path of one"
+            )
+        files[split] = path
+    return files
+
+
+def _candidates(root: Path) -> list[Path]:
+    exported = [path for path in (root / ROBOFLOW, *sorted(root.glob(f"*/{ROBOFLOW}"))) if path.is_file()]
+    if exported:
+        return exported
+    for folder in (child(root, "annotations", "annotation"), root):
+        found = sorted(path for path in folder.glob("*.json") if is_coco_file(path)) if folder else []
+        boxes = [path for path in found if not path.stem.startswith(OTHER_TASKS)]
+        if boxes:
+            return [path for path in boxes if path.stem.startswith("instances")] or boxes
+    return []
+
+
+def split_named(text: str) -> str | None:
+    """The split that a file's or folder's name contains as a word: `instances_val2017` is validation."""
+    words = re.split(r"[^a-z]+", text.lower())
+    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
+
+
+def read_coco(path: Path, check: bool = True) -> Dataset:
+    """The boxes of a COCO file (as the train split), or of a folder of them.
+
+    Raises `UserError` naming the file and entry of what cannot be read; see `objects_dataset` for `check`.
+    """
+    path = Path(path)
+    root = path.parent if path.is_file() else path
+    files = {"train": path} if path.is_file() else coco_files(path)
+    scenes = Scenes(root)
+    parts = {split: _load(file) for split, file in files.items()}
+    names = _categories(files, parts)
+    outlines = 0
+    for split, file in files.items():
+        outlines += _read_split(scenes, split, file, parts[split], names)
+    classes = _classes(names, parts, scenes)
+    scenes.notes.append(f"classes: {listed(classes)} (in the order of the category ids)")
+    if outlines:
+        scenes.notes.append(f"{outlines:,} outlines (polygons or run lengths) were left out: only boxes are read")
+    return objects_dataset(scenes, classes, check, path)
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(read_text(file, []))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{file}: this is not JSON (line {error.lineno}: {error.msg})") from None
+    except RecursionError:
+        raise UserError(f"{file}: this is not a COCO file (nested too deep)") from None
+    for part in ("images", "annotations", "categories"):
+        entries = content.get(part) if isinstance(content, dict) else None
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise UserError(f"{file}: a COCO file has a list '{part}' of objects; this one has not")
+    return content
+
+
+def _categories(files: dict[str, Path], parts: dict[str, dict[str, Any]]) -> dict[Any, str]:
+    """Category id -> name, of all files, by ascending id. Raises `UserError` where files or ids disagree."""
+    names: dict[Any, str] = {}
+    for split, content in parts.items():
+        for entry in content["categories"]:
+            number, name = entry.get("id"), str(entry.get("name", "")).strip()
+            if not isinstance(number, int) or not name:
+                raise UserError(f"{files[split]}: a category has an id, a whole number, and a name; found {entry}")
+            if names.setdefault(number, name) != name:
+                raise UserError(
+                    f"{files[split]}: category {number} is called '{name}' here and '{names[number]}' in another split"
+                )
+    if len(set(names.values())) < len(names):
+        twice = next(name for name in names.values() if list(names.values()).count(name) > 1)
+        raise UserError(f"{next(iter(files.values()))}: two categories are called '{twice}'")
+    return dict(sorted(names.items()))
+
+
+def _classes(names: dict[Any, str], parts: dict[str, dict[str, Any]], scenes: Scenes) -> list[str]:
+    """All categories but those that only stand above others and have no box, as Roboflow writes one."""
+    above = {entry.get("supercategory") for content in parts.values() for entry in content["categories"]}
+    used = scenes.named()
+    empty = [name for name in names.values() if name in above and name not in used]
+    kept = [name for name in names.values() if name not in empty]
+    if empty and kept:
+        scenes.notes.append(f"left out the category {listed(empty)}: it has no box and only stands above others")
+        return kept
+    return list(names.values())
+
+
+def _read_split(scenes: Scenes, split: str, file: Path, content: dict[str, Any], names: dict[Any, str]) -> int:
+    """Adds the pictures of one file; returns how many annotations have an outline beside their box."""
+    folder = _picture_folder(scenes.root, split, file, content["images"])
+    rows: dict[Any, Annotated] = {}
+    where = relative(file, scenes.root)
+    for entry in content["images"]:
+        name = entry.get("file_name")
+        if not isinstance(name, str) or not name or "id" not in entry:
+            raise UserError(f"{file}: an image has an id and a file_name; found {str(entry)[:80]}")
+        if entry["id"] in rows:
+            raise UserError(f"{file}: two images have the id {entry['id']}")
+        picture = folder / name.replace("\\", "/")
+        size = entry.get("height"), entry.get("width")
+        known = (size[0], size[1]) if all(isinstance(side, int) and side > 0 for side in size) else None
+        rows[entry["id"]] = Annotated(picture, relative(picture, scenes.root), size=known)
+    outlines = 0
+    for entry in content["annotations"]:
+        outlines += bool(entry.get("segmentation"))
+        label = f"annotation {entry.get('id', '?')} of {where}"
+        if entry.get("image_id") not in rows:
+            scenes.wrong("annotations of no picture", label, f"there is no image with the id {entry.get('image_id')}")
+        elif entry.get("category_id") not in names:
+            number = entry.get("category_id")
+            scenes.wrong("unknown classes", label, f"there is no category with the id {number}")
+        elif (box := _box(entry.get("bbox"))) is None:
+            message = f"expected a bbox of left, top, width and height, found {str(entry.get('bbox'))[:60]}"
+            scenes.wrong("boxes that cannot be read", label, message)
+        else:
+            rows[entry["image_id"]].add(box, names[entry["category_id"]], bool(entry.get("iscrowd")))
+    scenes.by_split[split] = list(rows.values())
+    return outlines
+
+
+def _box(given: Any) -> tuple[float, float, float, float] | None:
+    if not isinstance(given, list) or len(given) != 4 or not all(isinstance(side, int | float) for side in given):
+        return None
+    left, top, width, height = given
+    return left, top, left + width, top + height
+
+
+def _picture_folder(root: Path, split: str, file: Path, images: Sequence[dict[str, Any]]) -> Path:
+    """Where the pictures of a file lie: the first of the usual places that has (most of) the first ones."""
+    words = [
+        word for word in re.split(r"[_\-.]", file.stem) if SPLIT_NAMES.get(re.sub(r"\d+", "", word.lower())) == split
+    ]
+    same = [name for name, meant in SPLIT_NAMES.items() if meant == split]
+    places = [file.parent]
+    for name in (*words, *same):
+        places += [root / name, root / "images" / name, root / name / "images"]
+    places += [root / "images", root, file.parent / "images", root / "JPEGImages", root / "data"]
+    names = [str(entry.get("file_name", "")).replace("\\", "/") for entry in images[:20]]
+
+    def found(place: Path) -> int:
+        try:
+            return sum((place / name).is_file() for name in names)
+        except (OSError, ValueError):
+            return 0
+
+    counts = [found(place) for place in places]
+    if not max(counts):
+        return root / split if (root / split).is_dir() else file.parent
+    return places[counts.index(max(counts))]
