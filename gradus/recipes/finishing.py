@@ -6,7 +6,7 @@ A run that is killed before that is kept does it again when it is resumed: wheth
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from gradus.recipes.run import Run
@@ -21,15 +21,16 @@ DONE = "finished"  # of the state of the best checkpoint
 
 def finish_model(run: Run, folder: RunFolder) -> str:
     """Has the run's network finish itself on the training rows; returns what it says, empty where there was nothing to do."""
-    if not hasattr(run.model, "finish"):
+    finish: Callable[[Any], str] | None = getattr(run.model, "finish", None)
+    if finish is None:
         return ""
     name = "best" if checkpoint.exists(folder.checkpoints, "best") else "last"
     state = checkpoint.load(folder.checkpoints, name).state
     if name == "best" and state.get(DONE):
         return ""
-    said = run.model.finish(_batches(run))
+    said = finish(_batches(run))
     weights = {key: tensor.detach().cpu() for key, tensor in run.model.state_dict().items()}
-    kept = {key: state[key] for key in ("epoch", "value", "loss") if key in state}
+    kept: dict[str, Any] = {key: state[key] for key in ("epoch", "value", "loss") if key in state}
     checkpoint.save(folder.checkpoints, "best", Checkpoint(weights, None, {**kept, DONE: True}))
     return said
 

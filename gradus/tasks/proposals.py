@@ -54,9 +54,9 @@ def proposals_of(column: Column, most: int, say: Say = print_to_stderr) -> tuple
             left = (time.perf_counter() - started) * (len(column) - rows[number] - 1) / computed
             if computed == 2 and left > TOLD_SECONDS:
                 say(f"computing region proposals: about {left:.0f} s for {len(column)} pictures, once")
-        for row, boxes in zip(rows, found, strict=True):
-            assert boxes is not None
-            stacked[row, : len(boxes)] = torch.from_numpy(boxes[:most])
+        for row, kept in zip(rows, found, strict=True):
+            assert kept is not None
+            stacked[row, : len(kept)] = torch.from_numpy(kept[:most])
     seconds = time.perf_counter() - started
     note = f"region proposals of {computed} pictures computed in {seconds:.1f} s and kept in {folder}"
     return stacked, note if computed else ""

@@ -214,8 +214,9 @@ class FasterRCNN(nn.Module):
     def forward(self, pictures: Tensor) -> FasterPredictions:
         (maps,) = self.backbone(pictures)
         maps = functional.relu(self.lateral(maps))
+        logits, deltas = self.proposals(maps)
         height, width = pictures.shape[2:]
-        return FasterPredictions(self, maps, *self.proposals(maps), size=(height, width))
+        return FasterPredictions(self, maps, logits, deltas, (height, width))
 
     @record_function("head")
     def describe(self, maps: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
