@@ -15,18 +15,21 @@ from torch import Tensor
 
 from gradus.boxes.geometry import from_centres, to_centres
 
+LEAST_SIDE = 1e-3
 MOST_STRETCH = math.log(1000 / 16)  # a wilder guess is cut off, so that its exponential stays finite
 
 
 def encode_boxes(boxes: Tensor, anchors: Tensor, variances: Sequence[float] = (1, 1, 1, 1)) -> Tensor:
-    """(..., 4), (..., 4) of positive sides -> (..., 4): what leads from the anchors to the boxes, divided by `variances`.
+    """(..., 4), (..., 4) -> (..., 4): what leads from the anchors to the boxes, divided by `variances`. Sides below a thousandth of
+    a pixel count as one, so that empty rows stay finite.
 
     variances: the spread of t_x, t_y, t_w, t_h, so that all four are learnt at one pace; SSD and Fast R-CNN have 0.1,
     0.1, 0.2, 0.2
     """
     goal, start = to_centres(boxes), to_centres(anchors)
-    moved = (goal[..., :2] - start[..., :2]) / start[..., 2:]
-    stretched = (goal[..., 2:] / start[..., 2:]).log()
+    sides = start[..., 2:].clamp(min=LEAST_SIDE)
+    moved = (goal[..., :2] - start[..., :2]) / sides
+    stretched = (goal[..., 2:].clamp(min=LEAST_SIDE) / sides).log()
     return torch.cat([moved, stretched], dim=-1) / moved.new_tensor(variances)
 
 

@@ -25,11 +25,13 @@ def nms(boxes: Tensor, scores: Tensor, threshold: float = 0.5, labels: Tensor | 
     if labels is not None:
         kinds = labels.gather(-1, order)
         over &= kinds[..., :, None] == kinds[..., None, :]
-    over = over.triu(1)  # (..., better, worse)
+    over = over.triu(1).to(
+        boxes.dtype
+    )  # (..., better, worse); numbers, since counting is a product, which `any` is slower than
     alive = scores.gather(-1, order) > 0
     kept = alive
     for _ in range(max(1, scores.shape[-1])):
-        following = alive & ~(over & kept[..., :, None]).any(dim=-2)
+        following = alive & ((kept.to(over.dtype)[..., None, :] @ over)[..., 0, :] == 0)
         if torch.equal(following, kept):
             break
         kept = following

@@ -146,6 +146,22 @@ MODELS: dict[str, tuple[str, str]] = {
     "ssd": ("detection.ssd:Ssd", "Liu 2016: prior boxes on maps of falling size; any backbone and picture size"),
     "ssd300": ("detection.ssd_vgg:Ssd300", "Liu 2016, as printed: VGG-16, pictures of 300x300, 8732 priors"),
     "ssd512": ("detection.ssd_vgg:Ssd512", "the same for 512x512, 24564 priors"),
+    "faster_rcnn": (
+        "detection.faster_rcnn:FasterRCNN",
+        "Ren 2015: a network proposes regions, a head on the same map names them",
+    ),
+    "fast_rcnn": (
+        "detection.fast_rcnn:FastRCNN",
+        "Girshick 2015: regions from selective search, pooled from one map of the picture",
+    ),
+    "spp_net": (
+        "detection.spp_net:SPPNet",
+        "He 2014: regions from selective search, a spatial pyramid on a frozen map, support vector machines",
+    ),
+    "rcnn": (
+        "detection.rcnn:RCNN",
+        "Girshick 2014: regions from selective search, each seen by itself, support vector machines",
+    ),
     "unet": ("segmentation.unet:UNet", "Ronneberger 2015: down and up again, with copies across"),
     "densenet_40_12": ("vision.densenet:DenseNet40", "Huang 2016, for CIFAR: 40 layers, growth 12"),
 }

@@ -14,6 +14,7 @@ from operator import attrgetter
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.profiler import record_function
 
 from gradus.errors import UserError
 from gradus.models import accepted_options, create_model, model_class
@@ -59,6 +60,7 @@ class Backbone(nn.Module):
                 delattr(made.get_submodule(parent), child)
         self.network = made
 
+    @record_function("backbone")
     def forward(self, pictures: Tensor) -> list[Tensor]:
         if self.padding:
             pictures = functional.pad(pictures, (self.padding,) * 4)

@@ -140,3 +140,25 @@ def _readings(start: Tensor, end: Tensor, count: int, samples: int, size: int) -
     cells = torch.arange(size, device=start.device, dtype=start.dtype)
     weights = (1 - (places.clamp(0, size - 1)[..., None] - cells).abs()).clamp(min=0) * inside[..., None]
     return weights.view(len(start), count, samples, size).mean(dim=2)
+
+
+def align_boxes(
+    inputs: Tensor,
+    boxes: Tensor,
+    output_size: tuple[int, int] = (7, 7),
+    spatial_scale: float = 1.0,
+    samples: int = 2,
+) -> Tensor:
+    """`roi_align` of as many boxes in each picture: (N, C, H, W) and (N, R, 4) -> (N, R, C, h, w).
+
+    Rows are read by one product a picture, so that maps are not copied for each region.
+    """
+    count, channels, height, width = inputs.shape
+    corners = (boxes.flatten(0, 1) * spatial_scale - 0.5).to(inputs.dtype).unbind(1)
+    rows = _readings(corners[1], corners[3], output_size[0], samples, height).view(count, -1, height)
+    columns = _readings(corners[0], corners[2], output_size[1], samples, width).view(
+        count, -1, 1, output_size[1], width
+    )
+    read = rows @ inputs.transpose(1, 2).reshape(count, height, channels * width)
+    read = read.view(count, -1, output_size[0], channels, width) @ columns.transpose(-1, -2)
+    return read.transpose(2, 3)

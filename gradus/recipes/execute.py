@@ -20,6 +20,7 @@ from gradus.files import write_atomic
 from gradus.recipes.environment import describe_environment
 from gradus.recipes.experiment import Experiment, fingerprint, prepare, train_settings
 from gradus.recipes.features import compute_features
+from gradus.recipes.finishing import finish_model
 from gradus.recipes.recipe import Recipe, write_recipe
 from gradus.recipes.run import FORMAT, Run, load_run
 from gradus.stopping import held_signals, told_when_stopped
@@ -317,6 +318,9 @@ def _finish(experiment: Experiment, trainer: Trainer, folder: RunFolder, observe
     run = Run(folder.path, recipe, experiment.task, experiment=experiment)
     if not trainer.world.is_main:
         return run
+    said = finish_model(run, folder)
+    for observer in observers if said else ():
+        observer({"event": "note", "text": said})
     started = time.perf_counter()
     split = next(name for name in ("test", "validation", "train") if name in experiment.tensors)
     metrics = run.assess(split).metrics

@@ -174,7 +174,21 @@ def _resolve(recipe: Recipe, dataset: Dataset, model: nn.Module | None) -> tuple
         source = str(Path(source).resolve())  # the run can then be resumed and reported from any folder
     data = replace(recipe.data, source=source, target=dataset.target)
     recipe = replace(recipe, data=data, task=replace(recipe.task, name=task_name), model=model_settings)
-    return dataset, named_weights(recipe), notes
+    recipe, told = _with_proposals(recipe, model)
+    return dataset, named_weights(recipe), [*notes, *told]
+
+
+def _with_proposals(recipe: Recipe, model: nn.Module | None) -> tuple[Recipe, list[str]]:
+    """Has the task give region proposals to a detector that takes them. Raises `UserError` where they are asked for in vain."""
+    wanted = getattr(model if model is not None else model_class(recipe.model.name), "takes_proposals", 0)
+    asked = recipe.task.options.get("proposals", 0)
+    if asked and not wanted:
+        raise UserError(f"model {recipe.model.name} takes no region proposals; leave out task.options.proposals")
+    if asked or not wanted or recipe.task.name != "object-detection":
+        return recipe, []
+    options = {**recipe.task.options, "proposals": wanted}
+    note = f"model {recipe.model.name} takes region proposals: up to {wanted} a picture, by selective search"
+    return replace(recipe, task=replace(recipe.task, options=options)), [note]
 
 
 def _describe_learning(recipe: Recipe, model: nn.Module) -> list[str]:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gradus.errors import unknown_name
-from gradus.recipes import bccd, bccd_places, boston, camvid, cats_dogs, cifar, digits, mnist
+from gradus.recipes import (
+    bccd,
+    bccd_places,
+    bccd_regions,
+    boston,
+    camvid,
+    cats_dogs,
+    cifar,
+    digits,
+    mnist,
+)
 from gradus.recipes.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -54,6 +64,10 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "camvid-deeplab-full": camvid.camvid_deeplab_full,
     "camvid-segnet-full": camvid.camvid_segnet_full,
     "camvid-unet-full": camvid.camvid_unet_full,
+    "bccd-faster-rcnn": bccd_regions.bccd_faster_rcnn,
+    "bccd-fast-rcnn": bccd_regions.bccd_fast_rcnn,
+    "bccd-spp-net": bccd_regions.bccd_spp_net,
+    "bccd-rcnn": bccd_regions.bccd_rcnn,
     "boston": boston.boston,
     "boston-housing": boston.boston_housing,
 }

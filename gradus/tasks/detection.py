@@ -16,14 +16,16 @@ from gradus.boxes.average_precision import pool_metrics, precision_from_counts
 from gradus.boxes.matching import match_counts
 from gradus.boxes.targets import stack_objects, unstack_detections, unstack_objects
 from gradus.data.augment.apply import Augmentation
+from gradus.data.augment.follow import move_boxes
 from gradus.data.augment.settings import AugmentSettings
 from gradus.data.columns import Boxes, ColumnType
 from gradus.data.dataset import Dataset, Split
 from gradus.data.objects import checked_objects, fault_notes
 from gradus.errors import UserError
-from gradus.models.detection.predictions import Predictions
+from gradus.models.detection.predictions import Predictions, ProposedPictures
 from gradus.tasks.assessment import DetectionAssessment
 from gradus.tasks.encode import contents
+from gradus.tasks.proposals import proposals_of
 from gradus.tasks.scenes import SceneInputs, from_network, move_objects, sizes_of, to_network
 from gradus.tasks.targets import target_column
 from gradus.tasks.task import Answer, Task
@@ -37,6 +39,13 @@ class BoxOptions:
         6  # usual sizes of boxes that are looked for in the training pictures, for networks that begin with some
     )
     least_score: float = 0.3  # of the boxes that `gradus predict` tells; what is measured has all of them
+    proposals: int = (
+        0  # boxes a picture that selective search gives to detectors that take them; 0: as many as the model wants
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.proposals <= 10_000:
+            raise UserError(f"proposals: expected 0 to 10,000 boxes a picture, received {self.proposals}")
 
     def __post_init__(self) -> None:
         if self.anchors < 1:
@@ -47,7 +56,8 @@ class DetectionTask(Task):
     """Pictures -> boxes with classes and scores.
 
     Encoded: inputs uint8 (N, height, width, C); places (N, 6), see `scenes.py`; targets float32 (N, M, 6) in pixels of the
-    pictures, see `boxes/targets.py`. The network sees boxes in its own pixels, and `collected` brings detections back.
+    pictures, see `boxes/targets.py`; with the option `proposals` also proposals float32 (N, P, 4), see `proposals.py`. The
+    network sees boxes in its own pixels, and `collected` brings detections back.
     """
 
     directions = {"map50": "max"}  # noqa: RUF012 - as of all tasks
@@ -114,6 +124,9 @@ class DetectionTask(Task):
 
     def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Any]:
         tensors = self.inputs.encode(split)
+        if self.options.proposals:
+            tensors["proposals"], note = proposals_of(split[self.inputs.column], self.options.proposals)
+            self.notes += [note] if note else []
         if with_target:
             sizes = tensors["places"][:, :2].numpy()
             tensors["targets"] = stack_objects(checked_objects(list(split[self.column]), sizes)[0])
@@ -125,7 +138,13 @@ class DetectionTask(Task):
         if objects is not None:
             objects = torch.cat([to_network(objects[..., :4], batch["places"]), objects[..., 4:]], dim=2)
             objects = move_objects(objects, warp)
-        return inputs, objects
+        if "proposals" not in batch:
+            return inputs, objects
+        proposals = to_network(batch["proposals"], batch["places"])
+        if warp is not None:
+            proposals, kept = move_boxes(proposals, warp)
+            proposals = proposals * kept[..., None]
+        return ProposedPictures(inputs, proposals), objects
 
     def loss(self, outputs: Predictions, targets: Tensor, *, training: bool) -> Tensor:  # type: ignore[override]
         return outputs.loss(targets)

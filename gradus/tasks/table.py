@@ -38,7 +38,7 @@ TASKS: dict[str, TaskKind] = {
     "object-detection": TaskKind(
         "boxes around the things in a picture",
         (SceneOptions, BoxOptions),
-        ("grid_detector", "ssd", "yolo_v1", "sliding_window"),
+        ("grid_detector", "faster_rcnn", "ssd", "yolo_v1", "fast_rcnn"),
     ),
     "object-localization": TaskKind(
         "one thing in a picture: whether, where and what",

@@ -7,8 +7,29 @@ system (its assignment of objects to places, its losses, its decoding) stands in
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ProposedPictures:
+    """The inputs of a detector that is given its regions: pictures (B, C, H, W), and boxes (B, P, 4) in their pixels that may
+    hold objects; those without area are empty. A detector says by `takes_proposals` that it wants such, and how many."""
+
+    pictures: Tensor
+    proposals: Tensor
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.pictures.shape
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, rows: slice) -> ProposedPictures:
+        return ProposedPictures(self.pictures[rows], self.proposals[rows])
 
 
 class Predictions(ABC):
