@@ -20,8 +20,8 @@ MOST_STRETCH = math.log(1000 / 16)  # a wilder guess is cut off, so that its exp
 
 
 def encode_boxes(boxes: Tensor, anchors: Tensor, variances: Sequence[float] = (1, 1, 1, 1)) -> Tensor:
-    """(..., 4), (..., 4) -> (..., 4): what leads from the anchors to the boxes, divided by `variances`. Sides below a thousandth of
-    a pixel count as one, so that empty rows stay finite.
+    """(..., 4), (..., 4) -> (..., 4): what leads from the anchors to the boxes, divided by `variances`. Sides below a
+    thousandth of a pixel count as one, so that empty rows stay finite.
 
     variances: the spread of t_x, t_y, t_w, t_h, so that all four are learnt at one pace; SSD and Fast R-CNN have 0.1,
     0.1, 0.2, 0.2

@@ -35,19 +35,15 @@ from gradus.tasks.task import Answer, Task
 class BoxOptions:
     """How boxes are learnt and told."""
 
-    anchors: int = (
-        6  # usual sizes of boxes that are looked for in the training pictures, for networks that begin with some
-    )
+    # usual sizes of boxes that are looked for in the training pictures, for networks that begin with some
+    anchors: int = 6
     least_score: float = 0.3  # of the boxes that `gradus predict` tells; what is measured has all of them
-    proposals: int = (
-        0  # boxes a picture that selective search gives to detectors that take them; 0: as many as the model wants
-    )
+    # boxes a picture that selective search gives to detectors that take them; 0: as many as the model wants
+    proposals: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.proposals <= 10_000:
             raise UserError(f"proposals: expected 0 to 10,000 boxes a picture, received {self.proposals}")
-
-    def __post_init__(self) -> None:
         if self.anchors < 1:
             raise UserError(f"anchors: expected a whole number above 0, received {self.anchors}")
 
