@@ -110,7 +110,8 @@ def read_masks(root: Path, check: bool = True) -> Dataset:
     """
     root = Path(root)
     pairs, voc = Pairs(), (root / "SegmentationClass").is_dir()
-    sets = read_image_sets(root / "ImageSets" / "Segmentation") if voc else {}
+    stems = _by_key(root / "SegmentationClass") if voc else {}
+    sets = read_image_sets(root / "ImageSets" / "Segmentation", stems) if voc else {}
     for split, pictures, masks in mask_folders(root):
         for part, names in sets.items() or [(split, None)]:
             pairs.match(pictures, masks, part, names)
