@@ -167,6 +167,13 @@ def test_predicted_masks_have_each_pictures_own_size():
         assert (answer.value[known] == given[known]).mean() > 0.85
 
 
+def test_a_very_thin_picture_has_a_mask_too():
+    task = fitted([(40, 48)] * 3, {"image_size": (32, 48)})
+    thin = Split({"image": Column(Image(), [np.full((2, 300, 3), 80, dtype=np.uint8)])}, ["thin"])
+    (answer,) = task.answers(thin, by_red(task))
+    assert answer.value.shape == (2, 300) and (answer.value == 1).all()
+
+
 def test_training_sees_parts_and_evaluation_whole_pictures():
     task = fitted([(40, 48)] * 4, crop_size=(24, 32))
     rows = task.encode(split([(40, 48)] * 4))

@@ -89,7 +89,14 @@ def read_scene_parquet(files: Mapping[str, Path], path: Path, check: bool = True
         images = EncodedImages(cast(Any, pictures[split]), cast(Any, rows), headers.channels)
         splits[split] = Split({picture: Column(Image(channels=headers.channels), images), target: columns[split]}, rows)
     name = path.resolve().stem if path.is_file() else path.resolve().name
-    return Dataset(name, str(path), splits, target=target, notes=[*notes, *headers.notes], mistakes=mistakes)
+    return Dataset(
+        name,
+        str(path),
+        splits,
+        target=target,
+        notes=[*notes, *headers.places_notes("boxes" if boxes else "masks")],
+        mistakes=mistakes,
+    )
 
 
 def _rows(file: Path) -> int:
