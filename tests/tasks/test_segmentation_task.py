@@ -282,6 +282,11 @@ def test_mistakes_are_told():
         SegmentationTask(SceneInputs(SceneOptions()), MaskOptions()).fit(
             Dataset(name="scenes", source="scenes", splits={"train": many}, target="mask")
         )
+    many.columns["mask"] = Column(Mask(classes=("ground",)), many.columns["mask"].values)
+    with pytest.raises(UserError, match=r"has one class only \('ground'\): there is nothing to tell apart"):
+        SegmentationTask(SceneInputs(SceneOptions()), MaskOptions()).fit(
+            Dataset(name="scenes", source="scenes", splits={"train": many}, target="mask")
+        )
     with pytest.raises(UserError, match="at least 16 pixels, received 8"):
         MaskOptions(crop_size=8)
     with pytest.raises(UserError, match="crf_appearance: expected weight, pixels, levels"):
