@@ -117,7 +117,7 @@ def resize(array: np.ndarray, size: tuple[int, int], fit: Fit = "stretch") -> np
     if fit == "crop":
         picture = ImageOps.fit(picture, target, bilinear)
     elif fit == "pad":
-        rows, columns, top, left = padded_place(*array.shape[:2], size)
+        rows, columns, top, left = padded_place(array.shape[0], array.shape[1], size)
         whole = PillowImage.new(picture.mode, target)
         whole.paste(picture.resize((columns, rows), bilinear), (left, top))
         picture = whole

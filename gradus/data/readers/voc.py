@@ -79,8 +79,9 @@ def read_image_sets(folder: Path, known: Collection[str]) -> dict[str, list[str]
     """
     found = {}
     for split, names in {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}.items():
-        if file := next((file for name in names if (file := folder / f"{name}.txt").is_file()), None):
-            found[split] = _listed_names(file, known)
+        files = [file for name in names if (file := folder / f"{name}.txt").is_file()]
+        if files:
+            found[split] = _listed_names(files[0], known)
     both = folder / "trainval.txt"
     if "train" not in found and both.is_file():
         found["train"] = _listed_names(both, known)
