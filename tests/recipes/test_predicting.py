@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from PIL import Image as PillowImage
 from scenes_made import scenes
 
 from gradus.cli import main
+from gradus.data import frames
 from gradus.data.frames import Frame, find_files, read_frames
 from gradus.data.load import DataSettings
 from gradus.errors import UserError
@@ -168,6 +171,20 @@ def test_every_frame_of_a_video(tmp_path):
     (tmp_path / "broken.mov").write_bytes(b"no video")
     with pytest.raises(UserError, match="the video cannot be read"):
         list(read_frames(find_files([tmp_path / "broken.mov"]), 3))
+
+
+def test_a_video_without_frames_is_told(tmp_path, monkeypatch):
+    class Container:
+        streams = SimpleNamespace(video=[object()])
+
+        def decode(self, video):
+            return iter(())
+
+    package = SimpleNamespace(open=lambda path: nullcontext(Container()), FFmpegError=OSError)
+    monkeypatch.setattr(frames, "_pyav", lambda file: package)
+    (tmp_path / "clip.mp4").write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"clip\.mp4: there are no pictures in this video"):
+        list(read_frames(find_files([tmp_path / "clip.mp4"]), 3))
 
 
 def test_a_video_without_its_package_is_told_before_anything_is_written(runs, tmp_path, capsys, monkeypatch):
