@@ -96,7 +96,7 @@ def test_odd_classes_are_told(tmp_path: Path, cell: dict, message: str) -> None:
 
 def test_boxes_that_are_texts_missing_objects_and_other_metadata(tmp_path: Path) -> None:
     texts = [{"bbox": ["1234"], "category": [0]}] * 3
-    with pytest.raises(UserError, match="row 1 of t.parquet: 1 boxes and 1 categories; expected four numbers"):
+    with pytest.raises(UserError, match=r"row 1 of t.parquet: 1 boxes and 1 categories; expected four numbers"):
         readers.read(write(tmp_path / "t.parquet", {"image": PICTURES, "objects": texts}))
     rows = [[None, {"bbox": [1, 2, 3, 4], "category": 1}], [None], None]
     for metadata in ({"info": [1]}, [1]):
