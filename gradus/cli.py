@@ -103,6 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("run", metavar="RUN")
     evaluate.add_argument("--split", default="test", help="train, validation or test")
     evaluate.add_argument("--json", action="store_true", help="one JSON object")
+    evaluate.add_argument("--set", metavar="part.field=value", action="append", default=[], help=cli_predict.SET_HELP)
 
     cli_predict.add_commands(command)
     report = command("report", "Write report.html into a run's folder.")
@@ -326,7 +327,7 @@ def _load(path: str) -> Run | Ensemble:
 
 
 def _eval(arguments: argparse.Namespace) -> None:
-    metrics = _load(arguments.run).evaluate(arguments.split)
+    metrics = cli_predict.with_settings(_load(arguments.run), arguments.set, measured=True).evaluate(arguments.split)
     if arguments.json:
         print(json.dumps({"run": arguments.run, "split": arguments.split, **metrics}))
         return

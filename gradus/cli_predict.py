@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gradus.tasks.task import Answer
 
 FLAGS = ("min-score", "timing")  # those that no other command has
+SET_HELP = "a setting that only changes how answers are found, such as task.options.crf=10"
 FOLDER = "predictions"  # where drawn pictures go where nothing else is said
 
 
@@ -29,6 +30,7 @@ def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None
     predict.add_argument("inputs", metavar="INPUT", nargs="+", help="files, folders, or a row as JSON")
     predict.add_argument("--weights", metavar="FILE|NAME", help="trained weights of a network, such as imagenet")
     predict.add_argument("--json", action="store_true", help="one JSON object a line")
+    predict.add_argument("--set", metavar="part.field=value", action="append", default=[], help=SET_HELP)
     scenes = predict.add_argument_group("where things are found in pictures (boxes, masks)")
     scenes.add_argument(
         "--out",
@@ -49,13 +51,15 @@ def predict(arguments: argparse.Namespace) -> None:
     if arguments.weights:
         from gradus.recipes.pretrained import Pretrained
 
+        if arguments.set:
+            raise UserError("--set: only for a run; a published network has no settings of a task")
         source = Pretrained(arguments.run, arguments.weights)
     elif arguments.run in MODELS and not Path(arguments.run).exists():
         raise UserError(
             f"{arguments.run}: a network predicts with trained weights: give --weights NAME, such as imagenet"
         )
     else:
-        source = _load(arguments.run)
+        source = with_settings(_load(arguments.run), arguments.set)
         from gradus.tasks.scenes import SceneInputs
 
         if isinstance(getattr(source.task, "inputs", None), SceneInputs):
@@ -66,6 +70,18 @@ def predict(arguments: argparse.Namespace) -> None:
             raise UserError(f"--{flag.replace('_', '-')}: only for runs that find things in pictures, such as boxes")
     names, answers = source.answers(arguments.inputs)
     _print_answers(names, answers, arguments.json)
+
+
+def with_settings(source: Run | Ensemble, assignments: list[str], *, measured: bool = False) -> Run | Ensemble:
+    """A run with some settings changed: see `recipes/later.py`."""
+    if not assignments:
+        return source
+    from gradus.recipes.later import with_later_settings
+    from gradus.recipes.run import Run
+
+    if not isinstance(source, Run):
+        raise UserError("--set: only for a run, this is an ensemble")
+    return with_later_settings(source, assignments, measured=measured)
 
 
 def _print_answers(names: list[str], answers: list[Answer], as_json: bool) -> None:

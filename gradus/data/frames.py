@@ -94,9 +94,13 @@ def _video(file: Path, channels: int) -> Iterator[np.ndarray]:
         with av.open(str(file)) as container:
             if not container.streams.video:
                 raise UserError(f"{file}: there are no pictures in this video")
+            found = False
             for frame in container.decode(video=0):
+                found = True
                 pixels = frame.to_ndarray(format="gray" if channels == 1 else "rgb24")
                 yield pixels[:, :, None] if channels == 1 else pixels
+            if not found:
+                raise UserError(f"{file}: there are no pictures in this video")
     except (av.FFmpegError, OSError) as error:
         raise UserError(f"{file}: the video cannot be read ({error})") from None
 

@@ -51,8 +51,13 @@ def _has_exif(picture: PillowImage.Image) -> bool:
 
 def size_of(picture: PillowImage.Image) -> tuple[int, int]:
     """(height, width) that an opened picture will have when it is decoded, from its header."""
-    turned = _has_exif(picture) and picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-    return (picture.width, picture.height) if turned else (picture.height, picture.width)
+    return (picture.width, picture.height) if orientation_of(picture) >= 5 else (picture.height, picture.width)
+
+
+def orientation_of(picture: PillowImage.Image) -> int:
+    """EXIF's orientation of an opened picture: 1 as it is; 2 to 4 turned or mirrored; 5 to 8 with its sides exchanged."""
+    found = picture.getexif().get(ExifTags.Base.Orientation, 1) if _has_exif(picture) else 1
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
 def to_array(picture: PillowImage.Image, channels: int) -> np.ndarray:
@@ -112,11 +117,24 @@ def resize(array: np.ndarray, size: tuple[int, int], fit: Fit = "stretch") -> np
     if fit == "crop":
         picture = ImageOps.fit(picture, target, bilinear)
     elif fit == "pad":
-        picture = ImageOps.pad(picture, target, bilinear)
+        rows, columns, top, left = padded_place(array.shape[0], array.shape[1], size)
+        whole = PillowImage.new(picture.mode, target)
+        whole.paste(picture.resize((columns, rows), bilinear), (left, top))
+        picture = whole
     else:
         picture = picture.resize(target, bilinear)
     result = np.asarray(picture)
     return result[:, :, None] if result.ndim == 2 else result
+
+
+def padded_place(height: int, width: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Rows, columns, first row and first column of what a picture takes of `size` (height, width) when it is padded: as much as
+    its sides allow, in the middle, and at least a pixel."""
+    if width / height > size[1] / size[0]:
+        rows, columns = max(1, round(height / width * size[1])), size[1]
+    else:
+        rows, columns = size[0], max(1, round(width / height * size[0]))
+    return rows, columns, round((size[0] - rows) * 0.5), round((size[1] - columns) * 0.5)
 
 
 def stack_pictures(column: Column, size: tuple[int, int], fit: Fit = "stretch") -> np.ndarray:

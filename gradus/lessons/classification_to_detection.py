@@ -34,7 +34,10 @@ def steps(boxes: np.ndarray, least: float = LEAST, overlap: float = OVERLAP) -> 
     order = np.argsort(-boxes[:, 4], kind="stable")
     left = [int(index) for index in order if boxes[index, 4] >= least]
     kept: list[int] = []
-    found = [("all boxes", [], [int(index) for index in order]), (f"probability {least} or more", [], list(left))]
+    found: list[tuple[str, list[int], list[int]]] = [
+        ("all boxes", [], [int(index) for index in order]),
+        (f"probability {least} or more", [], list(left)),
+    ]
     while left:
         best, others = left[0], left[1:]
         shares = box_iou(boxes[[best], :4], boxes[others, :4])[0] if others else np.zeros(0)
@@ -149,11 +152,11 @@ def _draw_shapes(page: LessonPage, shapes: dict[int, list[tuple[int, ...]]]) -> 
                 )
                 if not line:
                     axes.text(2.6 * place, 1.6, words[place], ha="center", color=MUTED, fontsize=TEXT_SIZE)
-            for place in pairwise(range(len(sizes))):
+            for start, end in pairwise(range(len(sizes))):
                 axes.annotate(
                     "",
-                    (2.6 * place[1] - 1.1, middle),
-                    (2.6 * place[0] + 1.1, middle),
+                    (2.6 * end - 1.1, middle),
+                    (2.6 * start + 1.1, middle),
                     arrowprops={"arrowstyle": "->", "color": MUTED},
                 )
         axes.set(xlim=(-1.6, 14.6), ylim=(-8.4, 2.1), aspect="equal")

@@ -11,6 +11,8 @@ from gradus.masks import classical
 from gradus.masks.crf import CrfSettings, refine
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from gradus.lessons.page import LessonPage
 
 HEIGHT = 72
@@ -85,24 +87,16 @@ def show(page: LessonPage) -> None:
         "them names afterwards. Each method has an idea of what holds together, and fails where that is not so."
     )
     page.figure(
-        lambda every: (
-            paint_picture(every[0], picture / 255, "the picture"),
-            *(
-                paint_picture(axes, part.astype(float), name)
-                for axes, (name, part) in zip(every[1:5], found.items(), strict=True)
-            ),
-            paint_picture(every[5], inside.astype(float), "the petals"),
-        ),
+        lambda every: _paint_all(every, {"the picture": picture / 255, **found, "the petals": inside.astype(float)}),
         "One part of two",
         panels=(2, 3),
         note="A threshold only knows how bright a pixel is; a window around each pixel makes it follow the light. A region grows "
         "from a seed as long as colours are like its mean. The least cut knows the colours of two strokes, and likes edges.",
     )
     page.figure(
-        lambda every: [
-            paint_picture(axes, _coloured(part, picture), f"{name}: {part.max() + 1}")
-            for axes, (name, part) in zip(every, segments.items(), strict=True)
-        ],
+        lambda every: _paint_all(
+            every, {f"{name}: {part.max() + 1}": _coloured(part, picture) for name, part in segments.items()}
+        ),
         "Any number of parts, each in its mean colour",
         panels=(1, 3),
         note="Clusters of (x, y, red, green, blue), each brought to 0..1: with place, a part tends to be in one piece.",
@@ -115,6 +109,11 @@ def show(page: LessonPage) -> None:
     )
     page.number("least cut", overlap(found["least cut"], inside), "of the least cut")
     _show_crf(page, picture, inside)
+
+
+def _paint_all(every: list[Axes], pictures: dict[str, np.ndarray]) -> None:
+    for axes, (name, picture) in zip(every, pictures.items(), strict=True):
+        paint_picture(axes, picture.astype(float), name)
 
 
 def _coloured(segments: np.ndarray, picture: np.ndarray) -> np.ndarray:
@@ -131,7 +130,12 @@ def _show_crf(page: LessonPage, picture: np.ndarray, inside: np.ndarray) -> None
         "appearance_pixels": 30.0,
         "appearance_levels": 20.0,
     }
-    maps = {step: refine(begin, picture, CrfSettings(iterations=step, **settings))[1] for step in STEPS}  # type: ignore[arg-type]
+    maps = {step: refine(begin, picture, CrfSettings(iterations=step, **settings))[1] for step in STEPS}
+
+    def paint_maps(every: list[Axes]) -> None:
+        for axes, (step, chances) in zip(every, maps.items(), strict=True):
+            paint_field(axes, chances, f"{step} steps" if step else "the network", signed=False)
+
     page.heading("What networks end with")
     page.text(
         "A network with a cell for 8 × 8 pixels knows what there is, and not where it ends. The **fully connected CRF** lets "
@@ -142,10 +146,7 @@ def _show_crf(page: LessonPage, picture: np.ndarray, inside: np.ndarray) -> None
         "$k_s$ falls with the distance of two pixels, $k_a$ with that of their places and of their colours.",
     )
     page.figure(
-        lambda every: [
-            paint_field(axes, chances, f"{step} steps" if step else "the network", signed=False)
-            for axes, (step, chances) in zip(every, maps.items(), strict=True)
-        ],
+        paint_maps,
         "The chance of being a petal",
         panels=(1, len(STEPS)),
         note="The coarse map was made here, from the petals themselves, with noise.",

@@ -65,8 +65,8 @@ def show(page: LessonPage) -> None:
         "in negative as well. The largest values are the planes."
     )
     _draw(page, first, crop, raw, response, found)
-    best = tuple(int(place) for place in np.unravel_index(raw.argmax(), raw.shape))
-    page.number("raw_right", hits([best], PLACES), "planes at the largest value of the crop as it is")
+    brightest = divmod(int(raw.argmax()), raw.shape[1])
+    page.number("raw_right", hits([brightest], PLACES), "planes at the largest value of the crop as it is")
     page.number("found", hits(found, PLACES), "of 5 planes found by the crop without its mean")
     page.number("extra", len(found) - hits(found, PLACES), "other places found")
     coefficient = match_template(first, crop, normalized=True)

@@ -22,7 +22,7 @@ from gradus.data.dataset import Dataset
 from gradus.data.images import resize
 from gradus.errors import UserError
 from gradus.files import write_atomic
-from gradus.look.scenes import INK, PAPER, class_colour, draw_legend, draw_mask, draw_objects, font
+from gradus.look.scenes import INK, PAPER, class_colour, draw_legend, draw_mask, draw_objects, font, in_a_line
 
 SIDE = 360  # pixels of the longer side of a picture on a sheet
 TINY = 64  # pixels; pictures up to this side are shown at a third of SIDE
@@ -153,6 +153,7 @@ def _spread(rows: int, number: int) -> list[int]:
 
 def _captioned(picture: np.ndarray, caption: str) -> np.ndarray:
     strip = PillowImage.new("RGB", (picture.shape[1], CAPTION), PAPER)
+    caption = in_a_line(caption)
     text = caption if len(caption) < 52 else f"...{caption[-49:]}"
     ImageDraw.Draw(strip).text((0, CAPTION / 2), text, fill=INK, font=font(12), anchor="lm")
     return np.concatenate([np.asarray(strip), picture])

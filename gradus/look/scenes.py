@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -50,16 +51,18 @@ def draw_objects(
     draw = ImageDraw.Draw(image)
     short = min(image.size)
     width = max(1, round(short / 180)) if width is None else width
+    beyond = 2 * width + 2  # pixels past the edge, where nothing is seen of a frame; Pillow does not draw to any place
+    most = [image.width + beyond, image.height + beyond] * 2
+    objects = objects.take(np.isfinite(objects.boxes).all(axis=1))
+    objects = replace(objects, boxes=np.clip(objects.boxes, -beyond, most))
     sides = objects.boxes[:, 2:] - objects.boxes[:, :2]
     order = np.argsort(-sides.prod(axis=1), kind="stable")
     for index in order.tolist():
-        if np.isfinite(objects.boxes[index]).all():
-            _frame(draw, objects, index, 1 if objects.ignored[index] else width)
+        _frame(draw, objects, index, 1 if objects.ignored[index] else width)
     if labels:
         letters = font(max(10, round(short / 32)))
         for index in order.tolist():
-            if np.isfinite(objects.boxes[index]).all():
-                _label(draw, objects, index, classes, letters, image.size)
+            _label(draw, objects, index, classes, letters, image.size)
     return np.asarray(image)
 
 
@@ -80,7 +83,7 @@ def draw_mask(picture: np.ndarray, mask: np.ndarray, classes: Sequence[str], *, 
 def draw_legend(classes: Sequence[str], width: int, *, unknown: bool = False) -> np.ndarray:
     """uint8 (H, width, 3): each class beside its colour, in as many lines as they need. unknown: also that of no class."""
     letters, gap, square = font(13), 16, 12
-    entries = [(name, class_colour(index)) for index, name in enumerate(classes)]
+    entries = [(in_a_line(name), class_colour(index)) for index, name in enumerate(classes)]
     entries += [("no class", UNKNOWN)] if unknown else []
     places: list[tuple[float, int]] = []
     x, line = float(gap), 0
@@ -104,6 +107,11 @@ def to_colour(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3)))
 
 
+def in_a_line(text: str) -> str:
+    """A text without line ends, which Pillow would place otherwise."""
+    return " ".join(text.split())
+
+
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Pillow's own font in a size of pixels."""
@@ -120,7 +128,7 @@ def _frame(draw: ImageDraw.ImageDraw, objects: Objects, index: int, width: int) 
 def _label(draw, objects: Objects, index: int, classes: Sequence[str], letters, size: tuple[int, int]) -> None:
     """The class (and score) above the box's upper left corner, or in it where there is no room above."""
     label = int(objects.labels[index])
-    text = classes[label] if 0 <= label < len(classes) else f"class {label}"
+    text = in_a_line(classes[label]) if 0 <= label < len(classes) else f"class {label}"
     if objects.scores is not None:
         text += f" {objects.scores[index]:.2f}"
     if objects.ignored[index]:

@@ -181,6 +181,10 @@ def load_run(path: str | Path, model: nn.Module | None = None) -> Run:
     if version > FORMAT:
         raise UserError(f"{path}: this run was made by a newer version of gradus (format {version}, known {FORMAT})")
     recipe = settings.from_dict(Recipe, values)
+    if (path / "folds.json").exists():
+        members = sorted(str(member) for member in (path / "members").glob("*") if member.is_dir())
+        one = f"; give one of them, such as {members[0]}" if members else ""
+        raise UserError(f"{path}: this holds the models of several folds, not one run{one}")
     if not (recipe.task.name and recipe.model.name):
         raise UserError(f"{path / 'recipe.toml'}: this file is damaged (it names no task or no model)")
     task_settings = TaskSettings(name=recipe.task.name, options=recipe.task.options)

@@ -89,7 +89,7 @@ class LandmarksTask(PlaceTask):
         """(N, K, 2) in pixels of pictures of these sizes (height, width). Sets `names`."""
         column = split[self.column]
         if isinstance(column.type, Boxes):
-            self.names = CORNERS
+            self.names = tuple(CORNERS)
             return self._corners(column, column.type.classes, sizes)
         if not isinstance(column.type, Points):
             raise UserError(f"target '{self.column}' holds {contents(column)}: landmarks need points")

@@ -21,7 +21,7 @@ from gradus.data.augment.geometry import Warp
 from gradus.data.augment.settings import AugmentSettings
 from gradus.data.columns import Column, Image, type_from_dict, type_to_dict
 from gradus.data.dataset import Split
-from gradus.data.images import EncodedImages, stack_pictures
+from gradus.data.images import EncodedImages, padded_place, stack_pictures
 from gradus.errors import UserError
 from gradus.tasks.encode import refuse_if_too_large
 from gradus.tasks.rows import EncodedRows, natural_sizes, sample_rows
@@ -126,16 +126,11 @@ class SceneInputs:
         return {"inputs": torch.from_numpy(stack_pictures(column, self.size, self.options.fit)), "places": places}
 
     def place(self, height: int, width: int) -> tuple[float, ...]:
-        """Where a picture of that size is put in the network's: one row of `places`. As Pillow's pad does it."""
-        rows, columns = self.size
+        """Where a picture of that size is put in the network's: one row of `places`."""
         if self.options.fit == "stretch":
-            return (height, width, rows / height, columns / width, 0, 0)
-        if width / height > columns / rows:
-            new = (round(height / width * columns), columns)
-        else:
-            new = (rows, round(width / height * rows))
-        top, left = round((rows - new[0]) * 0.5), round((columns - new[1]) * 0.5)
-        return (height, width, new[0] / height, new[1] / width, top, left)
+            return (height, width, self.size[0] / height, self.size[1] / width, 0, 0)
+        rows, columns, top, left = padded_place(height, width, self.size)
+        return (height, width, rows / height, columns / width, top, left)
 
     def to_device(self, device: torch.device) -> None:
         self.center = torch.tensor(self.mean, device=device)[:, None, None]

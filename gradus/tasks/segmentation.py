@@ -123,6 +123,10 @@ class SegmentationTask(Task):
         if not isinstance(column.type, Mask):
             raise UserError(f"target '{self.column}' holds {contents(column)}: segmentation needs masks")
         self.kind = column.type
+        if len(self.kind.classes) < 2:
+            raise UserError(
+                f"target '{self.column}' has one class only ('{self.kind.classes[0]}'): there is nothing to tell apart"
+            )
         if len(self.kind.classes) > MOST_CLASSES:
             raise UserError(
                 f"target '{self.column}' has {len(self.kind.classes)} classes; masks hold {MOST_CLASSES} at most"

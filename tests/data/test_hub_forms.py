@@ -80,6 +80,30 @@ def test_wrong_cells_are_told_by_the_row(tmp_path: Path) -> None:
         readers.read(file)
 
 
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ({"bbox": [[1, 2, 3, 4]], "category": [3 * 10**9]}, "numbers below 10,000, found 3000000000"),
+        ({"bbox": [[1, 2, 3, 4]], "category": [None]}, "row 2 of t.parquet: a box has no class"),
+        ({"bbox": [[1, 2, 3, 4]], "category": [-1]}, "row 2 of t.parquet: the class -1 has no name"),
+    ],
+)
+def test_odd_classes_are_told(tmp_path: Path, cell: dict, message: str) -> None:
+    cells = [{"bbox": [[1, 2, 3, 4]], "category": [0]}, cell, None]
+    with pytest.raises(UserError, match=message):
+        readers.read(write(tmp_path / "t.parquet", {"image": PICTURES, "objects": cells}))
+
+
+def test_boxes_that_are_texts_missing_objects_and_other_metadata(tmp_path: Path) -> None:
+    texts = [{"bbox": ["1234"], "category": [0]}] * 3
+    with pytest.raises(UserError, match=r"row 1 of t.parquet: 1 boxes and 1 categories; expected four numbers"):
+        readers.read(write(tmp_path / "t.parquet", {"image": PICTURES, "objects": texts}))
+    rows = [[None, {"bbox": [1, 2, 3, 4], "category": 1}], [None], None]
+    for metadata in ({"info": [1]}, [1]):
+        file = write(tmp_path / "t.parquet", {"image": PICTURES, "objects": rows}, metadata)  # type: ignore[arg-type]
+        assert [len(one) for one in readers.read(file)["train"]["objects"]] == [1, 0, 0]
+
+
 def test_masks(tmp_path: Path) -> None:
     values = np.random.default_rng(0).integers(0, 3, (3, 20, 40)).astype(np.uint8)
     file = write(tmp_path / "t.parquet", {"image": PICTURES, "annotation": [png(value) for value in values]})

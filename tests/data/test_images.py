@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
+from PIL import ImageOps
 
 from gradus.data.columns import Column, Image
 from gradus.data.images import EncodedImages, decode_picture, resize, stack_pictures
@@ -223,6 +224,18 @@ def test_crop_keeps_the_middle():
     tall = thirds(30, 90).swapaxes(0, 1)
     np.testing.assert_array_equal(resize(tall, (30, 30), "crop"), np.broadcast_to(GREEN, (30, 30, 3)))
     assert (resize(thirds(60, 180), (30, 30), "crop")[:, 1:-1] == GREEN).all()  # scaled, then cut
+
+
+@pytest.mark.parametrize("shape", [(30, 90, 3), (50, 20, 1), (7, 7, 3), (64, 96, 3), (33, 47, 1)])
+def test_pad_is_pillows(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    picture = PillowImage.fromarray(pixels[:, :, 0] if shape[2] == 1 else pixels)
+    expected = np.asarray(ImageOps.pad(picture, (48, 32), PillowImage.Resampling.BILINEAR))
+    np.testing.assert_array_equal(resize(pixels, (32, 48), "pad"), expected.reshape(32, 48, -1))
+
+
+def test_a_very_thin_picture_keeps_a_row():
+    assert (resize(np.full((2, 900, 1), 9, dtype=np.uint8), (32, 32), "pad") == 9).sum() == 32
 
 
 def test_pad_keeps_the_whole_picture_between_black():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import ExifTags
 from PIL import Image as PillowImage
 
 from gradus.data import readers
@@ -170,6 +171,22 @@ def test_missing_and_wrong_masks(tmp_path: Path) -> None:
     notes = [finding.message for finding in result.findings if finding.severity == "note"]
     assert "1 pictures have no mask and were left out, first images/c.png" in notes
     assert "1 masks have no picture and were left out" in notes
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_pictures_that_exif_turns_are_told(tmp_path: Path, orientation: int) -> None:
+    exif = PillowImage.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    (tmp_path / "images").mkdir()
+    for name in "ab":
+        PillowImage.new("RGB", (3, 2)).save(tmp_path / "images" / f"{name}.jpg", exif=exif if name == "a" else b"")
+        mask(tmp_path / "masks" / f"{name}.png")
+    if orientation == 6:  # height and width are exchanged
+        with pytest.raises(UserError, match=r"masks/a.png: the mask is 3x2, its picture 2x3, turned by its EXIF"):
+            readers.read(tmp_path)
+        mask(tmp_path / "masks" / "a.png", VALUES.T)
+    notes = readers.read(tmp_path).notes
+    assert any("1 of 2 pictures are turned by their EXIF orientation; their masks are taken" in note for note in notes)
 
 
 def test_voc_segmentation(tmp_path: Path) -> None:

@@ -115,6 +115,10 @@ def test_coco_key_points(tmp_path: Path) -> None:
     assert readers.read(tmp_path).target == "objects"
     expected = [[[3, 4], [np.nan] * 2], [[np.nan] * 2] * 2]
     assert np.array_equal(data["train"]["points"].values, expected, equal_nan=True)
+    content["categories"][0]["keypoints"] = 2
+    write(tmp_path / "annotations" / "person_keypoints_train2017.json", content)
+    assert any("key points were left out" in note for note in readers.read(tmp_path).notes)
+    content["categories"][0]["keypoints"] = ["nose", "ear"]
     content["annotations"] *= 2
     write(tmp_path / "annotations" / "person_keypoints_train2017.json", content)
     data = readers.read(tmp_path)
@@ -127,10 +131,17 @@ def test_coco_key_points(tmp_path: Path) -> None:
         (coco((99, 7, [1, 2, 3, 4])), r"annotation 0 of c.json: there is no image with the id 99"),
         (coco((10, 99, [1, 2, 3, 4])), r"there is no category with the id 99"),
         (coco((10, 7, [1, 2, 3])), r"expected a bbox of left, top, width and height, found \[1, 2, 3\]"),
+        (coco((10, 7, [10**400, 2, 3, 4])), r"expected a bbox of left, top, width and height"),
+        (coco((10, 7, [True, 2, 3, 4])), r"expected a bbox of left, top, width and height"),
+        (
+            coco((10, 7, [1, 2, 3, 4], {"keypoints": ["x", 1, 2]})),
+            r"annotation 0 of c.json: expected keypoints of x, y",
+        ),
         (coco(([10], 7, [1, 2, 3, 4])), r"there is no image with the id \[10\]"),
         (coco(categories={1: "a", 2: "a"}), r"two categories are called 'a'"),
         ({"images": [], "annotations": 3}, r"a COCO file has a list 'annotations'"),
         ('{"images": "annotations",', r"this is not JSON"),
+        ('{"n": ' + "1" * 5000 + ', "images": "annotations"}', r"a number in it is too long"),
         (coco(names=("a.png", "away.png")), r"1 of 2 pictures cannot be read, first away.png: there is no such file"),
     ],
 )
@@ -156,6 +167,17 @@ def test_voc_folders(tmp_path: Path) -> None:
     assert list(rows(data, "validation")) == ["JPEGImages/b.jpg"]
     assert data.types["objects"] == Boxes(classes=("cat", "dog"))
     assert any("1 XML files are in no split" in note for note in data.notes)
+
+
+def test_voc_names_with_spaces(tmp_path: Path) -> None:
+    for name in ("my photo 1", "my photo", "图 片"):
+        picture(tmp_path / "JPEGImages" / f"{name}.jpg")
+        write(tmp_path / "Annotations" / f"{name}.xml", xml(("dog", 1, 1, 40, 20, 0)))
+    write(tmp_path / "ImageSets" / "Main" / "train.txt", "my photo 1\r\n图 片  -1\r\n")
+    write(tmp_path / "ImageSets" / "Main" / "val.txt", "my photo\n")
+    data = readers.read(tmp_path)
+    assert list(rows(data)) == ["JPEGImages/my photo 1.jpg", "JPEGImages/图 片.jpg"]
+    assert list(rows(data, "validation")) == ["JPEGImages/my photo.jpg"]
 
 
 def test_xml_beside_pictures(tmp_path: Path) -> None:
@@ -212,6 +234,9 @@ def test_names_that_no_file_can_have_are_told(tmp_path: Path) -> None:
     write(tmp_path / "data.yaml", "train: train.txt\nnames: [dog]\n")
     picture(tmp_path / "a.png")
     write(tmp_path / "a.txt", "0 0.5 0.5 1 1\n")
+    write(tmp_path / "train.txt", "a.png\n" + "x" * 3000 + ".png\n")
+    with pytest.raises(UserError, match=r"1 of 2 pictures cannot be read"):
+        readers.read(tmp_path)
     write(tmp_path / "train.txt", "a.png\nb\x00.png\n")
     with pytest.raises(UserError, match=r"1 of 2 pictures cannot be read"):
         readers.read(tmp_path)
@@ -272,6 +297,11 @@ def test_wrong_yolo_lines_are_told(tmp_path: Path, line: str, message: str) -> N
         ("train: away\nnames: [a]\n", r"there is no .*away"),
         ("val: images\nnames: [a]\n", r"does not say where the training pictures are"),
         ("train: images\nnames: [a\n", r"this is not YAML"),
+        ("train: images\nnames: [[a, b], c]\n", r"names is a list of class names"),
+        ("train: {a: images}\nnames: [a]\n", r"train says where pictures are: a folder, a text file, or a list"),
+        ("train: images\npath: [images]\nnames: [a]\n", r"path is a folder"),
+        ("train: images\nnames: [a]\nnc: '1'\n", r"nc is '1', but there are 1 names"),
+        (f"train: {'x' * 3000}\nnames: [a]\n", r"there is no .*xxx"),
         (
             "train: images\nnames: [a]\n",
             r"none of 1 pictures has a text file of boxes; for images/a.png expected labels/a.txt",

@@ -144,13 +144,13 @@ def trained(data: Dataset, folder: Path) -> tuple[dict, bytes]:
     return run.evaluation["metrics"], weights
 
 
-def test_the_same_training_comes_of_every_format(tmp_path: Path) -> None:
+def test_the_same_training_comes_of_what_was_exported(tmp_path: Path) -> None:
+    """Of YOLO's shares of sides, which are rounded most; that data are the same in every format is tested above."""
     data = shapes_data()
     wanted = trained(data, tmp_path / "run")
     assert np.isfinite(wanted[0]["map50"])
-    for to in BOXES:
-        export(data, to, tmp_path / to)
-        assert trained(readers.read(tmp_path / to), tmp_path / f"run-{to}") == wanted
+    export(data, "yolo", tmp_path / "yolo")
+    assert trained(readers.read(tmp_path / "yolo"), tmp_path / "run-yolo") == wanted
 
 
 @pytest.mark.skipif(not (REAL / "bccd").is_dir(), reason="GRADUS_DATA is unset or has no bccd")

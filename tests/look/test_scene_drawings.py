@@ -32,9 +32,12 @@ def test_labels_scores_and_ignored_boxes() -> None:
     assert not np.array_equal(plain, draw_objects(BLACK, objects, ("cat",)))
     sure = Objects.of([[10, 40, 110, 90]], [0], scores=[0.9])
     assert not np.array_equal(draw_objects(BLACK, sure, ("cat",)), draw_objects(BLACK, objects, ("cat",)))
-    for wrong in ([[np.nan, 0, 1, 1]], [[-50, -50, 300, 300]], [[20, 5, 10, 5]]):  # drawn as far as it can be
+    far = [[1e20, 1, 2e20, 9]], [[-1e30, -1e30, 1e30, 1e30]]
+    for wrong in ([[np.nan, 0, 1, 1]], [[-50, -50, 300, 300]], [[20, 5, 10, 5]], *far):  # drawn as far as it can be
         assert draw_objects(BLACK, Objects.of(wrong, [7], [True]), ("cat",)).shape == (100, 120, 3)
     assert draw_objects(BLACK[..., :1], Objects.of([], []), ()).shape == (100, 120, 3)
+    assert np.array_equal(draw_objects(BLACK, objects, ("a\ncat",)), draw_objects(BLACK, objects, ("a cat",)))
+    assert np.array_equal(draw_legend(("a\ncat",), 90), draw_legend(("a cat",), 90))
 
 
 def test_masks_have_the_colours_of_their_classes() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import gradus
+from gradus.data.load import load_data
 from gradus.recipes.table import RECIPES, get_recipe
 
 NAMES = [name for name in RECIPES if name.startswith("camvid-")]
@@ -29,12 +30,13 @@ def test_a_recipe_runs_on_a_few_pictures(tmp_path: Path):
     recipe = get_recipe("camvid-segnet")
     recipe = replace(
         recipe,
-        data=replace(recipe.data, rows=4),
         task=replace(recipe.task, options={**recipe.task.options, "image_size": [48, 64]}),
         model=replace(recipe.model, options={"width": 4}),
         train=replace(recipe.train, epochs=1),
     )
-    run = gradus.train_recipe(recipe, tmp_path / "run")
+    data = load_data("camvid")
+    few = data.with_splits({name: split.take(np.arange(4)) for name, split in data.splits.items()}, "four of each")
+    run = gradus.train_recipe(recipe, tmp_path / "run", dataset=few)
     assert 0 <= run.evaluation["metrics"]["miou"] <= 1
     assert run.assess("test").predictions.shape[1:] == (360, 480)
     picture = np.random.default_rng(0).integers(0, 256, (90, 131, 3), dtype=np.uint8)

@@ -59,6 +59,8 @@ def test_every_row_validates_once_a_repeat_and_members_are_runs(tmp_path):
     assert result["mean_curve"] == pytest.approx(curves.mean(axis=0))
     assert result["best_epoch_of_mean"] == curves.mean(axis=0).argmin() + 1
     assert (tmp_path / "folds" / "folds.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(UserError, match=r"models of several folds, not one run; give one of them, such as .*fold-1"):
+        load_run(tmp_path / "folds")
 
 
 def test_a_members_recipe_gives_the_same_model_alone(tmp_path):

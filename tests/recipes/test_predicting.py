@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,11 +15,13 @@ from PIL import Image as PillowImage
 from scenes_made import scenes
 
 from gradus.cli import main
+from gradus.data import frames
 from gradus.data.frames import Frame, find_files, read_frames
 from gradus.data.load import DataSettings
 from gradus.errors import UserError
 from gradus.recipes.ensemble import ensemble
 from gradus.recipes.execute import train_recipe, train_settings
+from gradus.recipes.later import with_later_settings
 from gradus.recipes.predicting import Stages, predict_frames
 from gradus.recipes.recipe import ModelSettings, Recipe
 from gradus.recipes.run import Run, load_run
@@ -73,6 +77,37 @@ def test_boxes_as_json_are_in_pixels_of_the_picture_and_those_of_python(runs, tm
     alone = run.predict([str(path) for path in paths])
     for line, other in zip(lines, alone, strict=True):
         assert len(line["prediction"]) == len(other["prediction"])
+
+
+def test_settings_that_only_change_how_answers_are_found(runs, tmp_path, capsys):
+    picture = pictures(tmp_path / "in", 1)[0]
+    asked = ("predict", runs["objects"].path, picture, "--json", "--set")
+    counts = []
+    for setting in ("task.options.least_score=0", "task.options.least_score=1"):
+        code, out, _ = command(capsys, *asked, setting)
+        assert code == 0
+        counts.append(len(json.loads(out)["prediction"]))
+    assert counts[0] > counts[1] == 0
+    kept = []
+    for overlap in (0.01, 1.0):
+        changed = with_later_settings(
+            load_run(runs["objects"].path), [f"model.options.overlap={overlap}", "task.options.least_score=0"]
+        )
+        kept.append(len(changed.predict(str(picture))[0]["prediction"]))
+    assert kept[0] < kept[1]
+    plain = load_run(runs["mask"].path)
+    smooth = with_later_settings(plain, ["task.options.crf=5"], measured=True)
+    assert (plain.task.options.crf, smooth.task.options.crf, smooth.recipe.task.options["crf"]) == (0, 5, 5)
+    smooth.answers(str(picture))
+    for setting, message in {
+        "task.options.crop_size=32": "after training only these may be changed: task.options.tiles",
+        "task.options.crf=-1": "expected 0 to 1000 steps",
+        "nonsense": "after training only these may be changed",
+    }.items():
+        code, _, err = command(capsys, "predict", runs["mask"].path, picture, "--set", setting)
+        assert code == 2 and message in err
+    code, _, err = command(capsys, "eval", runs["mask"].path, "--set", "task.options.tiles=true")
+    assert code == 2 and "changes predictions alone" in err
 
 
 def test_pictures_are_drawn_into_a_new_folder_and_nothing_is_overwritten(runs, in_empty_folder, capsys):
@@ -136,6 +171,20 @@ def test_every_frame_of_a_video(tmp_path):
     (tmp_path / "broken.mov").write_bytes(b"no video")
     with pytest.raises(UserError, match="the video cannot be read"):
         list(read_frames(find_files([tmp_path / "broken.mov"]), 3))
+
+
+def test_a_video_without_frames_is_told(tmp_path, monkeypatch):
+    class Container:
+        streams = SimpleNamespace(video=[object()])
+
+        def decode(self, video):
+            return iter(())
+
+    package = SimpleNamespace(open=lambda path: nullcontext(Container()), FFmpegError=OSError)
+    monkeypatch.setattr(frames, "_pyav", lambda file: package)
+    (tmp_path / "clip.mp4").write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"clip\.mp4: there are no pictures in this video"):
+        list(read_frames(find_files([tmp_path / "clip.mp4"]), 3))
 
 
 def test_a_video_without_its_package_is_told_before_anything_is_written(runs, tmp_path, capsys, monkeypatch):

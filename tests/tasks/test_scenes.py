@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from PIL import Image as PillowImage
-from PIL import ImageOps
 
 from gradus.data.augment.settings import AugmentSettings
 from gradus.data.columns import Column, Image
 from gradus.data.dataset import Split
+from gradus.data.images import resize
 from gradus.errors import UserError
 from gradus.tasks.scenes import SceneInputs, SceneOptions, from_network, move_objects, to_network
 
@@ -28,11 +27,10 @@ def fitted(split: Split, **options: object) -> SceneInputs:
     return inputs
 
 
-@pytest.mark.parametrize("size", [(48, 64), (100, 40), (33, 190), (64, 64)])
+@pytest.mark.parametrize("size", [(48, 64), (100, 40), (33, 190), (64, 64), (2, 300), (900, 3)])
 def test_a_padded_picture_lies_where_its_place_says(size):
-    inputs = fitted(pictures(size, (40, 60)), image_size=(64, 96))
-    white = PillowImage.new("L", size[::-1], 255)
-    seen = np.asarray(ImageOps.pad(white, (96, 64))) > 127
+    inputs = fitted(pictures((40, 60)), image_size=(64, 96))
+    seen = resize(np.full((*size, 1), 255, dtype=np.uint8), (64, 96), "pad")[..., 0] > 127
     _, _, down, across, top, left = inputs.place(*size)
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     assert (rows[0], rows[-1] + 1) == (top, top + round(size[0] * down))

@@ -167,6 +167,13 @@ def test_predicted_masks_have_each_pictures_own_size():
         assert (answer.value[known] == given[known]).mean() > 0.85
 
 
+def test_a_very_thin_picture_has_a_mask_too():
+    task = fitted([(40, 48)] * 3, {"image_size": (32, 48)})
+    thin = Split({"image": Column(Image(), [np.full((2, 300, 3), 80, dtype=np.uint8)])}, ["thin"])
+    (answer,) = task.answers(thin, by_red(task))
+    assert answer.value.shape == (2, 300) and (answer.value == 1).all()
+
+
 def test_training_sees_parts_and_evaluation_whole_pictures():
     task = fitted([(40, 48)] * 4, crop_size=(24, 32))
     rows = task.encode(split([(40, 48)] * 4))
@@ -272,6 +279,11 @@ def test_mistakes_are_told():
     kind = Mask(classes=tuple(f"class {number}" for number in range(1000)))
     many.columns["mask"] = Column(kind, many.columns["mask"].values)
     with pytest.raises(UserError, match="has 1000 classes; masks hold 255 at most"):
+        SegmentationTask(SceneInputs(SceneOptions()), MaskOptions()).fit(
+            Dataset(name="scenes", source="scenes", splits={"train": many}, target="mask")
+        )
+    many.columns["mask"] = Column(Mask(classes=("ground",)), many.columns["mask"].values)
+    with pytest.raises(UserError, match=r"has one class only \('ground'\): there is nothing to tell apart"):
         SegmentationTask(SceneInputs(SceneOptions()), MaskOptions()).fit(
             Dataset(name="scenes", source="scenes", splits={"train": many}, target="mask")
         )

@@ -102,7 +102,8 @@ def read_coco(path: Path, check: bool = True) -> Dataset:
 def _with_points(dataset: Dataset, scenes: Scenes, categories: list[dict[str, Any]]) -> Dataset:
     """The data set with a column `points` where objects have key points of one list of names, and no picture has two such
     objects; otherwise they are left out with a note."""
-    lists = {tuple(map(str, entry["keypoints"])) for entry in categories if entry.get("keypoints")}
+    lists = {tuple(map(str, entry["keypoints"])) for entry in categories if isinstance(entry.get("keypoints"), list)}
+    lists.discard(())
     crowds = [row for rows in scenes.by_split.values() for row in rows if len(row.points) > 1]
     if not any(row.points for rows in scenes.by_split.values() for row in rows):
         return dataset
@@ -131,6 +132,8 @@ def _load(file: Path) -> dict[str, Any]:
         content = json.loads(read_text(file, []))
     except json.JSONDecodeError as error:
         raise UserError(f"{file}: this is not JSON (line {error.lineno}: {error.msg})") from None
+    except ValueError:  # of a number with thousands of digits
+        raise UserError(f"{file}: this is not a COCO file (a number in it is too long)") from None
     except RecursionError:
         raise UserError(f"{file}: this is not a COCO file (nested too deep)") from None
     for part in ("images", "annotations", "categories"):
@@ -201,8 +204,12 @@ def _read_split(scenes: Scenes, split: str, file: Path, content: dict[str, Any],
             row = rows[entry["image_id"]]
             row.add(box, names[entry["category_id"]], bool(entry.get("iscrowd")))
             points = entry.get("keypoints")
-            if isinstance(points, list) and points and len(points) % 3 == 0 and entry.get("num_keypoints", 1):
-                row.points.append(points)
+            if points and entry.get("num_keypoints", 1):
+                if (places := _numbers(points)) is None or len(places) % 3:
+                    message = f"expected keypoints of x, y and visibility in turn, found {str(points)[:60]}"
+                    scenes.wrong("key points that cannot be read", label, message)
+                else:
+                    row.points.append(places)
     scenes.by_split[split] = list(rows.values())
     return outlines
 
@@ -213,10 +220,21 @@ def _key(given: Any) -> int | str | None:
 
 
 def _box(given: Any) -> tuple[float, float, float, float] | None:
-    if not isinstance(given, list) or len(given) != 4 or not all(isinstance(side, int | float) for side in given):
+    numbers = _numbers(given)
+    if numbers is None or len(numbers) != 4:
         return None
-    left, top, width, height = given
+    left, top, width, height = numbers
     return left, top, left + width, top + height
+
+
+def _numbers(given: Any) -> list[float] | None:
+    """The numbers of a list; None where it is none, or holds anything else."""
+    if not isinstance(given, list) or any(isinstance(x, bool) or not isinstance(x, int | float) for x in given):
+        return None
+    try:
+        return [float(number) for number in given]
+    except OverflowError:  # a whole number beyond what a float holds
+        return None
 
 
 def _picture_folder(root: Path, split: str, file: Path, images: Sequence[dict[str, Any]]) -> Path:

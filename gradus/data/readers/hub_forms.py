@@ -30,6 +30,7 @@ from gradus.data.stored import ParquetColumn, StoredPictures, is_picture_type
 from gradus.errors import UserError
 
 CATEGORIES = ("category", "categories", "category_id", "label", "labels", "class")
+MOST_NUMBERS = 10_000  # of classes that have no names
 MASKS = ("mask", "masks", "label", "labels", "annotation", "segmentation", "segmentation_mask", "semantic_segmentation")
 
 
@@ -89,7 +90,14 @@ def read_scene_parquet(files: Mapping[str, Path], path: Path, check: bool = True
         images = EncodedImages(cast(Any, pictures[split]), cast(Any, rows), headers.channels)
         splits[split] = Split({picture: Column(Image(channels=headers.channels), images), target: columns[split]}, rows)
     name = path.resolve().stem if path.is_file() else path.resolve().name
-    return Dataset(name, str(path), splits, target=target, notes=[*notes, *headers.notes], mistakes=mistakes)
+    return Dataset(
+        name,
+        str(path),
+        splits,
+        target=target,
+        notes=[*notes, *headers.places_notes("boxes" if boxes else "masks")],
+        mistakes=mistakes,
+    )
 
 
 def _rows(file: Path) -> int:
@@ -113,7 +121,7 @@ def _read_boxes(
         split: [_cell(cell) for cell in read_arrow(file, [target]).column(target).to_pylist()]
         for split, file in files.items()
     }
-    given = [category for rows in cells.values() for _, categories in rows for category in categories]
+    given = [one for rows in cells.values() for _, categories in rows for one in categories if one is not None]
     classes = _class_names(files["train"], target, folder, given, notes)
     lookup: dict[Any, int] = {name: index for index, name in enumerate(classes)}
     mistakes: list[Mistake] = []
@@ -121,18 +129,24 @@ def _read_boxes(
     for split, rows in cells.items():
         for index, (boxes, categories) in enumerate(rows):
             where = origins[split][index]
-            if len(boxes) != len(categories) or any(box is None or len(box) != 4 for box in boxes):
+            if len(boxes) != len(categories) or not all(map(_is_box, boxes)):
                 message = f"{len(boxes)} boxes and {len(categories)} categories; expected four numbers and a class each"
                 mistakes.append(Mistake("boxes that cannot be read", where, message))
                 boxes, categories = [], []
             labels = [
-                category if isinstance(category, int) else lookup.get(class_name(category), -1)
+                category
+                if isinstance(category, int)
+                else -1
+                if category is None
+                else lookup.get(class_name(category), -1)
                 for category in categories
             ]
             known = [0 <= label < len(classes) for label in labels]
             for label, category in zip(known, categories, strict=True):
                 if not label:
                     message = f"the class {category} has no name; there are {len(classes)}"
+                    if category is None:
+                        message = "a box has no class"
                     mistakes.append(Mistake("unknown classes", where, message))
             everything.append(Objects.of(boxes, labels).take(np.array(known, dtype=bool)))
     everything = _as_corners(everything, headers, notes)
@@ -143,9 +157,15 @@ def _read_boxes(
     return columns, mistakes
 
 
+def _is_box(box: Any) -> bool:
+    """Whether it is a list of four numbers, of which some may be missing."""
+    return isinstance(box, list) and len(box) == 4 and all(isinstance(side, int | float | None) for side in box)
+
+
 def _cell(cell: Any) -> tuple[list[Any], list[Any]]:
     """(boxes, categories) of one cell."""
     if isinstance(cell, list):
+        cell = [one for one in cell if one]
         name = next((name for name in CATEGORIES if cell and name in cell[0]), "category")
         return [one["bbox"] for one in cell], [one[name] for one in cell]
     cell = cell or {}
@@ -159,18 +179,30 @@ def _class_names(file: Path, target: str, folder: Path, given: list[Any], notes:
     if named := read_names(folder):
         notes.append(f"classes: {len(named[1])}, in the order of {named[0].name}")
         return named[1]
-    written = (read_arrow_schema(file).metadata or {}).get(b"huggingface", b"{}")
-    names = _named_in(json.loads(written).get("info", {}).get("features", {}).get(target))
-    if names:
+    if names := _names_written(file, target):
         notes.append(f"classes: {len(names)}, named in {file.name}")
         return names
     if all(isinstance(category, int) for category in given):
         most = max(given, default=0)
+        if most >= MOST_NUMBERS:
+            raise UserError(f"{file.name}: classes without names are numbers below {MOST_NUMBERS:,}, found {most}")
         notes.append(f"classes: the numbers 0 to {most} (a file labels.txt, one name a line, gives them names)")
         return [str(number) for number in range(most + 1)]
     names = sorted({class_name(category) for category in given}, key=natural)
     notes.append(f"classes: {listed(names)} (sorted; a file labels.txt, one name a line, gives another order)")
     return names
+
+
+def _names_written(file: Path, target: str) -> list[str]:
+    """What the Hub's library wrote into the file's schema of the classes of a column; empty where there is nothing."""
+    part: Any = None
+    try:
+        part = json.loads((read_arrow_schema(file).metadata or {}).get(b"huggingface", b"{}"))
+    except (ValueError, RecursionError):
+        return []
+    for name in ("info", "features", target):
+        part = part.get(name) if isinstance(part, dict) else None
+    return _named_in(part)
 
 
 def _named_in(feature: Any) -> list[str]:

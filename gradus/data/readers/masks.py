@@ -110,7 +110,8 @@ def read_masks(root: Path, check: bool = True) -> Dataset:
     """
     root = Path(root)
     pairs, voc = Pairs(), (root / "SegmentationClass").is_dir()
-    sets = read_image_sets(root / "ImageSets" / "Segmentation") if voc else {}
+    stems = _by_key(root / "SegmentationClass") if voc else {}
+    sets = read_image_sets(root / "ImageSets" / "Segmentation", stems) if voc else {}
     for split, pictures, masks in mask_folders(root):
         for part, names in sets.items() or [(split, None)]:
             pairs.match(pictures, masks, part, names)
@@ -161,7 +162,7 @@ def _dataset(
         refuse_mistakes(root, look.mistakes)
         headers.raise_broken(root)
     splits = {name: _split(root, pairs, headers.channels, meaning, colours) for name, pairs in found.items()}
-    notes += headers.notes
+    notes += headers.places_notes("masks")
     name = root.resolve().name
     return Dataset(name, str(root), splits, target="mask", notes=notes, mistakes=look.mistakes)
 
@@ -202,6 +203,7 @@ class _Look:
 def _look(root: Path, masks: list[Path], headers: Headers, colours: tuple[Colour, ...] | None) -> _Look:
     look = _Look(np.zeros(256, dtype=np.int64), {}, [])
     encoded = EncodedMasks(masks, [relative(mask, root) for mask in masks], np.arange(256, dtype=np.uint8), colours)
+    turned = set(headers.turned)
     for index, size in enumerate(headers.sizes):
         name = encoded.names[index]
         try:
@@ -211,6 +213,7 @@ def _look(root: Path, masks: list[Path], headers: Headers, colours: tuple[Colour
             continue
         if size is not None and values.shape != size:
             message = f"the mask is {values.shape[1]}x{values.shape[0]}, its picture {size[1]}x{size[0]}"
+            message += ", turned by its EXIF orientation" if index in turned else ""
             look.mistakes.append(Mistake("masks of another size than their picture", name, message))
         counts = np.bincount(values.ravel(), minlength=256)
         look.counts += counts

@@ -80,7 +80,7 @@ def objects_dataset(scenes: Scenes, classes: Sequence[str], check: bool, source:
     if check:
         refuse_mistakes(scenes.root, scenes.mistakes)
         headers.raise_broken(scenes.root)
-    notes = [*scenes.notes, *headers.notes, *_other_sizes(found, headers)]
+    notes = [*scenes.notes, *headers.places_notes("boxes"), *_other_sizes(found, headers)]
     index = {name: number for number, name in enumerate(classes)}
     splits = {}
     for name, rows in found.items():

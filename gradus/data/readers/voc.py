@@ -10,6 +10,8 @@ names them in another order. A document type in an XML file is refused, so no en
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -70,20 +72,25 @@ def read_voc(root: Path, check: bool = True) -> Dataset:
     return objects_dataset(scenes, classes, check)
 
 
-def read_image_sets(folder: Path) -> dict[str, list[str]]:
-    """Split -> the names in ImageSets/Main (or Segmentation), in their order; trainval is train where there is no train."""
+def read_image_sets(folder: Path, known: Collection[str]) -> dict[str, list[str]]:
+    """Split -> the names in ImageSets/Main (or Segmentation), in their order; trainval is train where there is no train.
+
+    known: names that there are. A line that is none of them ends in a word that says whether a class is there.
+    """
     found = {}
     for split, names in {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}.items():
-        for name in names:
-            file = folder / f"{name}.txt"
-            if file.is_file():
-                lines = [line.split() for line in read_text(file, []).splitlines()]
-                found[split] = [words[0] for words in lines if words]  # a second word says whether a class is there
-                break
+        files = [file for name in names if (file := folder / f"{name}.txt").is_file()]
+        if files:
+            found[split] = _listed_names(files[0], known)
     both = folder / "trainval.txt"
     if "train" not in found and both.is_file():
-        found["train"] = [line.split()[0] for line in read_text(both, []).splitlines() if line.strip()]
+        found["train"] = _listed_names(both, known)
     return {split: names for split, names in found.items() if names}
+
+
+def _listed_names(file: Path, known: Collection[str]) -> list[str]:
+    lines = [line.strip() for line in read_text(file, []).splitlines() if line.strip()]
+    return [line if line in known else re.sub(r"\s+\S+$", "", line) for line in lines]
 
 
 def _read_sets(scenes: Scenes, annotations: Path) -> None:
@@ -94,8 +101,8 @@ def _read_sets(scenes: Scenes, annotations: Path) -> None:
         raise UserError(
             f"{root}: there are no pictures in it; expected {root / 'JPEGImages'} beside {annotations.name}"
         )
-    sets = read_image_sets(root / "ImageSets" / "Main")
     written = sorted(path.stem for path in annotations.glob("*.xml"))
+    sets = read_image_sets(root / "ImageSets" / "Main", {*written, *by_stem})
     if not sets:
         sets = {"train": written}
         scenes.notes.append("there is no ImageSets/Main/train.txt: all pictures are training rows")

@@ -29,6 +29,9 @@ from gradus.data.readers.objects import (
 from gradus.errors import UserError
 
 SNAP = 1e-9  # of a side: what is nearer to 0 is 0, that was lost in centre and width
+SCALARS = (
+    str | int | float
+)  # YAML can nest its aliases so that the text of a list fills the memory: none is made a text
 LISTS = (*SPLIT_NAMES, "classes", "labels")  # text files that are no annotations
 
 
@@ -111,9 +114,11 @@ def _described(file: Path, scenes: Scenes) -> tuple[list[str], dict[str, list[Pa
     if not isinstance(content, dict):
         raise UserError(f"{file}: expected names, train and val; this file has none")
     classes = _names(content.get("names"), file)
-    number = content.get("nc", len(classes))
+    number, base = content.get("nc", len(classes)), content.get("path")
+    if not isinstance(number, SCALARS) or not isinstance(base, SCALARS | None):
+        raise UserError(f"{file}: nc is the number of classes and path is a folder, where they are given")
     if number != len(classes):
-        raise UserError(f"{file}: nc is {number}, but there are {len(classes)} names")
+        raise UserError(f"{file}: nc is {number!r}, but there are {len(classes)} names")
     pictures: dict[str, list[Path]] = {}
     for key, split in SPLIT_NAMES.items():
         given = content.get(key)
@@ -121,7 +126,9 @@ def _described(file: Path, scenes: Scenes) -> tuple[list[str], dict[str, list[Pa
             continue
         pictures[split] = []
         for place in given if isinstance(given, list) else [given]:
-            pictures[split] += _pictures_at(file, content.get("path"), str(place))
+            if not isinstance(place, SCALARS):
+                raise UserError(f"{file}: {key} says where pictures are: a folder, a text file, or a list of them")
+            pictures[split] += _pictures_at(file, base, str(place))
     if "train" not in pictures:
         raise UserError(f"{file}: it does not say where the training pictures are (train: images/train)")
     return classes, {split: files for split, files in pictures.items() if files}
@@ -132,7 +139,7 @@ def _names(given: Any, file: Path) -> list[str]:
         if set(given) != set(range(len(given))):
             raise UserError(f"{file}: names count from 0 without gaps, found {listed([str(key) for key in given])}")
         given = [given[number] for number in range(len(given))]
-    if not isinstance(given, list) or not given:
+    if not isinstance(given, list) or not given or not all(isinstance(name, SCALARS | None) for name in given):
         raise UserError(f"{file}: names is a list of class names, or a table of number: name")
     names = [str(name).strip() for name in given]
     if len(set(names)) < len(names):
@@ -148,15 +155,23 @@ def _pictures_at(file: Path, base: Any, place: str) -> list[Path]:
         inside = inside.removeprefix("../")
     bases = [root / str(base), Path(str(base)), root] if base else [root]
     places = [folder / name for folder in bases for name in (place, inside)]
-    found = next((path for path in places if path.exists()), None)
+    found = next((path for path in places if _is_there(path)), None)
     if found is None:
         raise UserError(f"{file}: there is no {places[0]}")
     if found.is_file():
         names = [line.strip() for line in read_text(found, []).splitlines() if line.strip()]
         return [
-            next((path for path in (found.parent / name, root / name) if path.exists()), root / name) for name in names
+            next((path for path in (found.parent / name, root / name) if _is_there(path)), root / name)
+            for name in names
         ]
     return sorted(path for path in found.rglob("*") if is_picture(path))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # longer than a name may be, or with a zero byte
+        return False
 
 
 def _laid_out(root: Path) -> dict[str, list[Path]]:
@@ -177,11 +192,11 @@ def _label_file(picture: Path) -> Path | None:
     for place in range(len(parts) - 2, -1, -1):
         if parts[place] == "images":
             file = Path(*parts[:place], "labels", *parts[place + 1 :]).with_suffix(".txt")
-            if file.is_file():
+            if _is_there(file):
                 return file
             break
     for file in (picture.with_suffix(".txt"), picture.parent / "labels" / f"{picture.stem}.txt"):
-        if file.is_file():
+        if _is_there(file):
             return file
     return None
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from gradus.errors import UserError
 from gradus.models.atrous import make_atrous
 from gradus.models.backbone import Backbone, strides_of
-from gradus.models.segmentation.enlarge import enlarge, pad_to_multiple
+from gradus.models.segmentation.enlarge import begin_as_nothing, enlarge, pad_to_multiple
 
 STRIDE, COARSEST = 8, 32
 
@@ -38,6 +38,9 @@ class AtrousPyramid(nn.Module):
                 self.branches.append(nn.Sequential(wide, *more, nn.Conv2d(hidden, num_classes, 1)))
             else:
                 self.branches.append(nn.Sequential(wide))
+
+    def last_layers(self) -> list[nn.Module]:
+        return [list(branch.children())[-1] for branch in self.branches]
 
     def forward(self, maps: Tensor) -> Tensor:
         scores = self.branches[0](maps)
@@ -61,6 +64,9 @@ class PyramidWithPicture(nn.Module):
         self.picture = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(in_channels, hidden, 1), nn.ReLU())
         self.join = nn.Sequential(layer(hidden * (len(self.branches) + 1)), nn.Dropout(dropout))
         self.score = nn.Conv2d(hidden, num_classes, 1)
+
+    def last_layers(self) -> list[nn.Module]:
+        return [self.score]
 
     def forward(self, maps: Tensor) -> Tensor:
         whole = self.picture(maps).expand(-1, -1, *maps.shape[2:])
@@ -87,7 +93,7 @@ class DeepLab(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        heads = {"v2": AtrousPyramid, "v3": PyramidWithPicture}
+        heads: dict[str, type[AtrousPyramid | PyramidWithPicture]] = {"v2": AtrousPyramid, "v3": PyramidWithPicture}
         if head not in heads:
             raise UserError(f"head: expected v2 or v3, received {head!r}")
         if not rates or min(rates) < 1 or hidden < (1 if head == "v3" else 0):
@@ -99,10 +105,8 @@ class DeepLab(nn.Module):
         for module in self.head.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        for branch in self.head.branches if head == "v2" else [self.head.score]:  # all scores are 0 at first
-            last = branch[-1] if isinstance(branch, nn.Sequential) else branch
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+        for scores in self.head.last_layers():
+            begin_as_nothing(scores)
 
     def forward(self, pictures: Tensor) -> Tensor:
         height, width = pictures.shape[2:]

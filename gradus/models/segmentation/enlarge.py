@@ -20,6 +20,12 @@ def pad_to_multiple(pictures: Tensor, multiple: int) -> Tensor:
     return functional.pad(pictures, (0, right, 0, below)) if below or right else pictures
 
 
+def begin_as_nothing(layer: nn.Module) -> None:
+    """Sets all parameters of a layer of scores to 0: every class is as likely as any other."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
 def enlarge(maps: Tensor, size: Sequence[int]) -> Tensor:
     """(B, C, h, w) -> (B, C, *size), bilinear."""
     return functional.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)

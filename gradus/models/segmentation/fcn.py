@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from gradus.errors import UserError
 from gradus.models.backbone import Backbone, strides_of
-from gradus.models.segmentation.enlarge import LearntEnlargement, enlarge, pad_to_multiple
+from gradus.models.segmentation.enlarge import LearntEnlargement, begin_as_nothing, enlarge, pad_to_multiple
 
 COARSEST = 32
 
@@ -80,15 +80,12 @@ class FCN(nn.Module):
         twice = levels if learnt != "none" else []
         self.twice = nn.ModuleDict({f"stride{level.stride}": LearntEnlargement(num_classes, 2) for level in twice})
         self.last = LearntEnlargement(num_classes, self.finest) if learnt == "all" else None
-        for scores in (
-            self.score,
-            *self.skips.values(),
-        ):  # all begin as nothing: then a coarser network goes on unchanged
-            nn.init.zeros_(scores.weight)
-            nn.init.zeros_(scores.bias)
+        for scores in (self.score, *self.skips.values()):  # then a coarser network goes on unchanged
+            begin_as_nothing(scores)
         for layer in self.hidden:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                assert layer.bias is not None
                 nn.init.zeros_(layer.bias)
 
     def coarse_scores(self, maps: Tensor) -> Tensor:

@@ -55,22 +55,23 @@ class SegNet(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        value, kept = pictures, []
+        value = pictures
+        kept: list[tuple[Tensor, list[int]]] = []
         for block in self.down:
             value = block(value)
-            size = value.shape[2:]
+            size = list(value.shape[2:])
             value, places = functional.max_pool2d(value, 2, ceil_mode=True, return_indices=True)
             kept.append((places, size))
         for block in self.up:
             places, size = kept.pop()
-            value = block(functional.max_unpool2d(value, places, 2, output_size=list(size)))
+            value = block(functional.max_unpool2d(value, places, [2, 2], output_size=size))
         return self.head(value)
 
     def load_backbone(self, tensors: Mapping[str, Tensor], where: str) -> list[str]:
         """Published weights of vgg16_bn for the encoder. Raises `UserError` where they do not fit."""
         theirs = [name for name in tensors if name.startswith("features.") and not name.endswith("num_batches_tracked")]
         theirs.sort(key=lambda name: int(name.split(".")[1]))
-        blocks = [module for block in self.down for module in block if not isinstance(module, nn.ReLU)]
+        blocks = [module for block in self.down for module in block.children() if not isinstance(module, nn.ReLU)]
         groups = sorted({int(name.split(".")[1]) for name in theirs})
         for number, module in zip(groups, blocks, strict=False):
             for name, tensor in module.state_dict().items():
