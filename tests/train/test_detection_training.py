@@ -22,7 +22,8 @@ from gradus.recipes.experiment import prepare
 from gradus.recipes.recipe import Recipe
 from gradus.recipes.run import load_run
 from gradus.tasks.settings import TaskSettings
-from gradus.train import checkpoint
+from gradus.train import checkpoint, measure
+from gradus.train.devices import Plan
 from gradus.train.learner import NonFiniteError, Supervised
 from gradus.train.settings import TrainSettings
 
@@ -175,3 +176,33 @@ def test_operations_are_counted_and_detections_are_in_the_pictures_pixels(datase
         == detection_metrics(assessment.predictions, assessment.targets, run.classes)["map50"]
     )
     assert float(found[..., [0, 2]].max()) <= 64 and float(found[..., [1, 3]].max()) <= 48
+
+
+HALF = {
+    "grid_detector": {"backbone": "squeezenet1_1", "width": 16},
+    "faster_rcnn": {"backbone": "squeezenet1_1", "width": 8, "before": 20, "after": 8, "sampled": 8, "hidden": 16},
+    "spp_net": {"backbone": "squeezenet1_1", "sampled": 8, "hidden": 16},
+}
+
+
+@pytest.mark.parametrize("name", HALF)
+def test_detectors_learn_and_are_measured_in_bf16(name, dataset, monkeypatch, tmp_path: Path):
+    """Parts of a detector are computed after its `forward`: by the probe of precisions, in the loss, in the detections."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(measure, "PROBE_SECONDS", 0.0)
+    monkeypatch.setattr(measure, "HOPELESS", np.inf)
+    recipe = Recipe(
+        data=DataSettings(source="scenes"),
+        task=TaskSettings(options={"proposals": 12} if name == "spp_net" else {}),
+        model=ModelSettings(name=name, options=HALF[name]),
+        train=TrainSettings(batch_size=4, threads=1),
+    )
+    experiment = prepare(recipe, dataset)
+    plan = Plan(torch.device("cpu"), torch.bfloat16)
+    learner = Supervised(experiment.model, experiment.task, experiment.recipe.train, plan)
+    batch = {key: tensor[:4] for key, tensor in experiment.tensors["train"].items()}
+    inputs, targets = experiment.task.prepare(batch, training=True)
+    measure.compare_precisions(Plan(plan.device), plan, learner.model, inputs, lambda outputs: outputs.loss(targets))
+    learner.step(batch)
+    sums, rows = learner.evaluate([batch])
+    assert rows == 4 and np.isfinite(sums["loss"]) and sums["objects"].sum() == 3
