@@ -94,7 +94,7 @@ class SceneInputs:
             longest = max(max(size) for size in sizes)
             side = (asked[0] if isinstance(asked, tuple) else asked) or min(longest, LARGEST_SIDE)
             other = side / aspect if aspect >= 1 else side * aspect
-            other = max(MULTIPLE, math.ceil(round(other) / MULTIPLE) * MULTIPLE)
+            other = min(side, max(MULTIPLE, math.ceil(round(other) / MULTIPLE) * MULTIPLE))
             self.size = (other, side) if aspect >= 1 else (side, other)
         if sizes != [self.size]:
             range_of = f"{min(widths)}x{min(heights)}" + (f" to {max(widths)}x{max(heights)}" if len(sizes) > 1 else "")
@@ -131,9 +131,12 @@ class SceneInputs:
         if self.options.fit == "stretch":
             return (height, width, rows / height, columns / width, 0, 0)
         if width / height > columns / rows:
-            new = (round(height / width * columns), columns)
+            new = (
+                max(1, round(height / width * columns)),
+                columns,
+            )  # a line of pixels vanishes: nothing is found there
         else:
-            new = (rows, round(width / height * rows))
+            new = (rows, max(1, round(width / height * rows)))
         top, left = round((rows - new[0]) * 0.5), round((columns - new[1]) * 0.5)
         return (height, width, new[0] / height, new[1] / width, top, left)
 
