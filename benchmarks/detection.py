@@ -16,7 +16,8 @@ from pathlib import Path
 
 import torch
 
-from gradus.data.columns import Image
+from gradus.data.columns import Column, Image
+from gradus.data.dataset import Split
 from gradus.data.frames import find_files, read_frames
 from gradus.recipes.predicting import STAGES, Stages, predict_frames
 from gradus.recipes.run import Run, load_run
@@ -36,13 +37,20 @@ def measure(run: Run, pictures: str, number: int) -> Stages:
     return stages
 
 
-def boxes_considered(run: Run) -> int | None:
-    """How many boxes the network gives for a picture, where its answer says so."""
-    sides = run.task.model_options()
+def boxes_considered(run: Run, pictures: str) -> int | None:
+    """How many boxes the network gives for the first picture, or is given for it, where its answer says so."""
+    model, task = run.model, run.task
+    ((column, kind),) = ((name, kind) for name, kind in task.input_types.items() if isinstance(kind, Image))
+    frame = next(iter(read_frames(find_files([pictures]), kind.channels)))
+    split = Split({column: Column(kind, [frame.pixels])}, [frame.name])
+    batch = {name: rows.to(run.plan.device) for name, rows in task.encode(split, with_target=False).items()}
     with torch.inference_mode():
-        found = run.model(torch.zeros(1, sides["in_channels"], *sides["picture_size"], device=run.plan.device))
-    boxes = getattr(found, "boxes", None)
-    return boxes.shape[1] if isinstance(boxes, torch.Tensor) and boxes.ndim >= 3 else None
+        found = model(task.prepare(batch, training=False)[0])
+    for name in ("boxes", "regions"):
+        boxes = getattr(found, name, None)
+        if isinstance(boxes, torch.Tensor) and boxes.ndim >= 3:
+            return boxes.shape[1]
+    return None
 
 
 def main() -> None:
@@ -61,7 +69,7 @@ def main() -> None:
         stages = measure(run, arguments.pictures, arguments.number)
         accuracy = run.evaluation.get("metrics", {}).get("map50")
         shown = "-" if accuracy is None else f"{100 * accuracy:.1f} %"
-        considered = boxes_considered(run)
+        considered = boxes_considered(run, arguments.pictures)
         cells = [
             Path(path).name,
             shown,

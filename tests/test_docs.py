@@ -134,6 +134,13 @@ def test_what_the_page_names_exists(page):
 
 
 @pytest.mark.parametrize(
+    "page", ["detection.md", "localization.md", "segmentation.md", "detection-data.md", "boxes.md"]
+)
+def test_what_a_page_of_things_in_pictures_names_exists(page):
+    assert missing((ROOT / "docs" / page).read_text()) == []
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
         "`gradus/reference/sigmoid.py`",
@@ -202,7 +209,7 @@ def test_links_lead_somewhere():
     assert lost == [] and named == set()
 
 
-@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", "look.md"])
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", "look.md", "detection.md"])
 def test_commands_for_users_are_understood(page):
     """All `gradus ...` lines of the page's blocks; commands that go on in the next line end in a backslash."""
     text = next(path for path in PAGES if path.name == page).read_text(encoding="utf-8")

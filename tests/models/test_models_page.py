@@ -7,25 +7,30 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from gradus.models import MODELS, accepted_options, create_model, image_sizes, smallest_image_size
+from gradus.models.detection.predictions import ProposedPictures
 from gradus.train.measure import operations
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 ROW = re.compile(r"\| `(\w+)` \| [^|]* \| ([\d ]+) \| (\d+) \| ([\d, ]+) \| ([\d. ]+) \|")
 ROWS = [[part.replace(" ", "") for part in row] for row in ROW.findall(PAGE.read_text())]
 
+THING = re.compile(r"\| `(\w+)` \| [^|]* \| (\d+) (?:classes|numbers) \| ([\d ]+) \| (\d+) \| ([\d. ]+) \|")
+THINGS = [[part.replace(" ", "") for part in row] for row in THING.findall(PAGE.read_text())]
 
 # for vectors, of any depth and width, or told in a sentence
 UNLISTED = {
     *("logistic_regression", "mlp", "lenet5_dropout", "convnet"),
     *("cifar_resnet", "preact_resnet", "wide_resnet", "cifar_densenet"),
-    *("fcn32s", "fcn16s", "fcn8s", "deeplab", "segnet", "unet"),  # docs/segmentation.md
 }
 
 
 def test_the_tables_have_every_network():
-    assert sorted(row[0] for row in ROWS) == sorted(set(MODELS) - UNLISTED)
+    assert sorted(row[0] for row in ROWS + THINGS) == sorted(set(MODELS) - UNLISTED)
+    text = PAGE.read_text()
+    assert {name for name in UNLISTED - {"logistic_regression", "mlp"} if f"`{name}`" not in text} == set()
 
 
 @pytest.mark.parametrize(("name", "parameters", "side", "smallest", "millions"), ROWS, ids=[row[0] for row in ROWS])
@@ -39,3 +44,35 @@ def test_a_row_of_the_tables(name, parameters, side, smallest, millions):
     assert usual == int(side) or (usual is None and "image_size" in accepted_options(name))
     assert smallest == ",".join(map(str, image_sizes(name, {}) or (smallest_image_size(name),)))
     assert f"{found:.1f}" == millions
+
+
+class Told(nn.Module):
+    """A detector up to its detections, the head on regions included."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: Tensor | ProposedPictures) -> Tensor:
+        return self.model(inputs).detections()
+
+
+def operations_with_regions(model: nn.Module, pictures: Tensor) -> float:
+    """Those of one region, and so many times what a second one adds."""
+    if not hasattr(model, "takes_proposals"):
+        return operations(Told(model), pictures)
+    region = torch.tensor([0.0, 0, 100, 100])
+    one, two = (operations(Told(model), ProposedPictures(pictures, region.expand(1, count, 4))) for count in (1, 2))
+    return one + (model.takes_proposals - 1) * (two - one)
+
+
+@pytest.mark.parametrize(("name", "outputs", "parameters", "side", "millions"), THINGS, ids=[row[0] for row in THINGS])
+def test_a_row_of_the_table_of_things(name, outputs, parameters, side, millions):
+    regions = name.endswith("rcnn") or name == "spp_net"  # whose regions are read from the maps
+    sides = {"picture_size": (int(side), int(side))} if "picture_size" in accepted_options(name) else {}
+    with torch.device("cpu" if regions else "meta"):
+        model = create_model(name, num_classes=int(outputs), **sides).eval()
+        pictures = torch.zeros(1, 3, int(side), int(side))
+        found = operations_with_regions(model, pictures) if regions else operations(model, pictures)
+    assert sum(parameter.numel() for parameter in model.parameters()) == int(parameters)
+    assert f"{found / 2e6:.1f}" == millions

@@ -6,8 +6,7 @@ are at most S x S objects, whatever their classes: of several centres in one cel
 
 Papers leave open or differ in: the network gives the square root itself, as the authors' code does (a root of an output has no
 gradient at 0, and none below); where no box of a cell meets the object, the nearest in these numbers is responsible (their code
-too); scores are cut to 0 to 1. With `backbone="darknet20"` and 448x448 it is the paper's network of 24 convolutions and two dense
-layers, but for its dense head's size, which follows from the grid.
+too); scores are cut to 0 to 1.
 """
 
 from __future__ import annotations
