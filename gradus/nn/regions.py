@@ -124,9 +124,9 @@ def roi_align(
     """
     height, width = inputs.shape[-2:]
     picture = regions[:, 0].long()
-    left, top, right, bottom = (regions[:, 1:] * spatial_scale - 0.5).to(inputs.dtype).unbind(1)
-    rows = _readings(top, bottom, output_size[0], samples, height)
-    columns = _readings(left, right, output_size[1], samples, width)
+    left, top, right, bottom = (regions[:, 1:] * spatial_scale - 0.5).unbind(1)  # bf16 would be cells off
+    rows = _readings(top, bottom, output_size[0], samples, height).to(inputs.dtype)
+    columns = _readings(left, right, output_size[1], samples, width).to(inputs.dtype)
     maps = inputs[picture]  # (R, C, H, W)
     read = rows[:, None] @ maps @ columns[:, None].transpose(-1, -2)
     return read
@@ -154,11 +154,10 @@ def align_boxes(
     Rows are read by one product a picture, so that maps are not copied for each region.
     """
     count, channels, height, width = inputs.shape
-    corners = (boxes.flatten(0, 1) * spatial_scale - 0.5).to(inputs.dtype).unbind(1)
-    rows = _readings(corners[1], corners[3], output_size[0], samples, height).view(count, -1, height)
-    columns = _readings(corners[0], corners[2], output_size[1], samples, width).view(
-        count, -1, 1, output_size[1], width
-    )
+    corners = (boxes.flatten(0, 1) * spatial_scale - 0.5).unbind(1)  # bf16 would be cells off
+    rows = _readings(corners[1], corners[3], output_size[0], samples, height).to(inputs.dtype).view(count, -1, height)
+    columns = _readings(corners[0], corners[2], output_size[1], samples, width).to(inputs.dtype)
+    columns = columns.view(count, -1, 1, output_size[1], width)
     read = rows @ inputs.transpose(1, 2).reshape(count, height, channels * width)
     read = read.view(count, -1, output_size[0], channels, width) @ columns.transpose(-1, -2)
     return read.transpose(2, 3)

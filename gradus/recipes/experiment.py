@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gradus import settings
 from gradus.data.catalogue import CATALOGUE
@@ -120,12 +120,13 @@ def prepare(
     precision = resolved.precision
     if measure:
 
-        def inputs() -> Any:
+        def example() -> tuple[Any, Callable[[Any], Tensor]]:
             task.to_device(plan.device)
             rows = {name: tensor[: resolved.batch_size].to(plan.device) for name, tensor in tensors["train"].items()}
-            return task.prepare(rows, training=True)[0]
+            inputs, targets = task.prepare(rows, training=True)
+            return inputs, lambda outputs: task.loss(outputs, targets, training=True)
 
-        plan, note = choose_precision(resolved, plan_device(resolved.device), model, inputs)
+        plan, note = choose_precision(resolved, plan_device(resolved.device), model, example)
         precision = "bf16" if plan.autocast_type else "fp32"
         notes += [note] if note else []
     notes.append(f"device: {plan.describe(threads)}")

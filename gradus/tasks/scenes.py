@@ -94,7 +94,7 @@ class SceneInputs:
             longest = max(max(size) for size in sizes)
             side = (asked[0] if isinstance(asked, tuple) else asked) or min(longest, LARGEST_SIDE)
             other = side / aspect if aspect >= 1 else side * aspect
-            other = max(MULTIPLE, math.ceil(round(other) / MULTIPLE) * MULTIPLE)
+            other = min(side, max(MULTIPLE, math.ceil(round(other) / MULTIPLE) * MULTIPLE))
             self.size = (other, side) if aspect >= 1 else (side, other)
         if sizes != [self.size]:
             range_of = f"{min(widths)}x{min(heights)}" + (f" to {max(widths)}x{max(heights)}" if len(sizes) > 1 else "")

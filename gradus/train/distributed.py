@@ -201,18 +201,28 @@ class Replicated(SharedOut):
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
             self._weighed_backward(part, 0.0)
-            left_out = any(p.grad is None for p in self.model.parameters() if p.requires_grad)
-            unused = bool(self.world.largest(int(left_out))[0])
+            left_out = [n for n, p in self.model.named_parameters() if p.requires_grad and p.grad is None]
+            unused = bool(self.world.largest(int(bool(left_out)))[0])
             self.model.zero_grad()
             arguments = inspect.signature(DistributedDataParallel).parameters
             sync = (
                 "forward_sync_buffers" if "forward_sync_buffers" in arguments else "broadcast_buffers"
             )  # before torch 2.13
+            # They are found in what `forward` returns. What a detector gives is not looked into, and its heads may be used later:
+            # what none of the processes uses, as networks for other anchors have it, is kept from the exchange instead
+            alone: set[str] = set()
+            if self.task.name == "object-detection":
+                alone, unused = set.intersection(*map(set, self.world.gather(left_out))), False
+            apart = [p for n, p in self.model.named_parameters() if n in alone]
             options: dict[str, Any] = {
                 "find_unused_parameters": unused,
                 sync: False,
             }  # buffers are shared by `_share_buffers`
+            for parameter in apart:
+                parameter.requires_grad_(False)
             self.wrapped = DistributedDataParallel(self.forward, **options)
+            for parameter in apart:
+                parameter.requires_grad_(True)
             self.forward = self.wrapped
             self._weighed_backward(part, 0.0)
         self.model.zero_grad()
@@ -236,6 +246,10 @@ class Sharded(SharedOut):
             raise UserError("train.compile: not together with train.distribution = 'fsdp'; use 'ddp'")
         if settings.fine_tune.freezes or settings.fine_tune.rate_decay != 1:
             raise UserError("train.fine_tune: not together with train.distribution = 'fsdp'; use 'ddp'")
+        if (
+            task.name == "object-detection"
+        ):  # parts of a detector are computed after its `forward`, where nothing is whole
+            raise UserError("train.distribution: detectors are not for 'fsdp'; use 'ddp'")
         super().__init__(copy.deepcopy(model), task, settings, plan, world)  # the one that was given stays whole
 
     def _distribute(self, settings: TrainSettings) -> None:

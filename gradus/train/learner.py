@@ -300,7 +300,8 @@ class Supervised:
                 with self.plan.autocast():
                     outputs = self.predictor(inputs)
                     loss = self.task.loss(outputs, targets, training=False)
-                found = {"loss": loss.double() * rows_of(batch), **self.task.counts(outputs, targets, training=False)}
+                    counts = self.task.counts(outputs, targets, training=False)  # detectors compute more of the network
+                found = {"loss": loss.double() * rows_of(batch), **counts}
                 for name, value in found.items():
                     sums[name] = sums[name] + value if name in sums else value
                 samples += rows_of(batch)

@@ -23,11 +23,13 @@ SMALL_WORK = 2e7  # floating-point operations a step below which a second thread
 
 
 def choose_precision(
-    settings: TrainSettings, plan: Plan, model: nn.Module, inputs: Callable[[], Any]
+    settings: TrainSettings, plan: Plan, model: nn.Module, example: Callable[[], tuple[Any, Callable[[Any], Tensor]]]
 ) -> tuple[Plan, str]:
     """The plan with the precision that is asked for or found faster, and a note on what was measured (empty: nothing was).
 
-    inputs: makes a batch as the model takes it, on the device. Raises `UserError` where bf16 is asked for and slower than fp32.
+    example: makes a batch as the model takes it, on the device, and the loss of what the model gives for it
+
+    Raises `UserError` where bf16 is asked for and slower than fp32.
     """
     on_gpu = plan.device.type == "cuda"
     if settings.precision == "fp32" or (settings.precision == "auto" and not on_gpu):
@@ -35,7 +37,7 @@ def choose_precision(
     reduced = Plan(plan.device, torch.bfloat16)
     if settings.force_precision:
         return reduced, ""
-    full, half = compare_precisions(plan, reduced, model, inputs())
+    full, half = compare_precisions(plan, reduced, model, *example())
     figures = f"a pass takes {1000 * half:.2g} ms in bf16 here, {1000 * full:.2g} ms in fp32"
     if half < full:
         return reduced, f"precision: bf16 ({figures})"
@@ -45,7 +47,9 @@ def choose_precision(
     return plan, f"precision: fp32 ({figures})"
 
 
-def compare_precisions(full: Plan, half: Plan, model: nn.Module, inputs: Any) -> tuple[float, float]:
+def compare_precisions(
+    full: Plan, half: Plan, model: nn.Module, inputs: Any, loss_of: Callable[[Any], Tensor]
+) -> tuple[float, float]:
     """Seconds of a forward and backward pass in both, within about `PROBE_SECONDS`. It works on a copy of the model."""
     small = torch.ones(64, 64, device=full.device)
     ratio = _shortest(lambda: small.bfloat16() @ small.bfloat16(), half, 0.1) / _shortest(
@@ -55,8 +59,8 @@ def compare_precisions(full: Plan, half: Plan, model: nn.Module, inputs: Any) ->
 
     def one_pass(plan: Plan) -> None:
         with plan.autocast():
-            outputs = model(inputs)
-        total_loss(model, outputs, lambda one: one.float().sum()).backward()
+            loss = total_loss(model, model(inputs), loss_of)
+        loss.backward()
 
     seconds = _shortest(lambda: one_pass(full), full, 0.4)
     if ratio > HOPELESS and full.device.type == "cpu":

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from gradus import cli
 from gradus.boxes.average_precision import detection_metrics
 from gradus.data.augment.settings import AugmentSettings
 from gradus.data.columns import Boxes, Column, Image, Objects
 from gradus.data.dataset import Dataset, Split
 from gradus.data.load import DataSettings
+from gradus.data.writers import export
 from gradus.errors import UserError
 from gradus.models import ModelSettings
 from gradus.recipes.execute import resume, train_recipe
@@ -22,9 +28,12 @@ from gradus.recipes.experiment import prepare
 from gradus.recipes.recipe import Recipe
 from gradus.recipes.run import load_run
 from gradus.tasks.settings import TaskSettings
-from gradus.train import checkpoint
+from gradus.train import checkpoint, measure
+from gradus.train.devices import Plan
+from gradus.train.distributed import Sharded
 from gradus.train.learner import NonFiniteError, Supervised
 from gradus.train.settings import TrainSettings
+from gradus.train.world import ALONE
 
 SLIM = {
     "grid_detector": {"width": 16},
@@ -175,3 +184,67 @@ def test_operations_are_counted_and_detections_are_in_the_pictures_pixels(datase
         == detection_metrics(assessment.predictions, assessment.targets, run.classes)["map50"]
     )
     assert float(found[..., [0, 2]].max()) <= 64 and float(found[..., [1, 3]].max()) <= 48
+
+
+HALF = {
+    "grid_detector": {"backbone": "squeezenet1_1", "width": 16},
+    "faster_rcnn": {"backbone": "squeezenet1_1", "width": 8, "before": 20, "after": 8, "sampled": 8, "hidden": 16},
+    "spp_net": {"backbone": "squeezenet1_1", "sampled": 8, "hidden": 16},
+}
+
+
+@pytest.mark.parametrize("name", HALF)
+def test_detectors_learn_and_are_measured_in_bf16(name, dataset, monkeypatch, tmp_path: Path):
+    """Parts of a detector are computed after its `forward`: by the probe of precisions, in the loss, in the detections."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(measure, "PROBE_SECONDS", 0.0)
+    monkeypatch.setattr(measure, "HOPELESS", np.inf)
+    recipe = Recipe(
+        data=DataSettings(source="scenes"),
+        task=TaskSettings(options={"proposals": 12} if name == "spp_net" else {}),
+        model=ModelSettings(name=name, options=HALF[name]),
+        train=TrainSettings(batch_size=4, threads=1),
+    )
+    experiment = prepare(recipe, dataset)
+    plan = Plan(torch.device("cpu"), torch.bfloat16)
+    learner = Supervised(experiment.model, experiment.task, experiment.recipe.train, plan)
+    batch = {key: tensor[:4] for key, tensor in experiment.tensors["train"].items()}
+    inputs, targets = experiment.task.prepare(batch, training=True)
+    measure.compare_precisions(Plan(plan.device), plan, learner.model, inputs, lambda outputs: outputs.loss(targets))
+    learner.step(batch)
+    sums, rows = learner.evaluate([batch])
+    assert rows == 4 and np.isfinite(sums["loss"]) and sums["objects"].sum() == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="gloo as on POSIX")
+def test_several_processes_learn_as_one_does_where_a_part_of_the_network_is_not_used(dataset, tmp_path: Path):
+    """Large anchors: nothing is read from the finest map, and its convolution has no gradient."""
+    few = {"train": scenes(3, 0), "validation": scenes(3, 1), "test": scenes(3, 2)}
+    export(Dataset("scenes", "scenes", few, target="objects"), "coco", tmp_path / "data")
+    command = ["train", "--data", str(tmp_path / "data"), "--model", "grid_detector"]
+    command += ["--epochs", "1", "--batch-size", "3", "--device", "cpu", "--set", "train.threads=1"]
+    command += ["--set", "task.options.image_size=288", "--set", "task.options.anchors=1"]
+    command += ["--set", "model.options.width=8", "--set", "model.options.backbone=squeezenet1_1"]
+    with pytest.raises(SystemExit, match=r"^0$"):
+        cli.main([*command, "--out", str(tmp_path / "1")])
+    several = [sys.executable, "-m", "gradus", *command, "--nproc", "2", "--out", str(tmp_path / "2")]
+    done = subprocess.run(several, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = [load_run(tmp_path / count).history[0] for count in ("1", "2")]
+    assert 8 not in load_run(tmp_path / "2").model.anchors
+    assert found[1]["train_loss"] == pytest.approx(found[0]["train_loss"], rel=1e-4)
+    assert found[1]["validation_loss"] == pytest.approx(found[0]["validation_loss"], rel=1e-3)
+
+
+def test_detectors_are_not_cut_over_processes(dataset):
+    experiment = prepare(recipe_of("grid_detector"), dataset)
+    with pytest.raises(UserError, match="detectors are not for 'fsdp'; use 'ddp'"):
+        Sharded(experiment.model, experiment.task, experiment.recipe.train, experiment.plan, ALONE)
+
+
+def test_a_line_of_pixels_and_a_square_have_places(dataset):
+    inputs = prepare(recipe_of("grid_detector"), dataset).task.inputs
+    assert inputs.place(1, 1000) == (1, 1000, 1.0, 0.064, 24, 0)  # one row of the network's, not none
+    inputs.options = replace(inputs.options, image_size=100)
+    inputs._choose_size([(75, 75)])
+    assert inputs.size == (100, 100)

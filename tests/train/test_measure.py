@@ -24,6 +24,10 @@ from gradus.train.trainer import TrainingStopped
 CPU = Plan(torch.device("cpu"))
 
 
+def example():
+    return torch.ones(4, 3), torch.sum
+
+
 def settings(**changes) -> TrainSettings:
     return TrainSettings(**changes)
 
@@ -31,24 +35,21 @@ def settings(**changes) -> TrainSettings:
 @pytest.mark.parametrize("precision", ["auto", "fp32"])
 def test_a_cpu_computes_in_fp32_unasked(precision, monkeypatch):
     monkeypatch.setattr(measure, "compare_precisions", lambda *arguments: pytest.fail("nothing is to be measured"))
-    plan, note = measure.choose_precision(settings(precision=precision), CPU, nn.Linear(3, 2), lambda: torch.ones(4, 3))
+    plan, note = measure.choose_precision(settings(precision=precision), CPU, nn.Linear(3, 2), example)
     assert plan.autocast_type is None and note == ""
 
 
 def test_a_precision_that_is_slower_is_refused_unless_forced(monkeypatch):
     monkeypatch.setattr(measure, "compare_precisions", lambda *arguments: (0.001, 0.005))
     with pytest.raises(UserError, match=r"precision 'bf16': 5.0 times slower than fp32 here .*force_precision=true"):
-        measure.choose_precision(settings(precision="bf16"), CPU, nn.Linear(3, 2), lambda: torch.ones(4, 3))
+        measure.choose_precision(settings(precision="bf16"), CPU, nn.Linear(3, 2), example)
     forced = settings(precision="bf16", force_precision=True)
-    assert (
-        measure.choose_precision(forced, CPU, nn.Linear(3, 2), lambda: torch.ones(4, 3))[0].autocast_type
-        is torch.bfloat16
-    )
+    assert measure.choose_precision(forced, CPU, nn.Linear(3, 2), example)[0].autocast_type is torch.bfloat16
 
 
 def test_a_precision_that_is_faster_is_taken_and_the_figures_are_told(monkeypatch):
     monkeypatch.setattr(measure, "compare_precisions", lambda *arguments: (0.005, 0.001))
-    plan, note = measure.choose_precision(settings(precision="bf16"), CPU, nn.Linear(3, 2), lambda: torch.ones(4, 3))
+    plan, note = measure.choose_precision(settings(precision="bf16"), CPU, nn.Linear(3, 2), example)
     assert plan.autocast_type is torch.bfloat16
     assert note == "precision: bf16 (a pass takes 1 ms in bf16 here, 5 ms in fp32)"
 
@@ -57,7 +58,7 @@ def test_measuring_changes_nothing_in_the_model():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2)).eval()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    full, half = measure.compare_precisions(CPU, Plan(CPU.device, torch.bfloat16), model, torch.randn(16, 8))
+    full, half = measure.compare_precisions(CPU, Plan(CPU.device, torch.bfloat16), model, torch.randn(16, 8), torch.sum)
     assert 0 < full < math.inf and 0 < half < math.inf
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert not model.training and all(parameter.grad is None for parameter in model.parameters())

@@ -151,7 +151,7 @@ class AnchorHead(nn.Module):
     def forward(self, maps: Tensor, stride: int) -> tuple[Tensor, Tensor, Tensor]:
         rows, _, height, width = maps.shape
         sizes = torch.tensor(self.anchors[stride], device=maps.device)
-        found = self.answers[str(stride)](self.shared(self.smooth[str(stride)](maps)))
+        found = self.answers[str(stride)](self.shared(self.smooth[str(stride)](maps))).float()
         found = found.permute(0, 2, 3, 1).reshape(rows, height * width, len(sizes), -1)
         centres = cell_centres(height, width, stride, maps.device)[:, None]
         middle = centres + found[..., :2] * sizes

@@ -124,7 +124,7 @@ class SlidingWindow(nn.Module):
         boxes, logits = [], []
         for scaled in scales:
             smaller = functional.interpolate(pictures, scaled, mode="bilinear", antialias=True, align_corners=False)
-            logits.append(self.windows(smaller).flatten(2).transpose(1, 2))
+            logits.append(self.windows(smaller).flatten(2).transpose(1, 2).float())
             boxes.append(self._boxes(scaled, (height, width), pictures.device))
         return WindowPredictions(torch.cat(boxes), torch.cat(logits, dim=1), (height, width))
 

@@ -95,7 +95,7 @@ class Heads(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         def read(layers: nn.ModuleList, numbers: int) -> Tensor:
             found = [layer(one).permute(0, 2, 3, 1) for layer, one in zip(layers, maps, strict=True)]
-            return torch.cat([one.reshape(len(one), -1, numbers) for one in found], dim=1)
+            return torch.cat([one.reshape(len(one), -1, numbers) for one in found], dim=1).float()
 
         return read(self.offsets, 4), read(self.scores, self.outputs)
 

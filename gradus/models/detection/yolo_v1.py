@@ -173,7 +173,7 @@ class YoloV1(nn.Module):
 
     def forward(self, pictures: Tensor) -> YoloPredictions:
         maps = self.after(self.pool(self.before(self.backbone(pictures)[-1])))
-        found = self.head(maps)
+        found = self.head(maps).float()  # bf16 would tell places in steps of pixels
         rows, cells = len(pictures), self.grid[0] * self.grid[1]
         found = found.view(rows, cells, -1) if found.ndim == 2 else found.flatten(2).transpose(1, 2)
         boxes = found[..., : 5 * self.boxes].reshape(rows, cells, self.boxes, 5)
