@@ -170,7 +170,8 @@ def _write(folder: Path, name: Path, pixels: np.ndarray, answer: Answer) -> None
     """NAME.jpg with the answer drawn; of a mask also NAME-mask.png, whose grey values are the classes' numbers."""
     from PIL import Image as PillowImage
 
-    from gradus.data.columns import Boxes, Mask
+    from gradus.data.columns import Boxes, Mask, Points
+    from gradus.look.points import draw_points
     from gradus.look.scenes import draw_mask, draw_objects
 
     path = folder / name
@@ -180,6 +181,8 @@ def _write(folder: Path, name: Path, pixels: np.ndarray, answer: Answer) -> None
     elif isinstance(answer.type, Mask):
         drawn = draw_mask(pixels, answer.value, answer.type.classes)
         PillowImage.fromarray(answer.value.astype("uint8")).save(path.with_name(f"{path.name}-mask.png"))
+    elif isinstance(answer.type, Points):
+        drawn = draw_points(pixels, answer.value, answer.type.names)
     else:
         return
     PillowImage.fromarray(drawn).save(path.with_name(f"{path.name}.jpg"), quality=92)

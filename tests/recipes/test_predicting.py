@@ -15,7 +15,9 @@ from PIL import Image as PillowImage
 from scenes_made import scenes
 
 from gradus.cli import main
+from gradus.cli_predict import _write
 from gradus.data import frames
+from gradus.data.columns import Points
 from gradus.data.frames import Frame, find_files, read_frames
 from gradus.data.load import DataSettings
 from gradus.errors import UserError
@@ -25,6 +27,7 @@ from gradus.recipes.later import with_later_settings
 from gradus.recipes.predicting import Stages, predict_frames
 from gradus.recipes.recipe import ModelSettings, Recipe
 from gradus.recipes.run import Run, load_run
+from gradus.tasks.task import Answer
 
 MODELS = {"objects": ("grid_detector", {"width": 16}), "mask": ("unet", {"width": 4, "depth": 1})}
 
@@ -139,6 +142,14 @@ def test_masks_are_written_as_class_numbers_beside_the_overlay(runs, tmp_path, c
         assert PillowImage.open(tmp_path / "out" / f"photo{number}.jpg").size == (64, 40 + 8 * number)
     code, _, err = command(capsys, "predict", runs["mask"].path, *paths, "--min-score", "0.5")
     assert code == 2 and "only for runs that find boxes" in err
+
+
+def test_landmarks_are_drawn_where_they_are(tmp_path):
+    pixels = np.zeros((40, 60, 3), dtype=np.uint8)
+    answer = Answer(np.array([[20.0, 10.0], [np.nan, np.nan]]), Points(names=("eye", "ear")))
+    _write(tmp_path, Path("face"), pixels, answer)
+    drawn = np.asarray(PillowImage.open(tmp_path / "face.jpg")).astype(int).max(axis=2)
+    assert drawn[10, 20] > 100 and drawn[30:, 40:].max() < 30
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
