@@ -56,6 +56,8 @@ def _scan(arguments: argparse.Namespace) -> None:
     from gradus.data.scan import scan
 
     named = arguments.data in CATALOGUE
+    if not named and not Path(arguments.data).exists():
+        load_data(arguments.data)  # says what is wrong with the name
     result = scan(load_data(arguments.data) if named else Path(arguments.data), arguments.target)
     for line in result.summary:
         print(line)

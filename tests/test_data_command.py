@@ -59,6 +59,7 @@ def test_export(cells: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (("export", "cells", "--to", "voc"), "expected --out DIR, a new folder"),
         (("export", "cells", "--to", "voc", "--out", "cells"), "cells exists already"),
         (("export", "cells", "--to", "masks", "--out", "x"), "its boxes cannot be written as masks"),
+        (("scan", "cels"), "'cels'"),
         (("show", "cells", "--to", "voc"), "--to is for `gradus data export`"),
         (("show", "cells", "--out", "x.jpg"), "expected a file name that ends in .png"),
         (("show", "cells", "--out", "away/x.png"), "there is no folder away"),
