@@ -10,14 +10,17 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from gradus.errors import UserError
 from gradus.models.backbone import Backbone
 
 
 class Localizer(nn.Module):
-    """(B, in_channels, H, W) -> numbers (B, num_classes), without a bound.
+    """(B, in_channels, H, W), H and W at least `smallest_image_size` -> numbers (B, num_classes), without a bound.
 
     map_size: cells of the pooled map, along each side; width: channels it is brought to before; hidden: of the dense layer
     """
+
+    smallest_image_size = 16
 
     def __init__(
         self,
@@ -38,6 +41,10 @@ class Localizer(nn.Module):
         )
 
     def forward(self, pictures: Tensor) -> Tensor:
+        height, width = pictures.shape[-2:]
+        if min(height, width) < self.smallest_image_size:
+            least = f"{self.smallest_image_size}x{self.smallest_image_size}"
+            raise UserError(f"localizer takes pictures of at least {least} pixels, received {height}x{width}")
         return self.head(self.backbone(pictures)[-1])
 
     def load_backbone(self, tensors: Mapping[str, Tensor], where: str) -> list[str]:
