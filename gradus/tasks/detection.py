@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +14,8 @@ from gradus.boxes.anchors import kmeans_anchors
 from gradus.boxes.average_precision import pool_metrics, precision_from_counts
 from gradus.boxes.matching import match_counts
 from gradus.boxes.targets import stack_objects, unstack_detections, unstack_objects
-from gradus.data.augment.apply import Augmentation
 from gradus.data.augment.follow import move_boxes
-from gradus.data.augment.settings import AugmentSettings
-from gradus.data.columns import Boxes, ColumnType
+from gradus.data.columns import Boxes
 from gradus.data.dataset import Dataset, Split
 from gradus.data.objects import checked_objects, fault_notes
 from gradus.errors import UserError
@@ -26,9 +23,10 @@ from gradus.models.detection.predictions import Predictions, ProposedPictures
 from gradus.tasks.assessment import DetectionAssessment
 from gradus.tasks.encode import contents
 from gradus.tasks.proposals import proposals_of
+from gradus.tasks.scene_task import SceneTask
 from gradus.tasks.scenes import SceneInputs, from_network, move_objects, sizes_of, to_network
 from gradus.tasks.targets import target_column
-from gradus.tasks.task import Answer, Task
+from gradus.tasks.task import Answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +46,7 @@ class BoxOptions:
             raise UserError(f"anchors: expected a whole number above 0, received {self.anchors}")
 
 
-class DetectionTask(Task):
+class DetectionTask(SceneTask):
     """Pictures -> boxes with classes and scores.
 
     Encoded: inputs uint8 (N, height, width, C); places (N, 6), see `scenes.py`; targets float32 (N, M, 6) in pixels of the
@@ -60,28 +58,8 @@ class DetectionTask(Task):
     name = "object-detection"
 
     def __init__(self, inputs: SceneInputs, options: BoxOptions) -> None:
-        self.inputs, self.options = inputs, options
-        self.augmentation: Augmentation | None = None
-        self.notes = []
-
-    @property
-    def input_types(self) -> dict[str, ColumnType]:
-        return self.inputs.types
-
-    @property
-    def target_column(self) -> str:
-        return self.column
-
-    def to_device(self, device: torch.device) -> None:
-        self.inputs.to_device(device)
-        if self.augmentation is not None:
-            self.augmentation = self.augmentation.to_device(device)
-
-    def augmented(self, settings: AugmentSettings, train: dict[str, Any]) -> Task:
-        other = copy.copy(self)
-        other.augmentation = self.inputs.augmentation(settings)
-        other.notes = [*self.notes, *other.augmentation.notes(settings)]
-        return other
+        super().__init__(inputs)
+        self.options = options
 
     def fit(self, dataset: Dataset) -> None:
         self.column = target_column(dataset)

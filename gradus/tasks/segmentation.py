@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gradus.data.augment.apply import Augmentation
 from gradus.data.augment.geometry import warp_masks
 from gradus.data.augment.settings import AugmentSettings
-from gradus.data.columns import ColumnType, Mask
+from gradus.data.columns import Mask
 from gradus.data.dataset import Dataset, Split
 from gradus.data.images import resize
 from gradus.data.masks import MOST_CLASSES
@@ -31,6 +30,7 @@ from gradus.nn.mask_losses import pixel_cross_entropy, pixel_dice, pixel_focal
 from gradus.tasks.assessment import SegmentationAssessment
 from gradus.tasks.encode import contents
 from gradus.tasks.rows import natural_sizes
+from gradus.tasks.scene_task import SceneTask
 from gradus.tasks.scenes import SceneInputs, sizes_of
 from gradus.tasks.targets import target_column
 from gradus.tasks.task import Answer, Task
@@ -77,7 +77,7 @@ class MaskOptions:
         )
 
 
-class SegmentationTask(Task):
+class SegmentationTask(SceneTask):
     """Pictures -> the class of every pixel.
 
     Encoded: inputs uint8 (N, height, width, C); places (N, 6), see `scenes.py`; targets uint8 (N, h, w), class indices or
@@ -88,26 +88,15 @@ class SegmentationTask(Task):
     name = "semantic-segmentation"
 
     def __init__(self, inputs: SceneInputs, options: MaskOptions) -> None:
-        self.inputs, self.options = inputs, options
-        self.augmentation: Augmentation | None = None
+        super().__init__(inputs)
+        self.options = options
         self.weights: Tensor | None = None
         self.crop: tuple[int, int] | None = None
-        self.notes = []
-
-    @property
-    def input_types(self) -> dict[str, ColumnType]:
-        return self.inputs.types
-
-    @property
-    def target_column(self) -> str:
-        return self.column
 
     def to_device(self, device: torch.device) -> None:
-        self.inputs.to_device(device)
+        super().to_device(device)
         if self.weights is not None:
             self.weights = self.weights.to(device)
-        if self.augmentation is not None:
-            self.augmentation = self.augmentation.to_device(device)
 
     def augmented(self, settings: AugmentSettings, train: dict[str, Any]) -> Task:
         other = copy.copy(self)
