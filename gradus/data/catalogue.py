@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from gradus.data import hub
-from gradus.data.columns import Boxes, Column, ColumnType, Image, Label, Mask, Number
+from gradus.data.columns import Boxes, Column, ColumnType, Image, Label, Mask, Number, Text, Time
 from gradus.data.dataset import SPLITS, Dataset, NumberedRows, Split
 from gradus.data.places import cache_folder, data_folders
 from gradus.errors import UserError, did_you_mean, unknown_name
+
+TEXT_FILE = "input.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,8 @@ class Entry:
     hub: str | None = None
     renamed: dict[str, str] = field(default_factory=dict)
     shuffle: tuple[int, int] | None = None
+    ordered: bool = False  # rows follow each other in time or in a text
+    text_file: bool = False  # NAME/input.txt, a text whose lines are its rows
 
 
 def numbers(*names: str) -> dict[str, ColumnType]:
@@ -187,6 +191,46 @@ ENTRIES = (
         types={"image": Image(), "mask": Mask(classes=STREETS, ignore=11)},
         splits={"train": 367, "validation": 101, "test": 233},
     ),
+    Entry(
+        name="imdb",
+        about="Film reviews, half of them good and half bad (Large Movie Review Dataset, Maas et al. 2011). Their authors' "
+        "words, also coarse ones.",
+        target="label",
+        types={"text": Text(), "label": Label(classes=("negative", "positive"))},
+        splits={"train": 25_000, "test": 25_000},
+        hub="stanfordnlp/imdb",
+    ),
+    Entry(
+        name="tinyshakespeare",
+        about="40 000 lines of Shakespeare's plays, as Karpathy's char-rnn has them (public domain).",
+        target="text",
+        types={"text": Text()},
+        splits={"train": 40_000},
+        ordered=True,
+        text_file=True,
+    ),
+    Entry(
+        name="nietzsche",
+        about="Nietzsche's writings in English, as Keras's examples have them (public domain).",
+        target="text",
+        types={"text": Text()},
+        splits={"train": 9_935},
+        ordered=True,
+        text_file=True,
+    ),
+    Entry(
+        name="beijing_weather",
+        about="Hourly weather and PM2.5 at Beijing, 2010 to 2014 (Liang et al. 2015, UCI, CC BY 4.0). pm25 has gaps.",
+        target="temperature",
+        types={
+            "time": Time(),
+            **numbers("temperature", "dew_point", "pressure"),
+            "wind_direction": Label(classes=("NE", "NW", "SE", "cv")),
+            **numbers("wind_speed", "snow_hours", "rain_hours", "pm25"),
+        },
+        splits={"train": 43_824},
+        ordered=True,
+    ),
 )
 CATALOGUE: dict[str, Entry] = {entry.name: entry for entry in ENTRIES}
 
@@ -208,7 +252,9 @@ def load(name: str, target: str | None = None, *, say: hub.Say = hub.print_to_st
             hint = did_you_mean(column.strip(), entry.types)
             raise UserError(f"{name} has no column '{column.strip()}'{hint}; columns: {', '.join(entry.types)}")
     splits, notes = read_sklearn(entry) if entry.sklearn else read_parquet(entry, say)
-    return Dataset(name=name, source=name, splits=splits, target=target, about=entry.about, notes=notes)
+    return Dataset(
+        name=name, source=name, splits=splits, target=target, about=entry.about, notes=notes, ordered=entry.ordered
+    )
 
 
 def describe() -> list[list[str]]:
@@ -246,6 +292,8 @@ def where(entry: Entry) -> str:
 def find(entry: Entry) -> Path | None:
     """The folder on this machine that the entry's Parquet files are in, or None."""
     for folder in data_folders():
+        if entry.text_file and (folder / entry.name / TEXT_FILE).is_file():
+            return folder / entry.name
         if any(split_files(folder / entry.name, split) for split in SPLITS):
             return folder / entry.name
     cached = cache_folder() / entry.name  # ours alone, so that a split that is missing has still to be downloaded
@@ -292,10 +340,16 @@ def read_parquet(entry: Entry, say: hub.Say) -> tuple[dict[str, Split], list[str
     """The splits of a Parquet entry and notes on where they came from, after a download where they are not here."""
     folder = find(entry)
     if folder is None and entry.hub is None:
+        file = TEXT_FILE if entry.text_file else f"train.parquet, with the columns {', '.join(entry.types)},"
         raise UserError(
-            f"{entry.name} is not on this machine and has no public source: put {entry.name}/train.parquet, with the columns "
-            f"{', '.join(entry.types)}, into a folder that GRADUS_DATA names"
+            f"{entry.name} is not on this machine and has no public source: put {entry.name}/{file} into a folder that "
+            "GRADUS_DATA names"
         )
+    if folder is not None and entry.text_file:
+        from gradus.data.readers.text_file import lines_of
+
+        notes = [f"read from {folder}"]
+        return {"train": lines_of(folder / TEXT_FILE, notes)}, notes
     if folder is None:
         folder = cache_folder() / entry.name
         hub.fetch(entry.name, str(entry.hub), list(entry.splits), folder, say=say)

@@ -11,6 +11,9 @@ A type says what a value *is*, so reading, checking, JSON and drawing are writte
     Boxes    `Objects`: boxes, classes, scores          list of {category, box: [left, top, right, bottom], score}
     Mask     int array (height, width); `ignore`: none  {height, width, pixels of each class}
     Points   float array (len(names), 2) of x, y        {name: [x, y] or null where it is not there}
+    Time     numpy.datetime64 in seconds; NaT = missing "2010-01-31T23:00:00"
+    Tags     int array, a class for each word; -1 = missing   list of class names
+    Series   float array (steps, len(names)), or (steps, len(names), quantiles)   {name: list of numbers, or of lists}
 
 Places are in pixels of the picture, x to the right and y down from its upper left corner; pixel i of a side covers i to i + 1.
 """
@@ -181,8 +184,48 @@ class Points:
         return ", ".join(f"{name} ({x:.0f}, {y:.0f})" for name, (x, y) in rows if x == x and y == y) or "none"
 
 
-ColumnType = Image | Label | Labels | Number | Text | Boxes | Mask | Points
-KINDS = (Image, Label, Labels, Number, Text, Boxes, Mask, Points)
+@dataclass(frozen=True, kw_only=True)
+class Time:
+    """A moment, in seconds, of whatever clock the data were kept by: no time zone."""
+
+    def to_json(self, value: np.datetime64) -> str | None:
+        return None if np.isnat(value) else str(value.astype("datetime64[s]"))
+
+    def to_text(self, value: np.datetime64) -> str:
+        return "missing" if np.isnat(value) else str(value.astype("datetime64[s]")).replace("T", " ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tags:
+    """A class for each word of a text, whose words are what spaces part."""
+
+    classes: tuple[str, ...]
+
+    def to_json(self, value: np.ndarray) -> list[str | None]:
+        return [self.classes[index] if index >= 0 else None for index in value]
+
+    def to_text(self, value: np.ndarray) -> str:
+        return " ".join(name or "?" for name in self.to_json(value))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """Numbers that follow each other in time, of one or several names. `quantiles`: of each, where a forecast gives several."""
+
+    names: tuple[str, ...]
+    quantiles: tuple[float, ...] = ()
+
+    def to_json(self, value: np.ndarray) -> dict[str, list[Any]]:
+        return {name: np.round(value[:, index].astype(float), 6).tolist() for index, name in enumerate(self.names)}
+
+    def to_text(self, value: np.ndarray) -> str:
+        middle = value[..., len(self.quantiles) // 2] if self.quantiles else value
+        shown = [f"{name} {', '.join(f'{x:.4g}' for x in middle[:6, i])}" for i, name in enumerate(self.names)]
+        return "; ".join(shown) + (" ..." if len(value) > 6 else "")
+
+
+ColumnType = Image | Label | Labels | Number | Text | Boxes | Mask | Points | Time | Tags | Series
+KINDS = (Image, Label, Labels, Number, Text, Boxes, Mask, Points, Time, Tags, Series)
 TYPES: dict[str, type] = {kind.__name__.lower(): kind for kind in KINDS}
 
 
@@ -205,7 +248,8 @@ class Column:
     """One typed column: a type and its values.
 
     `values` is a NumPy array (Label: int64 (N,); Labels: bool (N, classes); Number: float64 (N,); Image of one size: uint8
-    (N, height, width, channels); Points: float64 (N, points, 2)), a list (Text, Boxes) or any other
+    (N, height, width, channels); Points: float64 (N, points, 2); Time: datetime64[s]
+    (N,)), a list (Text, Boxes, Tags, Series) or any other
     sequence with `take(indices)` (encoded pictures and masks, decoded when read).
     """
 

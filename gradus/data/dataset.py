@@ -85,6 +85,7 @@ class Dataset:
     target:  the column to learn, where the data say which one that is; several names joined by commas for several columns
     about:   one or two sentences on what the data are, with any warning their users should know
     notes:   what was inferred or decided while reading, to be shown to the user
+    ordered: whether the rows follow each other, in time or in a text: they are then split in that order, never shuffled apart
     mistakes: what is wrong in the files, where they were read for `gradus data scan`; otherwise reading them is refused
     """
 
@@ -95,6 +96,7 @@ class Dataset:
     about: str = ""
     notes: list[str] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
+    ordered: bool = False
 
     def __post_init__(self) -> None:
         if not self.splits or not any(len(split) for split in self.splits.values()):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradus.data.columns import Column, Label
-from gradus.data.dataset import Dataset
+from gradus.data.dataset import Dataset, Split
 from gradus.errors import UserError
 
 
@@ -42,6 +42,15 @@ def hold_out(
         counts[np.argmax(np.where(counts < sizes - 1, exact - counts, -np.inf))] += 1
     held_rows = np.sort(np.concatenate([group[:count] for group, count in zip(members, counts, strict=True)]))
     return np.setdiff1d(np.arange(rows), held_rows), held_rows
+
+
+def hold_out_last(rows: Split, held: float | int) -> tuple[Split, Split]:
+    """Splits rows that follow each other in two: (the first ones, the last ones held out)."""
+    number = round(len(rows) * held) if held < 1 else int(held)
+    if not 0 < number < len(rows):
+        raise UserError(f"cannot hold out {held} of {len(rows)} rows: both parts need at least one row")
+    order = np.arange(len(rows))
+    return rows.take(order[:-number]), rows.take(order[-number:])
 
 
 def k_fold(
@@ -92,6 +101,11 @@ def fewer_rows(dataset: Dataset, rows: int, seed: int, target: str | None) -> Da
         raise UserError(f"data.rows: there are only {len(train):,} training rows, asked for {rows:,}")
     if rows == len(train):
         return dataset
+    if dataset.ordered:
+        last = train.take(np.arange(len(train) - rows, len(train)))
+        return dataset.with_splits(
+            {**dataset.splits, "train": last}, f"train: the last {rows:,} of {len(train):,} rows"
+        )
     classes = classes_of(train[target] if target and "," not in target else None)
     kept, _ = hold_out(len(train), len(train) - rows, seed, classes)
     note = f"train: {rows:,} of {len(train):,} rows (seed {seed})"
@@ -118,6 +132,10 @@ def complete_splits(
         if name in splits or not held:
             continue
         train = splits["train"]
+        if dataset.ordered:
+            splits["train"], splits[name] = hold_out_last(train, held)
+            notes.append(f"{name}: the last {len(splits[name]):,} of {len(train):,} training rows, in their order")
+            continue
         column = train[target] if target and "," not in target else None
         kept, out = hold_out(len(train), held, seed, classes_of(column))
         splits["train"], splits[name] = train.take(kept), train.take(out)

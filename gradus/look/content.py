@@ -17,6 +17,7 @@ from gradus.tasks.assessment import (
     LabelsAssessment,
     PlaceAssessment,
     SegmentationAssessment,
+    SequenceAssessment,
 )
 
 
@@ -79,7 +80,7 @@ def known_rows(content: ReportContent) -> tuple[ReportContent, int]:
         known = (assessment.targets >= 0) & np.isfinite(assessment.probabilities).all(axis=1)
     elif isinstance(assessment, LabelsAssessment):
         known = np.isfinite(assessment.probabilities).all(axis=1)
-    elif isinstance(assessment, DetectionAssessment | SegmentationAssessment | PlaceAssessment):
+    elif isinstance(assessment, DetectionAssessment | SegmentationAssessment | PlaceAssessment | SequenceAssessment):
         return content, 0
     else:
         known = np.isfinite(assessment.residuals).all(axis=1)

@@ -24,8 +24,10 @@ from gradus.tasks.assessment import (
     Assessment,
     ClassAssessment,
     DetectionAssessment,
+    ForecastAssessment,
     LabelsAssessment,
     LandmarksAssessment,
+    LanguageAssessment,
     LocalizationAssessment,
     NumberAssessment,
     SegmentationAssessment,
@@ -50,6 +52,8 @@ def evidence(
         return segmentation_evidence(assessment, examples, fit)
     if isinstance(assessment, LocalizationAssessment | LandmarksAssessment):
         return places_evidence(assessment, examples, target, rows)
+    if isinstance(assessment, LanguageAssessment | ForecastAssessment):
+        return []
     if isinstance(assessment, ClassAssessment):
         sections = _classes(assessment, rows)
     elif isinstance(assessment, LabelsAssessment):

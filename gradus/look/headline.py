@@ -27,6 +27,7 @@ from gradus.tasks.assessment import (
     NumberAssessment,
     PlaceAssessment,
     SegmentationAssessment,
+    SequenceAssessment,
 )
 
 CONTENTS = {
@@ -52,7 +53,7 @@ def headline(content: ReportContent, rows: str, left_out: int) -> Html:
         _caution(content, rows, left_out),
     ]
     absent = set() if isinstance(content.assessment, DetectionAssessment) else {"errors"}
-    if isinstance(content.assessment, NumberAssessment | SegmentationAssessment | PlaceAssessment):
+    if isinstance(content.assessment, NumberAssessment | SegmentationAssessment | PlaceAssessment | SequenceAssessment):
         absent.add("confidence")
     if content.examples is None:
         absent.add("examples")

@@ -163,6 +163,13 @@ MODELS: dict[str, tuple[str, str]] = {
         "Girshick 2014: regions from selective search, each seen by itself, support vector machines",
     ),
     "unet": ("segmentation.unet:UNet", "Ronneberger 2015: down and up again, with copies across"),
+    "simple_rnn": ("sequence.recurrent:SimpleRNN", "Elman 1990: texts or series, the last output read"),
+    "lstm": ("sequence.recurrent:LSTM", "Hochreiter and Schmidhuber 1997: gates and a cell that keeps"),
+    "gru": ("sequence.recurrent:GRU", "Cho 2014: two gates, fewer parameters than an LSTM"),
+    "recurrent_lm": (
+        "sequence.language:RecurrentLanguageModel",
+        "language model: embedding, stacked recurrent layers, logits of the next token",
+    ),
     "densenet_40_12": ("vision.densenet:DenseNet40", "Huang 2016, for CIFAR: 40 layers, growth 12"),
 }
 

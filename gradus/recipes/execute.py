@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from gradus.data.augment.settings import AugmentSettings, get_preset
 from gradus.data.dataset import Dataset
+from gradus.data.device_rows import DeviceRows
 from gradus.data.load import DataSettings
 from gradus.errors import UserError
 from gradus.files import write_atomic
@@ -293,8 +294,8 @@ def _sources(experiment: Experiment) -> tuple[Source, Batch | InOrder | None]:
         readers = Readers(splits, experiment.recipe.data.workers, device)
         streamed = {name: Streamed(readers, name, settings.batch_size, settings.seed) for name in splits}
         return streamed["train"], streamed.get("validation")
-    resident = {
-        split: {name: tensor.to(device) for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
+    resident: dict[str, dict[str, Any]] = {
+        split: {name: tensor.to(device) for name, tensor in tensors.items() if isinstance(tensor, Tensor | DeviceRows)}
         for split, tensors in splits.items()
     }
     return Resident(resident["train"], settings.batch_size, settings.seed), resident.get("validation")

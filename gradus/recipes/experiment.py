@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gradus import settings
 from gradus.data.catalogue import CATALOGUE
 from gradus.data.dataset import Dataset
+from gradus.data.device_rows import DeviceRows
 from gradus.data.load import DataSettings, load_data
 from gradus.data.splits import complete_splits, fewer_rows, one_fold
 from gradus.errors import UserError
@@ -110,6 +111,7 @@ def prepare(
     task.monitored(recipe.train.monitor)
     if recipe.train.patience and "validation" not in tensors:
         raise UserError("patience: stopping early needs validation rows; set data.validation above 0")
+    recipe = _with_batch_rows(recipe, task)
     resolved = recipe.train.resolved(rows=len(tensors["train"]["targets"]))
     _check_last_batch(model, task, tensors["train"], resolved)
     recipe, told = _resolve_streaming(recipe, tensors["train"], resolved.batch_size)
@@ -133,6 +135,16 @@ def prepare(
     notes += [warning] if warning else []
     recipe = replace(recipe, train=replace(resolved, threads=threads, precision=precision))
     return Experiment(recipe, dataset, task, model, plan, tensors, notes, per_row)
+
+
+def _with_batch_rows(recipe: Recipe, task: Task) -> Recipe:
+    """The batch size of a task that reads so many texts beside each other."""
+    wanted, given = task.batch_rows, recipe.train.batch_size
+    if wanted is None or given == wanted:
+        return recipe
+    if given:
+        raise UserError(f"batch_size: {given}, but task.options.streams is {wanted}, which is the batch size; give one")
+    return replace(recipe, train=replace(recipe.train, batch_size=wanted))
 
 
 def _once(cache: dict[Any, Any] | None, key: Any, make: Callable[[], Any]) -> Any:
@@ -289,7 +301,7 @@ def fingerprint(tensors: dict[str, Any]) -> str:
     """
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        if isinstance(tensors[name], EncodedRows):
+        if isinstance(tensors[name], EncodedRows | DeviceRows):
             digest.update(name.encode() + tensors[name].fingerprint())
             continue
         tensor = tensors[name].contiguous()

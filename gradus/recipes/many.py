@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from gradus import settings
 from gradus.data.dataset import Dataset
+from gradus.data.device_rows import DeviceRows
 from gradus.errors import UserError
 from gradus.recipes.execute import create_trainer
 from gradus.recipes.experiment import Experiment, prepare
@@ -137,6 +138,8 @@ def obstacle(experiment: Experiment) -> str:
         return "parts of it are frozen or learn at rates of their own"
     if experiment.recipe.augment.is_on:
         return "augmentation draws random numbers of its own"
+    if any(isinstance(rows, DeviceRows) for rows in experiment.tensors["train"].values()):
+        return "its rows are made when a batch asks for them (texts, windows)"
     if any(not isinstance(tensor, Tensor) for tensor in experiment.tensors["train"].values()):
         return "its data are streamed"
     if isinstance(experiment.task, DetectionTask):

@@ -33,7 +33,7 @@ def report_of(run: Run) -> Path:
         primary=task.primary,
         split=split,
         assessment=assessment,
-        examples=run.experiment.dataset[split],
+        examples=task.shown(run.experiment.dataset[split]),
         target=task.target_column,
         baselines=evaluation["baselines"],
         published=recipe.pop("published", None),

@@ -118,10 +118,11 @@ class Run:
             self.plan.autocast(),
             readable(tensors, max(0, self.recipe.data.workers), self.plan.device) as rows,
         ):
+            read = self.task.reader(model)
             for batch in in_order(rows, evaluation_rows(rows, self.recipe.train.batch_size)):
                 on_device = {name: tensor.to(self.plan.device) for name, tensor in batch.items()}
                 inputs, _ = self.task.prepare(on_device, training=False)
-                parts.append(self.task.collected(model(inputs), on_device).cpu())
+                parts.append(self.task.collected(read(inputs), on_device).cpu())
         return torch.cat(parts)
 
     def assess(self, split: str = "test") -> Assessment:

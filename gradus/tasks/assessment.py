@@ -141,7 +141,28 @@ class LandmarksAssessment:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class LanguageAssessment:
+    """How well each token of a text was foretold. targets (N, T) ids, whose names are `tokens`; nats (N, T): -log p of each."""
+
+    tokens: tuple[str, ...]
+    targets: np.ndarray
+    nats: np.ndarray
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastAssessment:
+    """Forecasts and what came: (N, steps, K) of K names, in their own units."""
+
+    names: tuple[str, ...]
+    predictions: np.ndarray
+    targets: np.ndarray
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
 PlaceAssessment = LocalizationAssessment | LandmarksAssessment
+SequenceAssessment = LanguageAssessment | ForecastAssessment
 Assessment = (
     ClassAssessment
     | LabelsAssessment
@@ -150,6 +171,8 @@ Assessment = (
     | SegmentationAssessment
     | LocalizationAssessment
     | LandmarksAssessment
+    | LanguageAssessment
+    | ForecastAssessment
 )
 
 

@@ -12,6 +12,7 @@ from gradus.errors import UserError
 CONTENTS = {
     **{"Image": "pictures", "Label": "classes", "Labels": "sets of labels", "Number": "numbers", "Text": "text"},
     **{"Boxes": "boxes", "Mask": "masks", "Points": "points"},
+    **{"Time": "times", "Tags": "tags", "Series": "series"},
 }
 
 

@@ -7,18 +7,22 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from gradus import settings
-from gradus.data.columns import Boxes, Image, Label, Labels, Mask, Number, Points
+from gradus.data.columns import Boxes, Image, Label, Labels, Mask, Number, Points, Text
 from gradus.data.dataset import Dataset
+from gradus.data.text.encoders import TokenOptions
 from gradus.errors import UserError, did_you_mean, unknown_name
 from gradus.tasks.detection import BoxOptions, DetectionTask
-from gradus.tasks.inputs import ImageInputs, ImageOptions, TableInputs
+from gradus.tasks.forecasting import ForecastOptions, ForecastTask
+from gradus.tasks.inputs import ImageInputs, ImageOptions, Inputs, TableInputs
 from gradus.tasks.landmarks import LandmarkOptions, LandmarksTask
+from gradus.tasks.language import LanguageOptions, LanguageTask
 from gradus.tasks.localization import LocalizationOptions, LocalizationTask
 from gradus.tasks.scenes import SceneInputs, SceneOptions
 from gradus.tasks.segmentation import MaskOptions, SegmentationTask
 from gradus.tasks.settings import TaskSettings
 from gradus.tasks.targets import ClassOptions, ClassTarget, LabelsTarget, NumberOptions, NumberTarget, Target
 from gradus.tasks.task import InputTargetTask, Task
+from gradus.tasks.text import TextInputs, TextOptions
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,15 @@ TASKS: dict[str, TaskKind] = {
         (SceneOptions, MaskOptions),
         ("unet", "fcn8s", "deeplab", "segnet", "fcn16s", "fcn32s"),
     ),
+    "text-classification": TaskKind(
+        "one class a text, or any number of labels a text",
+        (TextOptions, TokenOptions, ClassOptions),
+        ("gru", "lstm", "simple_rnn", "mlp", "logistic_regression"),
+    ),
+    "language-modeling": TaskKind("what comes next in a text", (LanguageOptions, TokenOptions), ("recurrent_lm",)),
+    "forecasting": TaskKind(
+        "numbers that lie ahead, of what is measured in time", (ForecastOptions,), ("gru", "lstm", "simple_rnn", "mlp")
+    ),
     "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
 }
 
@@ -73,6 +86,13 @@ def infer_task(dataset: Dataset) -> str:
         return "landmarks"
     if pictures and isinstance(kind, Mask):
         return "semantic-segmentation"
+    if isinstance(kind, Text):
+        return "language-modeling"
+    if dataset.ordered and isinstance(kind, Number):
+        return "forecasting"
+    texts = [isinstance(other, Text) for name, other in types.items() if name not in (first, dataset.target)]
+    if texts and all(texts) and isinstance(kind, Label | Labels):
+        return "text-classification"
     if pictures and isinstance(kind, Label | Labels):
         return "image-classification"
     if isinstance(kind, Label | Labels) and not pictures:
@@ -138,12 +158,20 @@ def _make(task_settings: TaskSettings, labels: bool, model_sizes: tuple[int, ...
         return LandmarksTask(SceneInputs(options[SceneOptions]), options[LandmarkOptions])
     if name == "semantic-segmentation":
         return SegmentationTask(SceneInputs(options[SceneOptions]), options[MaskOptions])
+    if name == "language-modeling":
+        return LanguageTask(options[LanguageOptions], options[TokenOptions])
+    if name == "forecasting":
+        return ForecastTask(options[ForecastOptions])
     target: Target
     if name == "tabular-regression":
         target = NumberTarget(options[NumberOptions])
     else:
         target = (LabelsTarget if labels else ClassTarget)(options[ClassOptions])
-    inputs = ImageInputs(options[ImageOptions], model_sizes) if ImageOptions in options else TableInputs()
+    inputs: Inputs = TableInputs()
+    if ImageOptions in options:
+        inputs = ImageInputs(options[ImageOptions], model_sizes)
+    elif TextOptions in options:
+        inputs = TextInputs(options[TextOptions], options[TokenOptions])
     return InputTargetTask(name, inputs, target)
 
 

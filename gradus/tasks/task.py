@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gradus.data.augment.apply import Augmentation
 from gradus.data.augment.mixing import others_of
@@ -106,6 +106,19 @@ class Task(ABC):
         Raises `UserError` where its inputs cannot be augmented so.
         """
         raise UserError(f"augment: task {self.name} has no pictures to augment; leave it out")
+
+    @property
+    def batch_rows(self) -> int | None:
+        """How many rows a batch must have, where rows are read one after the other with a state; None: any."""
+        return None
+
+    def reader(self, model: nn.Module) -> Callable[[Any], Any]:
+        """What is called on the inputs of a split's batches, in their order: the model, unless it carries a state along."""
+        return model
+
+    def shown(self, split: Split) -> Split:
+        """The rows that an assessment of a split is made of, for reports; most tasks assess the rows of the split themselves."""
+        return split
 
     def collected(self, outputs: Any, batch: dict[str, Tensor]) -> Tensor:
         """What is kept of a batch's outputs in evaluation, for `assess` and `decode`: (B, ...), rows that can be joined."""

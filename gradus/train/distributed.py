@@ -29,6 +29,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from gradus.errors import UserError
 from gradus.tasks.task import Task
+from gradus.train.carried import Carried
 from gradus.train.devices import Plan
 from gradus.train.learner import Supervised, rows_of
 from gradus.train.optimizers import counts_on_device
@@ -418,6 +419,12 @@ def alias_of(parameter: Tensor, memory: Tensor) -> nn.Parameter:
 
 def create_learner(model: nn.Module, task: Task, settings: TrainSettings, plan: Plan, world: World) -> Supervised:
     """The learner for so many processes."""
+    if task.batch_rows is not None:
+        if world.size > 1:
+            raise UserError(
+                "a state that is carried from row to row is not shared: train with one process, or streams=0"
+            )
+        return Carried(model, task, settings, plan)
     if world.size == 1:
         return Supervised(model, task, settings, plan)
     kind = Sharded if settings.distribution == "fsdp" else Replicated

@@ -294,11 +294,12 @@ class Supervised:
         sums: dict[str, Tensor] = {}
         samples = 0
         self.predictor.eval()
+        read = self.task.reader(self.predictor)
         try:
             for batch in batches:
                 inputs, targets = self.task.prepare(batch, training=False)
                 with self.plan.autocast():
-                    outputs = self.predictor(inputs)
+                    outputs = read(inputs)
                     loss = self.task.loss(outputs, targets, training=False)
                     counts = self.task.counts(outputs, targets, training=False)  # detectors compute more of the network
                 found = {"loss": loss.double() * rows_of(batch), **counts}

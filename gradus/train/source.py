@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from gradus.data.device_rows import DeviceRows
 from gradus.train.randomness import ORDER, derive
 
+POOL = 50  # batches whose rows are sorted by length together, where rows differ in length
+
 Batch = dict[str, Tensor]
+ResidentRows = dict[str, Any]  # tensors, or `DeviceRows`
 
 
 class Source(Protocol):
@@ -44,9 +48,13 @@ class InOrder(Protocol):
 
 @dataclass
 class Resident:
-    """tensors: name -> (N, ...), all of the same N, on the device. The order of each epoch follows from (seed, epoch)."""
+    """tensors: name -> (N, ...), all of the same N, on the device. The order of each epoch follows from (seed, epoch).
 
-    tensors: Batch
+    Rows that differ in length come in batches of about one length, so that little is padded. Rows that have to be read one
+    after the other (`DeviceRows.batch_rows`) come in their own order.
+    """
+
+    tensors: ResidentRows
     batch_size: int
     seed: int = 0
 
@@ -58,11 +66,25 @@ class Resident:
     def order(self, epoch: int) -> Tensor:
         """(N,) int64: the rows in the order of this epoch, on the device."""
         if epoch != self._epoch:
-            generator = torch.Generator().manual_seed(derive(self.seed, ORDER, epoch))
-            device = next(iter(self.tensors.values())).device
-            self._order = torch.randperm(self.rows, generator=generator).to(device)
+            first = next(iter(self.tensors.values()))
+            self._order = self._new_order(first, derive(self.seed, ORDER, epoch)).to(first.device)
             self._epoch = epoch
         return self._order
+
+    def _new_order(self, first: Tensor | DeviceRows, seed: int) -> Tensor:
+        if isinstance(first, DeviceRows) and first.batch_rows is not None:
+            return torch.arange(self.rows)
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(self.rows, generator=generator)
+        lengths = first.lengths if isinstance(first, DeviceRows) else None
+        if lengths is None or self.rows <= self.batch_size:
+            return order
+        pools = order.split(POOL * self.batch_size)
+        order = torch.cat([pool[lengths[pool].argsort(stable=True)] for pool in pools])
+        batches = list(order.split(self.batch_size))
+        last = [batches.pop()] if len(batches[-1]) < self.batch_size else []  # the short one stays the last
+        shuffled = torch.randperm(len(batches), generator=generator).tolist()
+        return torch.cat([batches[index] for index in shuffled] + last)
 
     def rows_of(self, epoch: int, step: int) -> Tensor:
         """(B,) int64: which rows one step learns from, on the device."""
@@ -92,6 +114,10 @@ EVALUATION_NUMBERS = (
 
 def evaluation_rows(tensors: Batch | InOrder, batch_size: int) -> int:
     """How many rows an evaluation goes through at a time."""
+    if isinstance(tensors, dict):
+        first = next(iter(tensors.values()), None)
+        if isinstance(first, DeviceRows) and first.batch_rows is not None:
+            return first.batch_rows
     largest = max((rows.shape[1:].numel() for rows in tensors.values()), default=1) if isinstance(tensors, dict) else 1
     return max(batch_size, min(EVALUATION_ROWS, EVALUATION_NUMBERS // max(largest, 1)))
 

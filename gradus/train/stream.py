@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from gradus.data.device_rows import DeviceRows
 from gradus.data.memory import available_memory
 from gradus.data.stored import KEPT_BYTES
 from gradus.errors import UserError
@@ -325,7 +326,7 @@ class Streamed:
 @contextmanager
 def readable(tensors: dict[str, Any], workers: int, device: torch.device) -> Iterator[Batch | Streamed]:
     """Encoded columns as `in_order` takes them: as they are, or with workers that decode those that are no tensors."""
-    if all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+    if all(isinstance(tensor, Tensor | DeviceRows) for tensor in tensors.values()):
         yield tensors
         return
     readers = Readers({"all": tensors}, workers, device)

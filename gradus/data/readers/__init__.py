@@ -10,6 +10,7 @@ from gradus.data.readers.folder import read_folder
 from gradus.data.readers.inferred import read_table, read_table_folder, split_tables
 from gradus.data.readers.scenes import read_scenes, read_scenes_file
 from gradus.data.readers.table import read_parquet_columns, read_rows, rows_from_dicts
+from gradus.data.readers.text_file import TEXT_SUFFIXES, read_text_file
 from gradus.errors import UserError
 
 __all__ = ["read", "read_folder", "read_parquet_columns", "read_rows", "read_table", "rows_from_dicts"]
@@ -37,9 +38,12 @@ def read(path: Path, target: str | None = None, check: bool = True) -> Dataset:
         raise UserError(f"{path}: there is no such file or folder")
     if (scenes := read_scenes_file(path, target, check)) is not None:
         return scenes
+    if path.suffix.lower() in TEXT_SUFFIXES:
+        return read_text_file(path)
     if path.suffix.lower() not in TABLE_SUFFIXES:
+        known = ", ".join((*TABLE_SUFFIXES, *TEXT_SUFFIXES))
         raise UserError(
-            f"{path}: a '{path.suffix}' file cannot be read as a data set; expected {', '.join(TABLE_SUFFIXES)}, "
+            f"{path}: a '{path.suffix}' file cannot be read as a data set; expected {known}, "
             "or a folder of class folders"
         )
     return read_table(path, target, check)

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from gradus.data.columns import Boxes, Column, ColumnType, Image, Label, Labels, Mask, Number, Objects, Text
+from gradus.data.columns import Boxes, Column, ColumnType, Image, Label, Labels, Mask, Number, Objects, Text, Time
 from gradus.data.dataset import NumberedRows, Split
 from gradus.data.images import EncodedImages
 from gradus.data.masks import EncodedMasks, identity_table
@@ -123,6 +123,8 @@ def _arrow_column(array: Any, kind: ColumnType, name: str, origins: NumberedRows
         if not (pyarrow.types.is_integer(arrow) or pyarrow.types.is_floating(arrow) or pyarrow.types.is_boolean(arrow)):
             raise UserError(f"{origins.file}: column '{name}' holds {arrow}; expected numbers")
         return Column(kind, array.cast(pyarrow.float64()).to_numpy())
+    if isinstance(kind, Time):
+        return Column(kind, array.cast(pyarrow.timestamp("s"), safe=False).to_numpy().astype("datetime64[s]"))
     cells = array.to_pylist()
     if isinstance(kind, Text):
         return Column(kind, ["" if cell is None else str(cell) for cell in cells])

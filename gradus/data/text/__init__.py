@@ -1,0 +1,1 @@
+"""Text as numbers: tokenisers, vocabularies, word vectors."""
