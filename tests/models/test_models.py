@@ -96,8 +96,8 @@ def answers(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
         return model.eval()(inputs)
 
 
-# the others give boxes and maps, and have tests of their own
-CLASSIFIERS = [name for name in MODELS if not MODELS[name][0].startswith(("detection.", "segmentation."))]
+# the others give boxes and maps or take sequences, and have tests of their own
+CLASSIFIERS = [name for name in MODELS if not MODELS[name][0].startswith(("detection.", "segmentation.", "sequence."))]
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
