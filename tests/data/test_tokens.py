@@ -271,3 +271,11 @@ def test_too_few_ids_for_all_bytes():
     pytest.importorskip("tokenizers", reason="tokenizers is not installed")
     with pytest.raises(UserError, match="byte-pair needs 260 ids or more"):
         fit_encoder(["text"], options(tokenizer="byte-pair", vocabulary=100))
+
+
+def test_words_that_training_lacks_stay_in_the_text():
+    """plain-talk §8.5.1: the PTB listing drops them, so that a perplexity is of fewer words than the text has."""
+    encoder = fit_encoder(["a b\n"], options(tokenizer="whitespace", line_breaks=True, vocabulary=10_000))
+    ids = encoder.encode("a zebra b\n")
+    assert ids.tolist() == [encoder.ids["a"], UNKNOWN, encoder.ids["b"], encoder.ids[LINE]]
+    assert encoder.decode(ids) == "a <unknown> b\n" and encoder.size == 3 + len(SPECIAL)
