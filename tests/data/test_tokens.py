@@ -97,6 +97,12 @@ def test_what_is_joined_is_cut_into_the_same_words(text, lowercase, line_breaks)
     assert tokenizer.split(tokenizer.join(tokens)) == tokens
 
 
+@given(st.text(st.characters(max_codepoint=127), max_size=60), st.booleans())
+def test_plain_texts_are_cut_like_all_others(text, line_breaks):
+    tokenizer = Tokenizer(line_breaks=line_breaks)
+    assert tokenizer.split(f"{text} é") == [*tokenizer.split(text), "é"]
+
+
 def test_joined_words_read_as_a_text():
     text = "he said (twice): “well-known, isn't it?”\n我爱北京。很好"
     tokenizer = Tokenizer(line_breaks=True)
