@@ -1,4 +1,5 @@
-"""The command `predict`: answers of a run, of an ensemble or of a published network, for pictures, videos and rows of tables."""
+"""The command `predict`: answers of a run, of an ensemble or of a published network, for pictures, videos, texts and
+rows of tables."""
 
 from __future__ import annotations
 
@@ -25,9 +26,11 @@ FOLDER = "predictions"  # where drawn pictures go where nothing else is said
 
 
 def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
-    predict = command("predict", "Predict for pictures, folders, videos, or rows of a table.")
+    predict = command("predict", "Predict for pictures, folders, videos, texts, or rows of a table.")
     predict.add_argument("run", metavar="RUN|MODEL", help="a run, or a network's name with --weights")
-    predict.add_argument("inputs", metavar="INPUT", nargs="+", help="files, folders, or a row as JSON")
+    predict.add_argument(
+        "inputs", metavar="INPUT", nargs="+", help="files, folders, a text in quotes, or a row as JSON"
+    )
     predict.add_argument("--weights", metavar="FILE|NAME", help="trained weights of a network, such as imagenet")
     predict.add_argument("--json", action="store_true", help="one JSON object a line")
     predict.add_argument("--set", metavar="part.field=value", action="append", default=[], help=SET_HELP)

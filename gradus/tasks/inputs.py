@@ -325,7 +325,7 @@ class TableInputs(Inputs):
                 else:
                     self.types[name] = column.type
             else:
-                other = " (--task text-classification reads it)" if isinstance(column.type, Text) else ""
+                other = "; a text task would read it (gradus list tasks)" if isinstance(column.type, Text) else ""
                 self.notes.append(f"column '{name}' holds {contents(column)}: left out{other}")
         if not self.types:
             pictures = [name for name, column in train.columns.items() if isinstance(column.type, Image)]

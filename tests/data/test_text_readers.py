@@ -209,3 +209,12 @@ def test_texts_are_shown(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["data", "scan", str(tmp_path)])
     assert "lengths in text: 3 to 21 characters" in capsys.readouterr().out
+
+
+def test_quoted_names_of_columns_are_names(tmp_path):
+    """Listing 6-29 of Deep Learning with Python splits lines at commas: names keep their quotes, the end becomes a row."""
+    content = '"Date Time","T (degC)","says, so"\n' + '"2009-01-01",-8.02,"a, b"\n"2009-01-02",-8.41,"c"\n' * 20
+    (tmp_path / "jena.csv").write_text(content)
+    assert content.split("\n")[0].split(",")[1] == '"T (degC)"' and content.split("\n")[-1] == ""
+    data = load_data(tmp_path / "jena.csv", "T (degC)")
+    assert data.types["T (degC)"] == Number() and len(data["train"]) == 40 and "says, so" in data.types

@@ -97,6 +97,12 @@ def test_what_is_joined_is_cut_into_the_same_words(text, lowercase, line_breaks)
     assert tokenizer.split(tokenizer.join(tokens)) == tokens
 
 
+@given(st.text(st.characters(max_codepoint=127), max_size=60), st.booleans())
+def test_plain_texts_are_cut_like_all_others(text, line_breaks):
+    tokenizer = Tokenizer(line_breaks=line_breaks)
+    assert tokenizer.split(f"{text} é") == [*tokenizer.split(text), "é"]
+
+
 def test_joined_words_read_as_a_text():
     text = "he said (twice): “well-known, isn't it?”\n我爱北京。很好"
     tokenizer = Tokenizer(line_breaks=True)
@@ -271,3 +277,11 @@ def test_too_few_ids_for_all_bytes():
     pytest.importorskip("tokenizers", reason="tokenizers is not installed")
     with pytest.raises(UserError, match="byte-pair needs 260 ids or more"):
         fit_encoder(["text"], options(tokenizer="byte-pair", vocabulary=100))
+
+
+def test_words_that_training_lacks_stay_in_the_text():
+    """plain-talk §8.5.1: the PTB listing drops them, so that a perplexity is of fewer words than the text has."""
+    encoder = fit_encoder(["a b\n"], options(tokenizer="whitespace", line_breaks=True, vocabulary=10_000))
+    ids = encoder.encode("a zebra b\n")
+    assert ids.tolist() == [encoder.ids["a"], UNKNOWN, encoder.ids["b"], encoder.ids[LINE]]
+    assert encoder.decode(ids) == "a <unknown> b\n" and encoder.size == 3 + len(SPECIAL)

@@ -372,7 +372,7 @@ def test_a_column_of_texts_is_left_out_and_told():
     split = rows(columns)
     split.columns["note"] = Column(Text(), ["one", "two"])
     task = task_for(Dataset("made", "made.csv", {"train": split}, target="y"))
-    assert "column 'note' holds text: left out" in task.notes
+    assert "column 'note' holds text: left out; a text task would read it (gradus list tasks)" in task.notes
     assert task.encode(split)["inputs"].shape == (2, 1)
 
 

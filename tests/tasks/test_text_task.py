@@ -179,7 +179,7 @@ def test_long_texts_among_numbers_are_what_a_table_is_about():
     assert infer_task(texts_of(["so it says here that all of it was good"] * 4, price=number)) == "text-classification"
     assert infer_task(texts_of(["Mr. Smith", "Ms. Jones", "J. Doe", "A. B."], price=number)) == "tabular-classification"
     table = create_task(TaskSettings(name="tabular-classification"), texts_of(["J. Doe"] * 4, price=number))
-    assert "column 'text' holds text: left out (--task text-classification reads it)" in table.notes
+    assert "column 'text' holds text: left out; a text task would read it (gradus list tasks)" in table.notes
 
 
 def test_pairs_of_words_do_not_reach_into_the_next_text():

@@ -83,9 +83,7 @@ def read_text_folder(folder: Path, check: bool = True) -> Dataset:
 
 def _lines(rows: Split) -> Split:
     lines = [
-        (line, origin)
-        for text, origin in zip(rows[COLUMN], rows.origins, strict=True)
-        for line in text.splitlines(True)
+        (line, rows.origins[row]) for row, text in enumerate(rows[COLUMN]) for line in text.splitlines(keepends=True)
     ]
     return Split({COLUMN: Column(Text(), [line for line, _ in lines])}, [origin for _, origin in lines])
 

