@@ -30,6 +30,7 @@ TRAIN_FLAGS = {
     "data": ("data.source", "catalogue name, or path of a file or folder"),
     "target": ("data.target", "the column to learn; several joined by commas"),
     "validation": ("data.validation", "share or number of training rows held out to choose the best weights"),
+    "time": ("data.time", "the column that tells the time of a row; rows are then split in order"),
     "task": ("task.name", "what to learn; inferred from the columns"),
     "model": ("model.name", "which network; `gradus list models`"),
     "weights": (
