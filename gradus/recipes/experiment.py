@@ -18,7 +18,7 @@ from gradus.data.clock import fill_gaps
 from gradus.data.dataset import Dataset
 from gradus.data.device_rows import DeviceRows
 from gradus.data.load import DataSettings, ordered_as, read_data
-from gradus.data.splits import complete_splits, fewer_rows, one_fold, rolling_origin
+from gradus.data.splits import complete_splits, fewer_rows, hold_out_last, one_fold, rolling_origin
 from gradus.errors import UserError
 from gradus.models import (
     MODELS,
@@ -167,13 +167,23 @@ def _split(dataset: Dataset, data: DataSettings) -> Dataset:
             "data.folds: these rows are in order of time, and folds would learn from what comes later; use gradus backtest"
         )
     if data.origins:
-        dataset = rolling_origin(complete_splits(dataset, 0, data.test, 0, data.target), data.origins, data.origin)
+        dataset = _rolled(dataset, data)
     validation = 0 if data.folds else data.validation
     dataset = complete_splits(dataset, validation, data.test, data.split_seed, data.target)
     if data.folds:
         dataset = one_fold(dataset, data.folds, data.fold, data.repeat, data.split_seed, data.target)
     dataset = fewer_rows(dataset, data.rows, data.split_seed, data.target) if data.rows else dataset
     return fill_gaps(dataset)
+
+
+def _rolled(dataset: Dataset, data: DataSettings) -> Dataset:
+    """`dataset` as it was known at one origin. Validation rows from a date on keep their number and roll on."""
+    whole = complete_splits(dataset, 0, data.test, 0, data.target)
+    rolled = rolling_origin(whole, data.origins, data.origin)
+    if isinstance(data.validation, str):
+        rows = len(hold_out_last(whole["train"], data.validation, dataset.clock)[1])
+        rolled = complete_splits(rolled, rows, 0, 0, data.target)
+    return rolled
 
 
 def _resolve(recipe: Recipe, dataset: Dataset, model: nn.Module | None) -> tuple[Dataset, Recipe, list[str]]:

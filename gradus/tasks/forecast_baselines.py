@@ -18,7 +18,8 @@ from torch import Tensor
 from gradus.errors import UserError
 
 if TYPE_CHECKING:
-    from gradus.tasks.forecasting import ForecastTask, Targets
+    from gradus.tasks.forecast_windows import Targets
+    from gradus.tasks.forecasting import ForecastTask
 
 LARGEST_FIT = 4_000  # windows that the linear baseline learns from, evenly over the training rows
 MOST_FEATURES = 2_000  # numbers of a window that it reads: those of the last steps
@@ -33,16 +34,20 @@ def baselines(task: ForecastTask, train: dict[str, Any], test: dict[str, Any]) -
     targets = test["targets"]
     forecasts = naive(task, targets)
     forecasts |= _mean_by_phase(task, train["targets"], targets)
-    forecasts["ridge regression"] = _ridge(train, test)
     if task.options.arima:
         p, d, q = task.options.arima
         forecasts[f"ARIMA({p},{d},{q})"] = _arima(task, train["targets"], targets)
-    return {name: task.assess_points(points, targets) for name, points in forecasts.items()}
+    outputs = {name: targets.learnt(points).flatten(1) for name, points in forecasts.items()}
+    outputs["ridge regression"] = _ridge(train, test)
+    levels = max(1, len(task.options.quantiles))  # a single number stands for all quantiles
+    return {
+        name: task.assess(points.repeat_interleave(levels, dim=1), targets).metrics for name, points in outputs.items()
+    }
 
 
 def naive(task: ForecastTask, targets: Targets) -> dict[str, Tensor]:
-    """Name -> (N, horizon, K), standardised. Values that are missing are those of the row before."""
-    known = _without_gaps(targets.values)
+    """Name -> (N, horizon, K), standardised."""
+    known = targets.known
     now = (targets.starts - task.options.delay)[:, None]
     steps = targets.places
     found = {"last value": known[now.expand(-1, len(steps))]}
@@ -53,16 +58,6 @@ def naive(task: ForecastTask, targets: Targets) -> dict[str, Tensor]:
         if season <= task.options.lookback and not bool((back == now).all()):
             found["seasonal naive"] = known[back]
     return found
-
-
-def _without_gaps(values: Tensor) -> Tensor:
-    """(T, K) with what is missing as in the row before; 0, the mean, where nothing is before."""
-    missing = torch.isnan(values)
-    if not missing.any():
-        return values
-    rows = torch.arange(len(values))[:, None].expand_as(values)
-    last = torch.where(missing, -1, rows).cummax(dim=0).values
-    return torch.where(last < 0, 0.0, values.gather(0, last.clamp(min=0)))
 
 
 def _mean_by_phase(task: ForecastTask, train: Targets, test: Targets) -> dict[str, Tensor]:
@@ -96,7 +91,7 @@ def _moments(train: Targets, test: Targets) -> tuple[Tensor, Tensor]:
 
 
 def _ridge(train: dict[str, Any], test: dict[str, Any]) -> Tensor:
-    """Ridge regression on the numbers of the window: (N, horizon * K)."""
+    """Ridge regression on the numbers of the window: (N, horizon * K), as they are learnt."""
     from sklearn.linear_model import Ridge
 
     count = len(train["targets"])

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,64 +29,10 @@ from gradus.errors import UserError
 from gradus.tasks import forecast_baselines, forecast_metrics
 from gradus.tasks.assessment import ForecastAssessment
 from gradus.tasks.encode import contents
+from gradus.tasks.forecast_windows import ForecastOptions, Targets, last_known
 from gradus.tasks.series_inputs import SeriesInputs
 from gradus.tasks.targets import target_column
 from gradus.tasks.task import Answer, Task
-
-
-@dataclass(frozen=True, kw_only=True)
-class ForecastOptions:
-    """What is looked back at, and what is foretold; all in rows."""
-
-    lookback: int = 120
-    step: int = 1  # of the rows of the window every so many-th is read, the last one always
-    delay: int = 1  # rows from now to the first that is foretold
-    horizon: int = 1  # rows that are foretold
-    loss: Literal["mae", "mse", "huber"] = "mae"  # of the standardised target
-    quantiles: tuple[
-        float, ...
-    ] = ()  # such as [0.1, 0.5, 0.9]: learnt by the pinball loss instead; answers are bands then
-    calendar: tuple[
-        str, ...
-    ] = ()  # of hour, weekday, year: the place of each row in the day, week and year, as an input
-    # columns in degrees, read as sine and cosine; not given: numbers from 0 to 360 whose name says degrees or direction
-    circular: tuple[str, ...] | None = None
-    reversed: bool = False  # the window is read from its end to its beginning
-    season: int = (
-        0  # rows that a season lasts, for the seasonal baseline; 0: that of the step (24 of hours, 7 of days, ...)
-    )
-    arima: tuple[int, ...] = ()  # [p, d, q]: ARIMA as a baseline too
-
-    def __post_init__(self) -> None:
-        for name in ("lookback", "step", "delay", "horizon"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name}: expected 1 row or more, received {getattr(self, name)}")
-        if list(self.quantiles) != sorted(set(self.quantiles)) or not all(0 < q < 1 for q in self.quantiles):
-            raise UserError(f"quantiles: expected shares between 0 and 1 in ascending order, received {self.quantiles}")
-        if self.arima and (len(self.arima) != 3 or min(self.arima) < 0):
-            raise UserError(f"arima: expected [p, d, q], three whole numbers from 0, received {list(self.arima)}")
-        if self.season < 0:
-            raise UserError(f"season: expected a number of rows (or 0 to have it found), received {self.season}")
-
-    @property
-    def ahead(self) -> int:
-        """Rows from now to the last that is foretold."""
-        return self.delay + self.horizon - 1
-
-
-class Targets(Windows):
-    """The rows that are foretold of each window, with the time of every row of the series in `moments` (T,) int64 seconds, or
-    none. values (T, K) standardised."""
-
-    def __init__(self, values: Tensor, starts: Tensor, places: Tensor, moments: Tensor | None) -> None:
-        super().__init__(values, starts, places)
-        self.moments = moments
-
-    def to(self, device: torch.device | str) -> Targets:
-        if self.device == torch.device(device):
-            return self
-        moments = None if self.moments is None else self.moments.to(device)
-        return Targets(self.values.to(device), self.starts.to(device), self.places.to(device), moments)
 
 
 class ForecastTask(Task):
@@ -120,6 +65,11 @@ class ForecastTask(Task):
         return self.column
 
     @property
+    def middle(self) -> int:
+        """The place of the quantile that stands for the forecast where one number is asked for."""
+        return forecast_metrics.middle(self.options.quantiles)
+
+    @property
     def names(self) -> tuple[str, ...]:
         return tuple(name.strip() for name in self.column.split(","))
 
@@ -140,14 +90,24 @@ class ForecastTask(Task):
         for name in self.names:
             if not isinstance(train[name].type, Number):
                 raise UserError(f"target '{name}' holds {contents(train[name])}: a forecast needs numbers")
-        self.inputs.fit(train, self.clock)
         values = self._values(train)
         self._check_values(values)
+        self.inputs.fit(train, self.clock)
         self.mean = np.nanmean(values, axis=0).tolist()
         self.deviation = np.maximum(np.nanstd(values, axis=0), 1e-12).tolist()
+        self.spread = self._spread(train) if self.options.relative else [1.0] * len(self.names)
         self.season = self.options.season or (self.clock.season() if self.clock else 0)
         self.naive_error = forecast_metrics.seasonal_error(values, self.season or 1)
         self.notes = [*self.inputs.notes, *self._described(dataset)]
+
+    def _spread(self, train: Split) -> list[float]:
+        """How far what is foretold is from what was known last: the root of the mean square over the training windows."""
+        options, values = self.options, self._standardised(train)
+        now = self._windows(train, with_target=True)[0] + options.lookback - 1
+        known, far = last_known(values)[now], torch.zeros(values.shape[1], dtype=torch.float64)
+        for ahead in range(options.delay, options.ahead + 1):
+            far += (values[now + ahead] - known).double().square().mean(dim=0) / options.horizon
+        return [float(value) for value in far.sqrt().clamp(min=1e-6)]
 
     def _check_values(self, values: np.ndarray) -> None:
         for place, name in enumerate(self.names):
@@ -211,12 +171,23 @@ class ForecastTask(Task):
         places = torch.arange(options.lookback - 1, -1, -options.step).flip(0)
         found: dict[str, Any] = {"inputs": Windows(self.inputs.encode(split), starts, places)}
         if with_target:
-            scaled = (self._values(split) - np.array(self.mean)) / np.array(self.deviation)
-            first = options.lookback - 1 + options.delay
+            values = self._standardised(split)
             moments = torch.from_numpy(times_of(split, self.clock).astype(np.int64)) if self.clock else None
-            values = torch.from_numpy(scaled.astype(np.float32))
-            found["targets"] = Targets(values, starts + first, torch.arange(options.horizon), moments)
+            found["targets"] = Targets(
+                values,
+                starts + options.lookback - 1 + options.delay,
+                torch.arange(options.horizon),
+                known=last_known(values),
+                moments=moments,
+                delay=options.delay,
+                spread=torch.tensor(self.spread) if options.relative else None,
+            )
         return found
+
+    def _standardised(self, split: Split) -> Tensor:
+        """(T, K) float32."""
+        scaled = (self._values(split) - np.array(self.mean)) / np.array(self.deviation)
+        return torch.from_numpy(scaled.astype(np.float32))
 
     def shown(self, split: Split) -> Split:
         """The rows at which windows end: what was known last."""
@@ -230,7 +201,8 @@ class ForecastTask(Task):
         return inputs, None if targets is None else targets.flatten(1)
 
     def to_device(self, device: torch.device) -> None:
-        self.scale = torch.tensor(self.deviation, dtype=torch.float64, device=device)
+        sizes = np.array(self.deviation) * np.array(self.spread)
+        self.scale = torch.tensor(sizes, dtype=torch.float64, device=device)
         self.levels = torch.tensor(self.options.quantiles, dtype=torch.float32, device=device)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -260,7 +232,7 @@ class ForecastTask(Task):
             lost = forecast_metrics.pinball(bands, targets, self.levels.to(bands)).mean(dim=2).double()
             found["pinball"] = (lost.unflatten(1, (-1, len(self.names))) * self.scale).sum()
             found["inside"] = ((targets >= bands[..., 0]) & (targets <= bands[..., -1])).sum()
-            outputs = bands[..., forecast_metrics.middle(self.options.quantiles)]
+            outputs = bands[..., self.middle]
         errors = (outputs - targets).double().unflatten(1, (-1, len(self.names))) * self.scale
         return {"absolute": errors.abs().sum(), "squared": errors.square().sum(), **found}
 
@@ -275,31 +247,32 @@ class ForecastTask(Task):
     # ------------------------------------------------------------ judging and answering
 
     def _in_units(self, standardised: Tensor) -> np.ndarray:
-        """(N, horizon * K) or (N, horizon, K) -> (N, horizon, K)."""
-        steps = standardised.double().numpy().reshape(len(standardised), self.options.horizon, len(self.names))
-        return steps * np.array(self.deviation) + np.array(self.mean)
+        """(N, horizon, K), or (N, horizon, K, Q) of quantiles -> the same in the target's own units."""
+        extra = (None,) * (standardised.dim() - 3)
+        deviation, mean = (np.array(values)[(..., *extra)] for values in (self.deviation, self.mean))
+        return standardised.double().numpy() * deviation + mean
 
-    def _bands(self, outputs: Tensor) -> np.ndarray:
-        """(N, horizon * K * Q) -> (N, horizon, K, Q) in units, ascending."""
+    def _shaped(self, outputs: Tensor) -> Tensor:
+        """(N, horizon * K) -> (N, horizon, K); with quantiles (N, horizon, K, Q), ascending."""
         levels = len(self.options.quantiles)
-        shaped = outputs.double().numpy().reshape(len(outputs), self.options.horizon, len(self.names), levels)
-        return np.sort(shaped, axis=3) * np.array(self.deviation)[:, None] + np.array(self.mean)[:, None]
+        shaped = outputs.reshape(len(outputs), self.options.horizon, len(self.names), max(1, levels))
+        return shaped.sort(dim=3).values if levels else shaped.squeeze(3)
 
     def assess(self, outputs: Tensor, targets: Any) -> ForecastAssessment:
-        given = torch.as_tensor(targets[:])
-        truth, quantiles = self._in_units(given.flatten(1)), self.options.quantiles
-        bands = self._bands(outputs) if quantiles else None
-        found = bands[..., forecast_metrics.middle(quantiles)] if bands is not None else self._in_units(outputs)
+        assert isinstance(targets, Targets)
+        given, quantiles = targets[:], self.options.quantiles
+        truth = self._in_units(targets.absolute(given))
+        found = self._in_units(targets.absolute(self._shaped(outputs)))
+        bands = found if quantiles else None
+        found = found[..., self.middle] if quantiles else found
         metrics = forecast_metrics.measured(found, truth, self.naive_error, bands, quantiles)
         metrics["loss"] = float(self.loss(outputs, given.flatten(1), training=False))
+        naive = forecast_baselines.naive(self, targets)
+        best = min(float(np.abs(self._in_units(one) - truth).mean()) for one in naive.values())
+        metrics["skill"] = 1 - metrics["mae"] / best if best else 0.0
         times = None
-        if isinstance(targets, Targets):
-            naive = forecast_baselines.naive(self, targets)
-            best = min(float(np.abs(self._in_units(one) - truth).mean()) for one in naive.values())
-            metrics["skill"] = 1 - metrics["mae"] / best if best else 0.0
-            if targets.moments is not None:
-                seconds = targets.moments[targets.starts[:, None] + targets.places].numpy()
-                times = seconds.astype("datetime64[s]")
+        if targets.moments is not None:
+            times = targets.moments[targets.starts[:, None] + targets.places].numpy().astype("datetime64[s]")
         return ForecastAssessment(
             names=self.names,
             predictions=found,
@@ -310,15 +283,10 @@ class ForecastTask(Task):
             times=times,
         )
 
-    def assess_points(self, points: Tensor, targets: Any) -> dict[str, float]:
-        """The metrics of forecasts (N, horizon * K) without quantiles, standardised: each stands for all quantiles."""
-        levels = max(1, len(self.options.quantiles))
-        return self.assess(points.flatten(1).repeat_interleave(levels, dim=1), targets).metrics
-
     def decode(self, outputs: Tensor) -> list[Answer]:
+        """Of standardised values; where changes are learnt, `answers` adds what was known last before this."""
         kind = Series(names=self.names, quantiles=self.options.quantiles)
-        values = self._bands(outputs) if self.options.quantiles else self._in_units(outputs)
-        return [Answer(row, kind) for row in values]
+        return [Answer(row, kind) for row in self._in_units(self._shaped(outputs))]
 
     def _last_windows(self, split: Split) -> tuple[Split, np.ndarray]:
         """(the rows in order, the last row of each series), each with `lookback` rows before it that follow each other."""
@@ -354,7 +322,12 @@ class ForecastTask(Task):
         options = self.options
         starts = torch.from_numpy(lasts - options.lookback + 1)
         places = torch.arange(options.lookback - 1, -1, -options.step).flip(0)
-        found = self.decode(outputs_of({"inputs": Windows(self.inputs.encode(rows), starts, places)}))
+        outputs = self._shaped(outputs_of({"inputs": Windows(self.inputs.encode(rows), starts, places)}))
+        if options.relative:
+            extra = (None,) * (outputs.dim() - 3)
+            now = last_known(self._standardised(rows))[torch.from_numpy(lasts)]
+            outputs = outputs * torch.tensor(self.spread)[(..., *extra)] + now[(slice(None), None, slice(None), *extra)]
+        found = self.decode(outputs)
         if options.quantiles:
             for answer in found:
                 answer.more["quantiles"] = list(options.quantiles)
@@ -362,6 +335,16 @@ class ForecastTask(Task):
             ahead = options.delay + np.arange(options.horizon)
             for answer, last in zip(found, times_of(rows, self.clock)[lasts], strict=True):
                 answer.more["times"] = [Time().to_json(time) for time in self.clock.after(last, ahead)]
+        return found
+
+    def history(self, split: Split) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Of each series that is asked about: the times (or numbers of rows) and values (lookback, K) of its last window."""
+        rows, lasts = self._last_windows(split)
+        found = []
+        for last in lasts.tolist():
+            window = rows.take(np.arange(last - self.options.lookback + 1, last + 1))
+            times = times_of(window, self.clock) if self.clock else np.arange(len(window))
+            found.append((times, self._values(window)))
         return found
 
     def baselines(self, train: dict[str, Any], test: dict[str, Any]) -> dict[str, dict[str, float]]:
@@ -380,6 +363,7 @@ class ForecastTask(Task):
             "inputs": self.inputs.state(),
             "mean": self.mean,
             "deviation": self.deviation,
+            "spread": self.spread,
             "season": self.season,
             "naive_error": self.naive_error,
             "series": list(self.series),
@@ -388,6 +372,7 @@ class ForecastTask(Task):
 
     def restore(self, state: dict[str, Any]) -> None:
         self.column, self.mean, self.deviation = state["column"], state["mean"], state["deviation"]
-        self.season, self.naive_error, self.series = state["season"], state["naive_error"], tuple(state["series"])
+        self.spread, self.season, self.naive_error = state["spread"], state["season"], state["naive_error"]
+        self.series = tuple(state["series"])
         self.clock = settings.from_dict(Clock, state["clock"]) if state["clock"] else None
         self.inputs.restore(state["inputs"], self.clock)
