@@ -164,7 +164,7 @@ def _split(dataset: Dataset, data: DataSettings) -> Dataset:
     """`dataset` with the splits that its settings ask for: folds are cut from the training rows that the test left."""
     if data.folds and dataset.ordered:
         raise UserError(
-            "data.folds: these rows are in order of time, and folds would learn from what comes later; use gradus backtest"
+            "data.folds: these rows are in order, and folds would learn from what comes later; use gradus backtest --origins N"
         )
     if data.origins:
         dataset = _rolled(dataset, data)

@@ -123,7 +123,8 @@ class ForecastTask(Task):
         step = self.clock.step_words() if self.clock else "row"
         each = f"windows of {options.lookback} rows, {self.places()} steps each; foretold: "
         last = f" to {options.ahead}" if options.horizon > 1 else ""
-        notes = [f"{each}{options.delay}{last} rows after the last, one row a {step}"]
+        rows = "row" if options.ahead == 1 else "rows"
+        notes = [f"{each}{options.delay}{last} {rows} after the last, one row a {step}"]
         for name, split in dataset.splits.items():
             starts, crossing, missing = self._windows(split, with_target=True)
             if crossing or missing:

@@ -99,7 +99,7 @@ class Largest(TorchDispatchMode):
 
 
 def test_windows_are_views_so_memory_is_that_of_the_series():
-    """The size of the Jena series: 420 551 rows of 14 numbers, 1440 rows back. Copied, the windows would take 1.9 TB."""
+    """The size of the Jena series: 420 551 rows of 14 numbers, 1440 rows back. Copied, the windows would take 34 GB."""
     rows, width, batch = 420_551, 14, 128
     numbers = np.random.default_rng(0).standard_normal((rows, width)).astype(np.float32).astype(np.float64)
     columns = {name: Column(Number(), numbers[:, place]) for place, name in enumerate(["heat", *"abcdefghijklm"])}
