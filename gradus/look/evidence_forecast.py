@@ -52,6 +52,8 @@ def _words(assessment: ForecastAssessment, errors: np.ndarray, place: int) -> Ht
         inside = float(((truth >= bands[..., 0]) & (truth <= bands[..., -1])).mean())
         said.append(f"The band from {percent(low, 0)} to {percent(high, 0)} holds {percent(inside)} of what came; ")
         said[-1] += f"{percent(high - low, 0)} would be exact."
+    if errors.shape[1] > 1:
+        said.append(f"Drawn is the last of the {count(errors.shape[1])} steps that are foretold.")
     return paragraph(*said)
 
 

@@ -159,10 +159,10 @@ class ForecastTask(Task):
             starts = starts[absent[first + options.horizon] == absent[first]]
         missing = count - crossing - len(starts)
         if not len(starts):
-            why = f"{crossing:,} cross a gap, {missing:,} lack their target"
+            why = f"{crossing:,} cross a gap or the end of a series, {missing:,} lack their target"
             raise UserError(
-                f"of {count:,} windows of {span:,} rows none is whole ({why}); "
-                "take fewer rows, or set data.gaps=interpolate or ignore"
+                f"a split of {len(split):,} rows has no whole window of {span:,} rows, lookback to last target ({why}); take "
+                "fewer rows, a longer split, or set data.gaps=interpolate or ignore"
             )
         return starts, crossing, missing
 

@@ -130,7 +130,7 @@ def test_windows_do_not_cross_gaps_or_series_and_missing_targets_leave_theirs_ou
     task = made(missing, lookback=10, delay=2)
     assert len(task.encode(missing["train"])["targets"]) == 100 - 11 - 1
     assert any("the target of 1 is missing" in note for note in task.notes)
-    with pytest.raises(UserError, match="none is whole"):
+    with pytest.raises(UserError, match="has no whole window of 11 rows"):
         made(hourly(60, drop=range(5, 60, 6)), lookback=10)
     assert (
         len(made(hourly(60, "ignore", drop=range(5, 60, 6)), lookback=10).encode(hourly(60)["train"])["inputs"]) == 50
