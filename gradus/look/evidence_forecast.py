@@ -138,9 +138,10 @@ def _residuals(errors: np.ndarray, place: int) -> Html:
 
 
 def _worst(assessment: ForecastAssessment, errors: np.ndarray, place: int) -> list[Html]:
-    """The moments foretold worst, at most one in a stretch of as many windows as a stretch has tenths."""
+    """The moments foretold worst, not two within a tenth of a stretch."""
     off = np.abs(errors[..., place])
-    rows, taken = [], np.zeros(len(off), dtype=bool)
+    rows: list[list[str]] = []
+    taken = np.zeros(len(off), dtype=bool)
     for row in np.argsort(-off.max(axis=1), kind="stable").tolist():
         if taken[row] or len(rows) == WORST:
             continue

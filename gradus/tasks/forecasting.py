@@ -82,7 +82,7 @@ class ForecastTask(Task):
             )
         self.column, self.clock = target_column(dataset), dataset.clock
         train = dataset["train"]
-        self.series = ()
+        self.series: tuple[str, ...] = ()
         if self.clock and self.clock.series:
             kind = train[self.clock.series].type
             assert isinstance(kind, Label)
