@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from gradus import __version__, cli_data, cli_import, cli_learn, cli_look, cli_predict, cli_search
+from gradus import __version__, cli_backtest, cli_data, cli_import, cli_learn, cli_look, cli_predict, cli_search
 from gradus.errors import UserError, did_you_mean
 from gradus.files import unread
 from gradus.stopping import on_signals, stop_now, told_when_stopped
@@ -30,6 +30,7 @@ TRAIN_FLAGS = {
     "data": ("data.source", "catalogue name, or path of a file or folder"),
     "target": ("data.target", "the column to learn; several joined by commas"),
     "validation": ("data.validation", "share or number of training rows held out to choose the best weights"),
+    "time": ("data.time", "the column that tells the time of a row; rows are then split in order"),
     "task": ("task.name", "what to learn; inferred from the columns"),
     "model": ("model.name", "which network; `gradus list models`"),
     "weights": (
@@ -124,6 +125,7 @@ def build_parser() -> argparse.ArgumentParser:
     reproduce.add_argument("--out", metavar="DIR", default="runs/reproduce", help="where the runs go")
     cli_data.add_commands(command)
     cli_search.add_commands(command, _add_recipe_flags)
+    cli_backtest.add_commands(command, _add_recipe_flags)
     cli_learn.add_commands(command)
     cli_look.add_commands(command)
     cli_import.add_commands(command)
@@ -254,6 +256,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
                 *cli_data.FLAGS,
                 *cli_predict.FLAGS,
                 *cli_search.FLAGS,
+                *cli_backtest.FLAGS,
                 *cli_learn.FLAGS,
                 *cli_look.FLAGS,
                 *cli_import.FLAGS,
@@ -411,6 +414,7 @@ _COMMANDS = {
     "reproduce": _reproduce,
     **cli_data.COMMANDS,
     **cli_search.COMMANDS,
+    **cli_backtest.COMMANDS,
     **cli_learn.COMMANDS,
     **cli_look.COMMANDS,
     **cli_import.COMMANDS,

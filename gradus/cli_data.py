@@ -11,6 +11,7 @@ from gradus.errors import UserError
 
 if TYPE_CHECKING:
     from gradus.data.augment.settings import AugmentSettings
+    from gradus.data.clock import Clock
     from gradus.data.dataset import Dataset
 
 AUGMENT_HELP = "how training pictures are changed: none, light, standard, strong, digits, cifar, book, ..."
@@ -28,6 +29,7 @@ def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None
     data.add_argument("action", choices=("scan", "show", "export"))
     data.add_argument("data", metavar="DATA", help="a catalogue name, or the path of a file or folder")
     data.add_argument("--target", metavar="COLUMN", help="the column to learn")
+    data.add_argument("--time", metavar="COLUMN", help="the column that tells the time of a row")
     data.add_argument(
         "--augment", metavar="PRESET", help=f"show: draw some pictures as training sees them; {AUGMENT_HELP}"
     )
@@ -58,7 +60,7 @@ def _scan(arguments: argparse.Namespace) -> None:
     named = arguments.data in CATALOGUE
     if not named and not Path(arguments.data).exists():
         load_data(arguments.data)  # says what is wrong with the name
-    result = scan(load_data(arguments.data) if named else Path(arguments.data), arguments.target)
+    result = scan(load_data(arguments.data) if named else Path(arguments.data), arguments.target, arguments.time)
     for line in result.summary:
         print(line)
     for finding in result.findings:
@@ -82,11 +84,13 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    from gradus.data.load import load_data
+    from gradus.data.load import DataSettings, read_data
 
-    dataset = load_data(arguments.data, arguments.target)
+    dataset = read_data(DataSettings(source=arguments.data, target=arguments.target, time=arguments.time))
     if arguments.augment is not None or arguments.set:
         _show_augmented(dataset, arguments)
+    elif arguments.out is not None and dataset.clock is not None:
+        _show_series(dataset, dataset.clock, arguments)
     elif arguments.out is not None:
         _show_pictures(dataset, arguments)
     else:
@@ -125,6 +129,25 @@ def _describe(kind: Any) -> str:
     if classes is not None:
         return f"{len(classes)} classes: {', '.join(classes[:6])}{', ...' if len(classes) > 6 else ''}"
     return {1: "grey", 3: "colour"}.get(getattr(kind, "channels", 0), "")
+
+
+def _show_series(dataset: Dataset, clock: Clock, arguments: argparse.Namespace) -> None:
+    """Each column of numbers as a whole and its first ten seasons (days of hours), as a PNG."""
+    import numpy as np
+
+    from gradus.data.clock import series_of, times_of
+    from gradus.data.columns import Number
+    from gradus.look.forecasts import draw_series
+
+    path = _picture_path(arguments.out)
+    train = dataset["train"]
+    rows = np.flatnonzero(series_of(train, clock) == series_of(train, clock)[0])
+    targets = (dataset.target or "").split(",")
+    names = [name for name, kind in dataset.types.items() if isinstance(kind, Number)]
+    names.sort(key=lambda name: name not in targets)
+    values = np.stack([np.asarray(train[name].values)[rows] for name in names], axis=1)
+    draw_series(path, names, times_of(train, clock)[rows], values, first=10 * (clock.season() or 30))
+    print(path)
 
 
 def _show_pictures(dataset: Dataset, arguments: argparse.Namespace) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gradus.recipes.run import Run
     from gradus.tasks.task import Answer
 
-FLAGS = ("min-score", "timing")  # those that no other command has
+FLAGS = ("min-score", "timing", "plot")  # those that no other command has
 SET_HELP = "a setting that only changes how answers are found, such as task.options.crf=10"
 FOLDER = "predictions"  # where drawn pictures go where nothing else is said
 
@@ -33,6 +33,7 @@ def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None
     )
     predict.add_argument("--weights", metavar="FILE|NAME", help="trained weights of a network, such as imagenet")
     predict.add_argument("--json", action="store_true", help="one JSON object a line")
+    predict.add_argument("--plot", metavar="FILE.png", help="draw a forecast behind the rows that it is made from")
     predict.add_argument("--set", metavar="part.field=value", action="append", default=[], help=SET_HELP)
     scenes = predict.add_argument_group("where things are found in pictures (boxes, masks)")
     scenes.add_argument(
@@ -71,8 +72,43 @@ def predict(arguments: argparse.Namespace) -> None:
     for flag in ("out", "min_score", "timing"):
         if getattr(arguments, flag):
             raise UserError(f"--{flag.replace('_', '-')}: only for runs that find things in pictures, such as boxes")
+    if arguments.plot:
+        _check_plot(source, arguments.plot)
     names, answers = source.answers(arguments.inputs)
     _print_answers(names, answers, arguments.json)
+    if arguments.plot:
+        _plot(source, arguments, names, answers)
+
+
+def _check_plot(source: Any, plot: str) -> None:
+    if source.task.name != "forecasting":
+        raise UserError(f"--plot: only forecasts are drawn, this run's task is {source.task.name}")
+    if Path(plot).suffix.lower() != ".png" or not Path(plot).absolute().parent.is_dir():
+        raise UserError(f"--plot {plot}: expected a file name that ends in .png, in a folder that is there")
+
+
+def _plot(source: Any, arguments: argparse.Namespace, names: list[str], answers: list[Answer]) -> None:
+    """What is known and what is foretold, a panel for each series and each of its targets."""
+    import numpy as np
+
+    from gradus.look.forecasts import Ahead, draw_forecasts
+    from gradus.recipes.inputs import read_inputs
+
+    task = source.task
+    history = task.history(read_inputs(task, arguments.inputs))
+    panels = []
+    for name, answer, (times, known) in zip(names, answers, history, strict=True):
+        ahead = times[-1] + task.options.delay + np.arange(task.options.horizon) if "times" not in answer.more else None
+        ahead = np.array(answer.more["times"], dtype="datetime64[s]") if ahead is None else ahead
+        for place, target in enumerate(task.names):
+            values, low, high = answer.value[:, place], None, None
+            if task.options.quantiles:
+                low, high = values[:, 0], values[:, -1]
+                values = values[:, task.middle]
+            panels.append(Ahead(f"{target} after {name}", times, known[:, place], ahead, values, low, high))
+    levels = task.options.quantiles
+    draw_forecasts(Path(arguments.plot), panels, f"{levels[0]:.0%} to {levels[-1]:.0%}" if levels else "")
+    print(arguments.plot, file=sys.stderr if arguments.json else sys.stdout)
 
 
 def with_settings(source: Run | Ensemble, assignments: list[str], *, measured: bool = False) -> Run | Ensemble:

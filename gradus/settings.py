@@ -8,6 +8,7 @@ out when written (TOML has no null) and reads back as its default, so `None` may
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import functools
 import tomllib
 import types
@@ -105,6 +106,8 @@ def convert(value: Any, wanted: Any, path: str) -> Any:
             return float(value)
         except OverflowError:
             raise UserError(f"{path}: expected a number, received one too large to be one") from None
+    if wanted is str and isinstance(value, datetime.date):  # TOML has dates, which are texts here
+        return value.isoformat()
     if isinstance(wanted, type) and isinstance(value, wanted) and not (wanted is int and isinstance(value, bool)):
         return value
     expected = _NAMES.get(

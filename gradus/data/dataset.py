@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gradus.data.clock import Clock
 from gradus.data.columns import Column, ColumnType, take
 from gradus.errors import UserError, did_you_mean
 
@@ -86,6 +87,7 @@ class Dataset:
     about:   one or two sentences on what the data are, with any warning their users should know
     notes:   what was inferred or decided while reading, to be shown to the user
     ordered: whether the rows follow each other, in time or in a text: they are then split in that order, never shuffled apart
+    clock:   where a column tells the time: which, and how the rows follow each other (`clock.in_time`)
     mistakes: what is wrong in the files, where they were read for `gradus data scan`; otherwise reading them is refused
     """
 
@@ -97,6 +99,7 @@ class Dataset:
     notes: list[str] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
     ordered: bool = False
+    clock: Clock | None = None
 
     def __post_init__(self) -> None:
         if not self.splits or not any(len(split) for split in self.splits.values()):

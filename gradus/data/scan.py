@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradus.data import readers
+from gradus.data.clock import in_time, sentinels
 from gradus.data.columns import Boxes, Column, ColumnType, Image, Label, Labels, Mask, Number, Points, Text, Time
 from gradus.data.dataset import Dataset
 from gradus.data.scan_findings import FEW, IMBALANCE, Finding, Findings, ScanResult
@@ -44,16 +45,19 @@ class Rows:
     codes: dict[str, np.ndarray]  # column -> (rows,) codes
 
 
-def scan(source: str | Path | Dataset, target: str | None = None) -> ScanResult:
+def scan(source: str | Path | Dataset, target: str | None = None, time: str | None = None) -> ScanResult:
     """Looks through a data set, or the file or folder at a path.
 
     target: the column to learn, where the data do not say; without it what concerns the target is left out
+    time:   the column that tells the time of a row: its order, doubles and gaps are then told
 
     Never raises for what is wrong with the data: data that cannot be read at all are one finding of severity "error".
     """
     findings = Findings()
     try:
-        dataset = source if isinstance(source, Dataset) else readers.read(Path(source), target, check=False)
+        dataset = source if isinstance(source, Dataset) else readers.read(Path(source), target, check=False, time=time)
+        if dataset.clock is None:
+            dataset = in_time(dataset, time, None)
     except UserError as error:
         findings.add("error", "files", str(source), str(error))
         return ScanResult([], findings.all())
@@ -68,6 +72,7 @@ def scan(source: str | Path | Dataset, target: str | None = None) -> ScanResult:
     _find_columns(dataset, rows, findings)
     _find_repeats(dataset, rows, findings)
     _find_classes(dataset, findings)
+    _find_sentinels(dataset, findings)
     lines = _summary(dataset, pictures)
     facts = next(iter(pictures.values()), [])
     for name, kind in dataset.types.items():
@@ -222,6 +227,21 @@ def _tells(dataset: Dataset, rows: Rows, name: str, target: str) -> bool:
     if isinstance(kinds[0], Image) or not 2 <= distinct <= len(theirs) / 2 or int(ours.max()) + 1 != distinct:
         return False
     return len(set(zip(ours.tolist(), theirs.tolist(), strict=True))) == distinct
+
+
+def _find_sentinels(dataset: Dataset, findings: Findings) -> None:
+    """Numbers that may stand for missing ones, such as -9999."""
+    for name, kind in dataset.types.items():
+        if not isinstance(kind, Number):
+            continue
+        values = np.concatenate([np.asarray(split[name].values) for split in dataset.splits.values()])
+        for value, count in sentinels(values):
+            rest = values[np.isfinite(values) & (values != value)]
+            message = (
+                f"{value:g} in {count:,} rows, the others are {rest.min():g} to {rest.max():g}: if it stands for a "
+            )
+            message += f"missing value, train with --set data.missing={value:g}"
+            findings.add("warning", "values that may stand for missing ones", f"column '{name}'", message)
 
 
 def _find_repeats(dataset: Dataset, rows: Rows, findings: Findings) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradus.data.columns import Column, Label
+from gradus.data.clock import Clock, times_of
+from gradus.data.columns import Column, Label, Time
 from gradus.data.dataset import Dataset, Split
 from gradus.errors import UserError
 
@@ -44,13 +45,28 @@ def hold_out(
     return np.setdiff1d(np.arange(rows), held_rows), held_rows
 
 
-def hold_out_last(rows: Split, held: float | int) -> tuple[Split, Split]:
-    """Splits rows that follow each other in two: (the first ones, the last ones held out)."""
-    number = round(len(rows) * held) if held < 1 else int(held)
-    if not 0 < number < len(rows):
+def hold_out_last(rows: Split, held: float | int | str, clock: Clock | None = None) -> tuple[Split, Split]:
+    """Splits rows that follow each other in two: (the first ones, the last ones held out).
+
+    held:  share, number of rows, or a date from which on rows are held out
+    clock: of rows in time, of one or several series, which are all cut at one moment
+    """
+    if isinstance(held, str):
+        if clock is None:
+            raise UserError(f"'{held}' is a date, but the rows have no time; name the column that tells it with --time")
+        last = times_of(rows, clock) >= np.datetime64(held, "s")
+    else:
+        number = round(len(rows) * held) if held < 1 else int(held)
+        if not 0 < number < len(rows):
+            raise UserError(f"cannot hold out {held} of {len(rows)} rows: both parts need at least one row")
+        if clock is None:
+            last = np.arange(len(rows)) >= len(rows) - number
+        else:
+            times = times_of(rows, clock)
+            last = times >= np.sort(times)[-number]
+    if last.all() or not last.any():
         raise UserError(f"cannot hold out {held} of {len(rows)} rows: both parts need at least one row")
-    order = np.arange(len(rows))
-    return rows.take(order[:-number]), rows.take(order[-number:])
+    return rows.take(np.flatnonzero(~last)), rows.take(np.flatnonzero(last))
 
 
 def k_fold(
@@ -102,7 +118,7 @@ def fewer_rows(dataset: Dataset, rows: int, seed: int, target: str | None) -> Da
     if rows == len(train):
         return dataset
     if dataset.ordered:
-        last = train.take(np.arange(len(train) - rows, len(train)))
+        last = hold_out_last(train, rows, dataset.clock)[1]
         return dataset.with_splits(
             {**dataset.splits, "train": last}, f"train: the last {rows:,} of {len(train):,} rows"
         )
@@ -118,11 +134,12 @@ def classes_of(column: Column | None) -> np.ndarray | None:
 
 
 def complete_splits(
-    dataset: Dataset, validation: float | int, test: float | int, seed: int, target: str | None
+    dataset: Dataset, validation: float | int | str, test: float | int | str, seed: int, target: str | None
 ) -> Dataset:
     """Adds the splits that `dataset` lacks: first test, then validation, each held out from train.
 
-    validation, test: share of the rows or number of rows; 0 for none. Splits that exist are kept as they are.
+    validation, test: share of the rows, number of rows, or a date from which on rows in time are held out; 0 for none. Splits
+    that exist are kept as they are.
     """
     splits = dict(dataset.splits)
     if "train" not in splits:
@@ -133,12 +150,54 @@ def complete_splits(
             continue
         train = splits["train"]
         if dataset.ordered:
-            splits["train"], splits[name] = hold_out_last(train, held)
-            notes.append(f"{name}: the last {len(splits[name]):,} of {len(train):,} training rows, in their order")
+            splits["train"], splits[name] = hold_out_last(train, held, dataset.clock)
+            since = f" (from {_first_time(splits[name], dataset.clock)})" if dataset.clock else ", in their order"
+            notes.append(f"{name}: the last {len(splits[name]):,} of {len(train):,} training rows{since}")
             continue
+        if isinstance(held, str):
+            raise UserError(f"data.{name}: '{held}' is a date, but the rows have no time; name its column with --time")
         column = train[target] if target and "," not in target else None
         kept, out = hold_out(len(train), held, seed, classes_of(column))
         splits["train"], splits[name] = train.take(kept), train.take(out)
         how = "stratified by class, " if classes_of(column) is not None else ""
         notes.append(f"{name}: {len(out):,} of {len(train):,} training rows held out ({how}seed {seed})")
     return dataset.with_splits(splits, *notes)
+
+
+def _first_time(rows: Split, clock: Clock) -> str:
+    return Time().to_text(times_of(rows, clock).min())
+
+
+def rolling_origin(dataset: Dataset, origins: int, origin: int) -> Dataset:
+    """`dataset` as it was known at one of several moments: its test rows are cut into `origins` periods of about equal length;
+    period `origin` (from 0) is the test split, all that lies before it the training split.
+
+    The validation split, the last rows before the origin, is made after this, as always.
+    """
+    if not dataset.ordered:
+        raise UserError("data.origins: forecasts are judged from several moments; name the column of times with --time")
+    train, test = dataset["train"], dataset["test"]
+    if not 0 <= origin < origins <= len(test):
+        raise UserError(f"data.origin: expected 0 to {origins - 1} of {origins} origins, received {origin}")
+    clock = dataset.clock
+    moments = times_of(test, clock) if clock else np.arange(len(test))
+    distinct = np.unique(moments)
+    edges = [part[0] for part in np.array_split(distinct, origins)]
+    after = moments >= edges[origin + 1] if origin + 1 < origins else np.zeros(len(test), dtype=bool)
+    known = moments < edges[origin]
+    period = test.take(np.flatnonzero(~known & ~after))
+    train = joined(train, test.take(np.flatnonzero(known)))
+    if clock and clock.series:
+        train = train.take(np.lexsort((times_of(train, clock), np.asarray(train[clock.series].values))))
+    note = f"origin {origin + 1} of {origins}: {len(train):,} rows before it, {len(period):,} to foretell"
+    return dataset.with_splits({"train": train, "test": period}, note)
+
+
+def joined(first: Split, second: Split) -> Split:
+    """The rows of one split, then those of another, of the same columns."""
+    columns = {}
+    for name, column in first.columns.items():
+        both = [column.values, second[name].values]
+        is_array = isinstance(column.values, np.ndarray)
+        columns[name] = Column(column.type, np.concatenate(both) if is_array else [*both[0], *both[1]])
+    return Split(columns, [part.origins[row] for part in (first, second) for row in range(len(part))])

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gradus.data.columns import Column, ColumnType, Image, Label, Labels, Number, Text
+from gradus.data.columns import Column, ColumnType, Image, Label, Labels, Number, Text, Time
 from gradus.data.dataset import Split
 from gradus.data.images import resize
 from gradus.errors import UserError
@@ -37,6 +37,8 @@ def draw_value(column_type: ColumnType, value: Any, description: str = "") -> Ht
         return element("span", name(shown), class_="writing")
     if isinstance(column_type, Label):
         return name(column_type.to_text(int(value)))
+    if isinstance(column_type, Time):
+        return element("span", column_type.to_text(value), class_="number")
     if isinstance(column_type, Labels):
         held = column_type.to_json(value)
         return join((element("span", name(label), class_="tag") for label in held), " ") if held else Html("none")

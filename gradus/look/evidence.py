@@ -52,7 +52,11 @@ def evidence(
         return segmentation_evidence(assessment, examples, fit)
     if isinstance(assessment, LocalizationAssessment | LandmarksAssessment):
         return places_evidence(assessment, examples, target, rows)
-    if isinstance(assessment, LanguageAssessment | ForecastAssessment):
+    if isinstance(assessment, ForecastAssessment):
+        from gradus.look.evidence_forecast import forecast_evidence
+
+        return forecast_evidence(assessment)
+    if isinstance(assessment, LanguageAssessment):
         return []
     if isinstance(assessment, ClassAssessment):
         sections = _classes(assessment, rows)

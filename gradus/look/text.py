@@ -33,6 +33,11 @@ METRIC_WORDS = {
     "mse": "mean squared error",
     "root_mean_squared_error": "root mean squared error",
     "rmse": "root mean squared error",
+    "smape": "symmetric error in per cent",
+    "mase": "error against the seasonal naive one (MASE)",
+    "pinball": "pinball loss",
+    "coverage": "coverage of the bands",
+    "skill": "error saved against the best naive forecast",
     "r2": "R²",
     "r_squared": "R²",
     "map50": "mAP@50",
@@ -65,7 +70,7 @@ METRIC_WORDS = {
 UNITLESS = frozenset({"r2", "r_squared", "r2_score", "roc_auc", "auc"})
 
 _SHARE = re.compile(
-    r"accuracy|f1|precision|recall|exact_match|error_rate|hamming|\bmap|_map|iou\b|iou50|pck_|boundary_f"
+    r"accuracy|f1|precision|recall|exact_match|error_rate|hamming|coverage|skill|\bmap|_map|iou\b|iou50|pck_|boundary_f"
 )
 _UNSAFE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 

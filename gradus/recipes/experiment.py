@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from gradus import settings
 from gradus.data.catalogue import CATALOGUE
+from gradus.data.clock import fill_gaps
 from gradus.data.dataset import Dataset
 from gradus.data.device_rows import DeviceRows
-from gradus.data.load import DataSettings, load_data
-from gradus.data.splits import complete_splits, fewer_rows, one_fold
+from gradus.data.load import DataSettings, ordered_as, read_data
+from gradus.data.splits import complete_splits, fewer_rows, hold_out_last, one_fold, rolling_origin
 from gradus.errors import UserError
 from gradus.models import (
     MODELS,
@@ -78,8 +79,11 @@ def prepare(
     """
     plan = plan_device(recipe.train.device, recipe.train.precision)
     if dataset is None:
-        source = recipe.data.source, recipe.data.target
-        dataset = _once(cache, source, lambda: load_data(*source))
+        data = recipe.data
+        key = data.source, data.target, data.time, data.series, data.gaps, data.missing
+        dataset = _once(cache, key, lambda: read_data(data))
+    else:
+        dataset = ordered_as(dataset, recipe.data)
     notes = list(dataset.notes)
     dataset, recipe, inferred = _resolve(recipe, dataset, model)
     before = len(dataset.notes)
@@ -158,11 +162,28 @@ def _once(cache: dict[Any, Any] | None, key: Any, make: Callable[[], Any]) -> An
 
 def _split(dataset: Dataset, data: DataSettings) -> Dataset:
     """`dataset` with the splits that its settings ask for: folds are cut from the training rows that the test left."""
+    if data.folds and dataset.ordered:
+        raise UserError(
+            "data.folds: these rows are in order, and folds would learn from what comes later; use gradus backtest --origins N"
+        )
+    if data.origins:
+        dataset = _rolled(dataset, data)
     validation = 0 if data.folds else data.validation
     dataset = complete_splits(dataset, validation, data.test, data.split_seed, data.target)
     if data.folds:
         dataset = one_fold(dataset, data.folds, data.fold, data.repeat, data.split_seed, data.target)
-    return fewer_rows(dataset, data.rows, data.split_seed, data.target) if data.rows else dataset
+    dataset = fewer_rows(dataset, data.rows, data.split_seed, data.target) if data.rows else dataset
+    return fill_gaps(dataset)
+
+
+def _rolled(dataset: Dataset, data: DataSettings) -> Dataset:
+    """`dataset` as it was known at one origin. Validation rows from a date on keep their number and roll on."""
+    whole = complete_splits(dataset, 0, data.test, 0, data.target)
+    rolled = rolling_origin(whole, data.origins, data.origin)
+    if isinstance(data.validation, str):
+        rows = len(hold_out_last(whole["train"], data.validation, dataset.clock)[1])
+        rolled = complete_splits(rolled, rows, 0, 0, data.target)
+    return rolled
 
 
 def _resolve(recipe: Recipe, dataset: Dataset, model: nn.Module | None) -> tuple[Dataset, Recipe, list[str]]:

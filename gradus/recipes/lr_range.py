@@ -22,7 +22,7 @@ import numpy as np
 from torch import nn
 
 from gradus.data.dataset import Dataset
-from gradus.data.load import load_data
+from gradus.data.load import read_data
 from gradus.errors import UserError
 from gradus.look.rates import draw_rates
 from gradus.recipes.execute import create_trainer, default_name
@@ -100,7 +100,7 @@ def lr_range_test(
         raise UserError(f"steps: expected 10 or more, received {steps}")
     if seeds < 1:
         raise UserError(f"seeds: expected 1 or more, received {seeds}")
-    dataset = dataset if dataset is not None else load_data(recipe.data.source, recipe.data.target)
+    dataset = dataset if dataset is not None else read_data(recipe.data)
     curves: list[list[float]] = []
     for number in range(seeds):
         seeded = replace(recipe, train=replace(recipe.train, seed=recipe.train.seed + number))
@@ -177,7 +177,7 @@ def lr_range_run(
     **how: Any,
 ) -> tuple[Path, RangeTest]:
     """The test, with lr.json and lr.png in a folder of its own; None: runs/lr-NAME-NUMBER. `how`: as `lr_range_test`."""
-    dataset = dataset if dataset is not None else load_data(recipe.data.source, recipe.data.target)
+    dataset = dataset if dataset is not None else read_data(recipe.data)
     found = lr_range_test(recipe, dataset=dataset, say=say, **how)
     name = f"lr-{default_name(prepare(recipe, dataset))}"
     folder = RunFolder.create(Path(out)) if out else RunFolder.create_numbered(Path("runs"), name)

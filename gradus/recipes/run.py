@@ -144,7 +144,7 @@ class Run:
         """Names and answers for inputs; see `predict`."""
         split = read_inputs(self.task, inputs if isinstance(inputs, list | tuple) else [inputs])
         answers = self.task.answers(split, self.outputs)
-        return [split.origins[index] for index in range(len(split))], answers
+        return self.task.answer_names(split), answers
 
     def predict(self, inputs: Sequence[Any] | Any) -> list[dict[str, Any]]:
         """Predictions, one dict an input: input, prediction, certainty, alternatives, and a remark where there is one.

@@ -15,6 +15,7 @@ from gradus.recipes import (
     cifar,
     digits,
     mnist,
+    weather,
 )
 from gradus.recipes.recipe import Recipe
 
@@ -71,6 +72,18 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "bccd-rcnn": bccd_regions.bccd_rcnn,
     "boston": boston.boston,
     "boston-housing": boston.boston_housing,
+    "weather-dense": weather.weather_dense,
+    "weather-gru": weather.weather_gru,
+    "weather-gru-dropout": weather.weather_gru_dropout,
+    "weather-gru-stacked": weather.weather_gru_stacked,
+    "weather-gru-reversed": weather.weather_gru_reversed,
+    "weather-gru-bidirectional": weather.weather_gru_bidirectional,
+    "weather-lstm": weather.weather_lstm,
+    "weather-convnet": weather.weather_convnet,
+    "weather-conv-gru": weather.weather_conv_gru,
+    "weather-dilated": weather.weather_dilated,
+    "weather-best": weather.weather_best,
+    "weather-quantiles": weather.weather_quantiles,
 }
 
 

@@ -153,12 +153,19 @@ class LanguageAssessment:
 
 @dataclass(frozen=True, kw_only=True)
 class ForecastAssessment:
-    """Forecasts and what came: (N, steps, K) of K names, in their own units."""
+    """Forecasts and what came: (N, steps, K) of K names, in their own units.
+
+    quantiles: those of `bands` (N, steps, K, quantiles), ascending; without them there are no bands
+    times:     (N, steps) datetime64[s] of what is foretold; None where the rows have no times
+    """
 
     names: tuple[str, ...]
     predictions: np.ndarray
     targets: np.ndarray
     metrics: dict[str, float] = field(default_factory=dict)
+    quantiles: tuple[float, ...] = ()
+    bands: np.ndarray | None = None
+    times: np.ndarray | None = None
 
 
 PlaceAssessment = LocalizationAssessment | LandmarksAssessment

@@ -13,7 +13,8 @@ from gradus.data.readers.infer import is_writing
 from gradus.data.text.encoders import TokenOptions
 from gradus.errors import UserError, did_you_mean, unknown_name
 from gradus.tasks.detection import BoxOptions, DetectionTask
-from gradus.tasks.forecasting import ForecastOptions, ForecastTask
+from gradus.tasks.forecast_windows import ForecastOptions
+from gradus.tasks.forecasting import ForecastTask
 from gradus.tasks.inputs import ImageInputs, ImageOptions, Inputs, TableInputs
 from gradus.tasks.landmarks import LandmarkOptions, LandmarksTask
 from gradus.tasks.language import LanguageOptions, LanguageTask

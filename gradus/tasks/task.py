@@ -38,12 +38,14 @@ from gradus.tasks.targets import Target
 
 @dataclass(frozen=True)
 class Answer:
-    """One prediction: a value of `type`, how sure the model is of it (None where it cannot say), and what else it weighed."""
+    """One prediction: a value of `type`, how sure the model is of it (None where it cannot say), what else it weighed, and what
+    more there is to say, as JSON."""
 
     value: Any
     type: ColumnType
     certainty: float | None = None
     alternatives: dict[str, float] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)
     remark: str = ""  # what its reader should know, such as that nothing of the input was known
 
     def to_json(self) -> dict[str, Any]:
@@ -54,7 +56,7 @@ class Answer:
             result["alternatives"] = {name: round(share, 6) for name, share in self.alternatives.items()}
         if self.remark:
             result["remark"] = self.remark
-        return result
+        return {**result, **self.more}
 
     def to_text(self) -> str:
         text = self.type.to_text(self.value)
@@ -131,6 +133,10 @@ class Task(ABC):
     def answers(self, split: Split, outputs_of: Callable[[dict[str, Any]], Tensor]) -> list[Answer]:
         """The answers for the rows of a split; `outputs_of` gives what is `collected` of encoded rows."""
         return self.decode(outputs_of(self.encode(split, with_target=False)))
+
+    def answer_names(self, split: Split) -> list[str]:
+        """What each of the `answers` for the rows of a split is about: where its row came from."""
+        return [split.origins[index] for index in range(len(split))]
 
     def check_outputs(self, outputs: Any, rows: int, model: str) -> None:
         """Raises `UserError` where what the model gives in evaluation for so many rows is not what this task reads."""

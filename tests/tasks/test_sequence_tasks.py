@@ -92,7 +92,7 @@ def test_a_text_that_repeats_itself_is_learnt(streams, tmp_path):
 
 
 def test_a_forecast_is_of_the_rows_that_it_says():
-    options = {"lookback": 6, "step": 2, "delay": 3, "horizon": 2}
+    options = {"lookback": 6, "step": 2, "delay": 3, "horizon": 2, "relative": False}
     task = create_task(TaskSettings(name="forecasting", options=options), hours())
     rows = task.encode(hours()["train"])
     wave = np.asarray(hours()["train"]["heat"].values)

@@ -17,7 +17,14 @@ from gradus.errors import UserError
 __all__ = ["read", "read_folder", "read_parquet_columns", "read_rows", "read_table", "rows_from_dicts"]
 
 
-def read(path: Path, target: str | None = None, check: bool = True) -> Dataset:
+def read(
+    path: Path,
+    target: str | None = None,
+    check: bool = True,
+    *,
+    time: str | None = None,
+    series: str | None = None,
+) -> Dataset:
     """The data set at `path`, by what lies there.
 
     A folder of boxes or masks (COCO, VOC, YOLO, pictures and masks: `scenes.py`) -> them; one holding tables named train,
@@ -27,11 +34,14 @@ def read(path: Path, target: str | None = None, check: bool = True) -> Dataset:
 
     target: the column of a table to learn, or several joined by commas; class folders name their own; boxes are
             `objects` and masks `mask`, of a folder that holds both
+    time, series: the columns of a table that tell the time of a row, and which series it is of
     check:  False reads what it can of data with mistakes in it, so that `gradus data scan` can list them all
 
     Raises `UserError` for anything that cannot be read, naming the file or row.
     """
     path = Path(path)
+    if time is not None or series is not None:
+        return _read_in_time(path, target, check, time, series)
     if path.is_dir():
         if (scenes := read_scenes(path, target, check)) is not None:
             return scenes
@@ -53,3 +63,14 @@ def read(path: Path, target: str | None = None, check: bool = True) -> Dataset:
             "or a folder of class folders"
         )
     return read_table(path, target, check)
+
+
+def _read_in_time(path: Path, target: str | None, check: bool, time: str | None, series: str | None) -> Dataset:
+    """A table, or a folder of tables, whose rows are of a time."""
+    if time is None:
+        raise UserError("data.series: tells series in time apart; name the column of times with --time too")
+    if path.is_dir() and split_tables(path):
+        return read_table_folder(path, target, check, time, series)
+    if path.suffix.lower() not in TABLE_SUFFIXES:
+        raise UserError(f"{path}: only the rows of a table have a time; expected {', '.join(TABLE_SUFFIXES)}")
+    return read_table(path, target, check, time, series)

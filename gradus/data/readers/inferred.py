@@ -15,17 +15,18 @@ from pathlib import Path
 
 import numpy as np
 
-from gradus.data.columns import Column, ColumnType, Image, Label, Labels, Number, Points, Text
+from gradus.data.columns import Column, ColumnType, Image, Label, Labels, Number, Points, Text, Time
 from gradus.data.dataset import SPLITS, Dataset, NumberedRows, Split
 from gradus.data.images import EncodedImages
 from gradus.data.readers.boxes_table import boxes_columns, read_boxes_table
 from gradus.data.readers.cells import TABLE_SUFFIXES, Cells, is_missing, listed, read_cells
-from gradus.data.readers.convert import flags_column, is_picture_cell, picture_sources, to_column
+from gradus.data.readers.convert import class_name, flags_column, is_picture_cell, picture_sources, to_column
 from gradus.data.readers.folder import SPLIT_NAMES
 from gradus.data.readers.hub_forms import read_scene_parquet, scene_columns
 from gradus.data.readers.infer import (
     MOST_WHOLE_NUMBERS,
     all_cells,
+    all_numbers,
     infer_target,
     infer_type,
     is_constant,
@@ -34,21 +35,27 @@ from gradus.data.readers.infer import (
 )
 from gradus.data.readers.pictures import Headers
 from gradus.data.readers.target import are_flags, rows_with_target, target_names
+from gradus.data.readers.times import time_values
 from gradus.data.stored import StoredPictures
 from gradus.errors import UserError, did_you_mean
 
 POINTS = "points"  # what the columns NAME_x and NAME_y become together
 
 
-def read_table(path: Path, target: str | None = None, check: bool = True) -> Dataset:
+def read_table(
+    path: Path, target: str | None = None, check: bool = True, time: str | None = None, series: str | None = None
+) -> Dataset:
     """The data set in one table, as its "train" split.
 
     target: the column to learn, or several joined by commas; None: the one that is called so
     check:  False leaves rows without target value, broken pictures and a missing target for the scan to find
+    time:   the column that tells the time of a row, which becomes `Time`; several such as "year,month,day" are one time. Rows
+            without a target value are kept then: their place in time counts
+    series: the column that names the series of a row, which becomes classes whatever it holds
 
     Raises `UserError` naming the file, row or column that cannot be read.
     """
-    return _dataset({"train": path}, path, target, check)
+    return _dataset({"train": path}, path, target, check, time, series)
 
 
 def split_tables(folder: Path) -> dict[str, Path]:
@@ -66,17 +73,30 @@ def split_tables(folder: Path) -> dict[str, Path]:
     return tables
 
 
-def read_table_folder(folder: Path, target: str | None = None, check: bool = True) -> Dataset:
+def read_table_folder(
+    folder: Path, target: str | None = None, check: bool = True, time: str | None = None, series: str | None = None
+) -> Dataset:
     """The data set in a folder of tables named train, validation (val, valid, dev) and test; else as `read_table`."""
     files = split_tables(folder)
     if "train" not in files:
         found = ", ".join(file.name for file in files.values()) or "no table"
         raise UserError(f"{folder}: expected a table called train, found {found}")
-    return _dataset({split: files[split] for split in SPLITS if split in files}, folder, target, check)
+    return _dataset({split: files[split] for split in SPLITS if split in files}, folder, target, check, time, series)
 
 
-def _dataset(files: Mapping[str, Path], path: Path, target: str | None, check: bool) -> Dataset:
+def _dataset(
+    files: Mapping[str, Path],
+    path: Path,
+    target: str | None,
+    check: bool,
+    time: str | None = None,
+    series: str | None = None,
+) -> Dataset:
     """The data set in a table for each split: of boxes or masks where the first one holds such, else of typed columns."""
+    if time is not None:
+        return _typed_columns(
+            {split: read_cells(file) for split, file in files.items()}, path, target, check, time, series
+        )
     scene = scene_columns(files["train"]) if files["train"].is_file() else None
     if scene and target in (None, scene[1]):
         return read_scene_parquet(files, path, check)
@@ -86,9 +106,19 @@ def _dataset(files: Mapping[str, Path], path: Path, target: str | None, check: b
     return _typed_columns(tables, path, target, check)
 
 
-def _typed_columns(tables: Mapping[str, Cells], path: Path, target: str | None, check: bool) -> Dataset:
+def _typed_columns(
+    tables: Mapping[str, Cells],
+    path: Path,
+    target: str | None,
+    check: bool,
+    time: str | None = None,
+    series: str | None = None,
+) -> Dataset:
     notes = [note for table in tables.values() for note in table.notes]
-    if (points := landmark_names(tables["train"], target)) and (check or target is not None):
+    order: Columns = {split: {} for split in tables}
+    if time is not None:
+        tables, order = _order_columns(tables, time, series, target)
+    elif (points := landmark_names(tables["train"], target)) and (check or target is not None):
         return _with_points(tables, points, path, check, notes)
     try:
         names = target_names([tables["train"]], target, str(path), notes)
@@ -97,9 +127,9 @@ def _typed_columns(tables: Mapping[str, Cells], path: Path, target: str | None, 
             raise
         names = []
     kept = _same_columns(tables, names, notes)
-    if check:
+    if check and time is None:
         kept = _drop_without_target(kept, names, path, notes)
-    columns, joined = _target_columns(kept, names, path, check, notes)
+    columns, joined = _target_columns(kept, names, path, check, notes, in_time=time is not None)
     inputs = _input_columns(kept, [name for name in kept["train"].columns if name not in names], check, notes)
     headers = _set_channels(inputs, kept, notes)
     if check:
@@ -108,10 +138,43 @@ def _typed_columns(tables: Mapping[str, Cells], path: Path, target: str | None, 
     for split, table in kept.items():
         made = inputs[split] | columns[split]
         ordered = {name: made[name] for name in [*table.columns, joined] if name in made}
+        ordered = {**order[split], **ordered}
         splits[split] = Split(ordered, NumberedRows(table.file, table.numbers))
     resolved = path.resolve()
     name = resolved.parent.name if resolved.stem.lower() in SPLIT_NAMES else resolved.stem
-    return Dataset(name=name, source=str(path), splits=splits, target=joined or None, notes=notes)
+    return Dataset(
+        name=name, source=str(path), splits=splits, target=joined or None, notes=notes, ordered=time is not None
+    )
+
+
+def _order_columns(
+    tables: Mapping[str, Cells], time: str, series: str | None, target: str | None
+) -> tuple[dict[str, Cells], Columns]:
+    """The tables without the columns of time and series, and these columns, typed."""
+    taken = {*([time] if time in tables["train"].columns else (part.strip() for part in time.split(",")))}
+    taken |= {series} if series else set()
+    for name in (target or "").split(","):
+        if name.strip() in taken:
+            raise UserError(f"the target '{name.strip()}' tells the time or the series of a row: name another column")
+    order: Columns = {}
+    for split, table in tables.items():
+        order[split] = {time: Column(Time(), time_values(table, time))}
+        if series and series not in table.columns:
+            known = list(table.columns)
+            raise UserError(
+                f"{table.file}: there is no column '{series}'{did_you_mean(series, known)}; columns: {listed(known)}"
+            )
+    if series:
+        names = {
+            class_name(cell) for table in tables.values() for cell in table.columns[series] if not is_missing(cell)
+        }
+        for split, table in tables.items():
+            order[split][series] = to_column(table, series, Label(classes=tuple(sorted(names))))
+    left = {}
+    for split, table in tables.items():
+        columns = {name: cells for name, cells in table.columns.items() if name not in taken}
+        left[split] = Cells(table.file, table.folder, columns, table.numbers, table.notes)
+    return left, order
 
 
 def landmark_names(table: Cells, target: str | None) -> list[str]:
@@ -191,13 +254,16 @@ Columns = dict[str, dict[str, Column]]  # split -> column name -> column
 
 
 def _target_columns(
-    tables: Mapping[str, Cells], names: Sequence[str], path: Path, check: bool, notes: list[str]
+    tables: Mapping[str, Cells], names: Sequence[str], path: Path, check: bool, notes: list[str], in_time: bool = False
 ) -> tuple[Columns, str]:
-    """(target columns of each split, the target's name)."""
+    """(target columns of each split, the target's name). in_time: numbers are numbers, be they whole and few."""
     parts = list(tables.values())
     joined = ",".join(names)
     columns: Columns = {split: {} for split in tables}
-    if len(names) == 1:
+    if in_time and all(all_numbers([c for c in all_cells(parts, name) if not is_missing(c)]) for name in names):
+        for split, table in tables.items():
+            columns[split] = {name: to_column(table, name, Number()) for name in names}
+    elif len(names) == 1:
         kind = _target_type(parts, joined, path, check, notes)
         for split, table in tables.items():
             columns[split][joined] = to_column(table, joined, kind)

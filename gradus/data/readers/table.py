@@ -17,6 +17,7 @@ from gradus.data.images import EncodedImages
 from gradus.data.masks import EncodedMasks, identity_table
 from gradus.data.readers.cells import Cells, cells_from_dicts, listed, read_arrow, read_arrow_schema, read_cells
 from gradus.data.readers.convert import find_label, flags_column, label_lookup, split_labels, to_column
+from gradus.data.readers.times import time_values
 from gradus.data.stored import ParquetColumn, StoredPictures, is_picture_type
 from gradus.errors import UserError, did_you_mean
 
@@ -61,7 +62,9 @@ def _typed(cells: Cells, types: Mapping[str, ColumnType], target: str | None) ->
     targets = {target, *target.split(",")} if target else set()
     columns: dict[str, Column] = {}
     for name, kind in types.items():
-        if name in cells.columns:
+        if isinstance(kind, Time):
+            columns[name] = Column(kind, time_values(cells, name))
+        elif name in cells.columns:
             columns[name] = to_column(cells, name, kind)
         elif name not in targets:
             known = list(cells.columns)

@@ -21,7 +21,7 @@ import tomli_w
 
 from gradus import settings
 from gradus.data.dataset import Dataset
-from gradus.data.load import load_data
+from gradus.data.load import read_data
 from gradus.errors import UserError
 from gradus.files import write_atomic
 from gradus.models import accepted_options, create_model
@@ -82,7 +82,7 @@ def search(
     """
     asked = settings.from_dict(SearchSettings, how)
     space = read_space(vary)
-    dataset = dataset if dataset is not None else load_data(recipe.data.source, recipe.data.target)
+    dataset = dataset if dataset is not None else read_data(recipe.data)
     plan, experiment = _plan(recipe, space, asked, dataset)
     if out is not None and (Path(out) / "search.toml").exists():
         stored = read_plan(Path(out))
@@ -110,7 +110,7 @@ def resume_search(path: str | Path, *, dataset: Dataset | None = None, say: Say 
     plan = read_plan(path)
     folder = RunFolder.reopen(path)
     try:
-        dataset = dataset if dataset is not None else load_data(plan.recipe.data.source, plan.recipe.data.target)
+        dataset = dataset if dataset is not None else read_data(plan.recipe.data)
         plan, experiment = _plan(plan.recipe, plan.space, plan.settings, dataset)
         return _run(plan, experiment, folder, dataset, say)
     finally:
