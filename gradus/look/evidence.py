@@ -24,13 +24,12 @@ from gradus.tasks.assessment import (
     Assessment,
     ClassAssessment,
     DetectionAssessment,
-    ForecastAssessment,
     LabelsAssessment,
     LandmarksAssessment,
-    LanguageAssessment,
     LocalizationAssessment,
     NumberAssessment,
     SegmentationAssessment,
+    SequenceAssessment,
 )
 
 WHOLE_MATRIX = 20  # up to so many classes the confusion matrix is a table with counts; above, a map and the worst pairs
@@ -52,7 +51,7 @@ def evidence(
         return segmentation_evidence(assessment, examples, fit)
     if isinstance(assessment, LocalizationAssessment | LandmarksAssessment):
         return places_evidence(assessment, examples, target, rows)
-    if isinstance(assessment, LanguageAssessment | ForecastAssessment):
+    if isinstance(assessment, SequenceAssessment):
         return []
     if isinstance(assessment, ClassAssessment):
         sections = _classes(assessment, rows)

@@ -166,6 +166,10 @@ MODELS: dict[str, tuple[str, str]] = {
     "simple_rnn": ("sequence.recurrent:SimpleRNN", "Elman 1990: texts or series, the last output read"),
     "lstm": ("sequence.recurrent:LSTM", "Hochreiter and Schmidhuber 1997: gates and a cell that keeps"),
     "gru": ("sequence.recurrent:GRU", "Cho 2014: two gates, fewer parameters than an LSTM"),
+    "skip_gram": ("sequence.word_vectors:SkipGram", "Mikolov 2013: vectors of words, each foretelling those around it"),
+    "cbow": ("sequence.word_vectors:Cbow", "Mikolov 2013: the mean of a window's words foretells the one in it"),
+    "glove": ("sequence.word_vectors:GloVe", "Pennington 2014: vectors of words, from how often they meet"),
+    "window_lm": ("sequence.word_vectors:WindowModel", "Bengio 2003: the words of a fixed window foretell one more"),
     "recurrent_lm": (
         "sequence.language:RecurrentLanguageModel",
         "language model: embedding, stacked recurrent layers, logits of the next token",

@@ -188,7 +188,23 @@ def _resolve(recipe: Recipe, dataset: Dataset, model: nn.Module | None) -> tuple
     data = replace(recipe.data, source=source, target=dataset.target)
     recipe = replace(recipe, data=data, task=replace(recipe.task, name=task_name), model=model_settings)
     recipe, told = _with_proposals(recipe, model)
+    recipe = _with_word_form(recipe, model)
     return dataset, named_weights(recipe), [*notes, *told]
+
+
+def _with_word_form(recipe: Recipe, model: nn.Module | None) -> Recipe:
+    """Has the task of word vectors make what its model learns from. Raises `UserError` for other models."""
+    if recipe.task.name != "word-vectors":
+        return recipe
+    form = getattr(model if model is not None else model_class(recipe.model.name), "word_form", None)
+    asked = recipe.task.options.get("form", form)
+    if form is None or asked != form:
+        known = ", ".join(TASKS["word-vectors"].models)
+        raise UserError(
+            f"model {recipe.model.name} does not learn word vectors{'' if form is None else f' as {asked}'}: "
+            f"known are {known}"
+        )
+    return replace(recipe, task=replace(recipe.task, options={**recipe.task.options, "form": form}))
 
 
 def _with_proposals(recipe: Recipe, model: nn.Module | None) -> tuple[Recipe, list[str]]:

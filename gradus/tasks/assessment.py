@@ -161,8 +161,17 @@ class ForecastAssessment:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class WordVectorAssessment:
+    """How well words foretell those around them: targets (N,) are the numbers of the rows, tokens the names of the ids."""
+
+    tokens: tuple[str, ...]
+    targets: np.ndarray
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
 PlaceAssessment = LocalizationAssessment | LandmarksAssessment
-SequenceAssessment = LanguageAssessment | ForecastAssessment
+SequenceAssessment = LanguageAssessment | ForecastAssessment | WordVectorAssessment
 Assessment = (
     ClassAssessment
     | LabelsAssessment
@@ -173,6 +182,7 @@ Assessment = (
     | LandmarksAssessment
     | LanguageAssessment
     | ForecastAssessment
+    | WordVectorAssessment
 )
 
 

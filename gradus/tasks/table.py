@@ -23,6 +23,7 @@ from gradus.tasks.settings import TaskSettings
 from gradus.tasks.targets import ClassOptions, ClassTarget, LabelsTarget, NumberOptions, NumberTarget, Target
 from gradus.tasks.task import InputTargetTask, Task
 from gradus.tasks.text import TextInputs, TextOptions
+from gradus.tasks.word_vectors import WordVectorOptions, WordVectorTask
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ TASKS: dict[str, TaskKind] = {
         "one class a text, or any number of labels a text",
         (TextOptions, TokenOptions, ClassOptions),
         ("gru", "lstm", "simple_rnn", "mlp", "logistic_regression"),
+    ),
+    "word-vectors": TaskKind(
+        "vectors of words, from which words stand around each",
+        (WordVectorOptions, TokenOptions),
+        ("skip_gram", "cbow", "glove", "window_lm"),
     ),
     "language-modeling": TaskKind("what comes next in a text", (LanguageOptions, TokenOptions), ("recurrent_lm",)),
     "forecasting": TaskKind(
@@ -160,6 +166,8 @@ def _make(task_settings: TaskSettings, labels: bool, model_sizes: tuple[int, ...
         return SegmentationTask(SceneInputs(options[SceneOptions]), options[MaskOptions])
     if name == "language-modeling":
         return LanguageTask(options[LanguageOptions], options[TokenOptions])
+    if name == "word-vectors":
+        return WordVectorTask(options[WordVectorOptions], options[TokenOptions])
     if name == "forecasting":
         return ForecastTask(options[ForecastOptions])
     target: Target
