@@ -187,6 +187,7 @@ class ModelSettings:
     weights: str = (
         ""  # to begin with: a safetensors file, a run's folder, or a name such as imagenet; empty: random ones
     )
+    embeddings: str = ""  # word vectors to begin with: a file of GloVe or word2vec, or a run; empty: random ones
 
 
 def model_class(name: str) -> type[nn.Module]:

@@ -1,4 +1,4 @@
-"""The Huffman tree of a vocabulary: words that are frequent lie near the root, for the hierarchical softmax (Mikolov et al. 2013)."""
+"""The Huffman tree of a vocabulary, for the hierarchical softmax: frequent words lie near the root (Mikolov et al. 2013)."""
 
 from __future__ import annotations
 

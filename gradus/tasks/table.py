@@ -9,7 +9,7 @@ from typing import Any
 from gradus import settings
 from gradus.data.columns import Boxes, Image, Label, Labels, Mask, Number, Points, Text
 from gradus.data.dataset import Dataset
-from gradus.data.text.encoders import TokenOptions
+from gradus.data.text.encoders import TextEncoder, TokenOptions
 from gradus.errors import UserError, did_you_mean, unknown_name
 from gradus.tasks.detection import BoxOptions, DetectionTask
 from gradus.tasks.forecasting import ForecastOptions, ForecastTask
@@ -117,12 +117,15 @@ def create_task(
     model_sizes: tuple[int, ...] | None = None,
     limit: int | None = None,
     smallest: int = 1,
+    encoder: TextEncoder | None = None,
 ) -> Task:
     """Makes a task and fits it to the training split of `dataset`.
 
     model_sizes: the only picture sides that the chosen model takes, where they are fixed, the usual one first
     smallest:    the smallest picture side that the model takes; smaller pictures are brought to it
     limit:       bytes that decoded pictures may have in memory, beyond which they are decoded when asked for; None: any
+
+    encoder:     of texts, where it is taken over in place of one that is fitted to the training texts
 
     Raises `UserError` for an unknown task or option, or a target that does not suit the task.
     """
@@ -134,6 +137,8 @@ def create_task(
         inputs.limit, inputs.all_rows = limit, sum(map(len, dataset.splits.values()))
     if isinstance(inputs, ImageInputs):
         inputs.smallest = smallest
+    if isinstance(inputs, TextInputs):
+        inputs.given = encoder
     task.fit(dataset)
     return task
 

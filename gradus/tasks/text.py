@@ -38,6 +38,7 @@ class TextInputs(Inputs):
 
     column: str
     encoder: TextEncoder
+    given: TextEncoder | None = None  # taken in place of one that is fitted to the training texts
 
     def __init__(self, options: TextOptions, tokens: TokenOptions) -> None:
         self.options, self.tokens, self.notes = options, tokens, []
@@ -49,8 +50,9 @@ class TextInputs(Inputs):
             raise UserError(f"a text task needs exactly one column of text; {held}")
         (self.column, column), *_ = texts.items()
         self.types = {self.column: column.type}
-        self.encoder = fit_encoder(column, self.tokens)
-        self.notes = [f"vocabulary: {self.encoder.size:,} ids ({self.tokens.tokenizer})"]
+        self.encoder = self.given or fit_encoder(column, self.tokens)
+        where = ", that of the word vectors" if self.given else ""
+        self.notes = [f"vocabulary: {self.encoder.size:,} ids ({self.tokens.tokenizer}){where}"]
 
     def encode(self, split: Split) -> Any:
         ragged = Ragged.of([self._cut(self.encoder.encode(text)) for text in split[self.column]], self.options.pad_side)

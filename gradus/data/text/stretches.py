@@ -16,7 +16,7 @@ def keep_chances(counts: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def kept_words(texts: Sequence[np.ndarray], chances: np.ndarray, seed: int = 0) -> list[np.ndarray]:
-    """The ids of each text that stay, at random by the `chances` of each id: those around what goes then stand beside each other."""
+    """The ids of each text that stay, at random by the `chances` of each id: those around what goes then are neighbours."""
     random = np.random.default_rng(seed)
     return [ids[random.random(len(ids)) < chances[ids]] for ids in texts]
 

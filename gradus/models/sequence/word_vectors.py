@@ -55,6 +55,12 @@ class TwoTables(nn.Module):
         with torch.no_grad():
             self.embedding.weight[0] = 0
 
+    def foretold(self, given: Stretch) -> tuple[Tensor, Tensor]:
+        """(B, L * A, d) of what is asked and (B, S, d) of the noise, looked up at once: a table's gradient is made once then."""
+        asked = given.asked.flatten(1)
+        rows = self.output(torch.cat([asked, given.noise], dim=1))
+        return rows[:, : asked.shape[1]], rows[:, asked.shape[1] :]
+
     def vectors(self) -> Tensor:
         return self.embedding.weight.detach()
 
@@ -66,10 +72,9 @@ class SkipGram(TwoTables):
 
     def forward(self, given: Stretch) -> Tensor:
         read = self.embedding(given.ids).transpose(1, 2)  # (B, d, T)
-        asked = self.output(given.asked).flatten(1, 2)  # (B, L * A, d)
-        scores = torch.bmm(asked, read).flatten(1)
-        noise = torch.bmm(read.transpose(1, 2), self.output(given.noise).transpose(1, 2))  # (B, T, S)
-        return torch.cat([scores, noise.flatten(1)], dim=1)
+        asked, noise = self.foretold(given)  # (B, L * A, d), (B, S, d)
+        scores, against = torch.bmm(asked, read), torch.bmm(noise, read).transpose(1, 2)
+        return torch.cat([scores.flatten(1), against.flatten(1)], dim=1)
 
 
 class Cbow(TwoTables):
@@ -80,9 +85,10 @@ class Cbow(TwoTables):
     def forward(self, given: Stretch) -> Tensor:
         shares = given.chosen / given.chosen.sum(dim=2, keepdim=True).clamp(min=1)
         read = torch.bmm(shares, self.embedding(given.ids))  # (B, L, d)
-        scores = torch.einsum("bld,blad->bla", read, self.output(given.asked)).flatten(1)
-        noise = torch.bmm(read, self.output(given.noise).transpose(1, 2))  # (B, L, S)
-        return torch.cat([scores, noise.flatten(1)], dim=1)
+        asked, noise = self.foretold(given)
+        scores = torch.einsum("bld,blad->bla", read, asked.unflatten(1, given.asked.shape[1:]))
+        against = torch.bmm(read, noise.transpose(1, 2))  # (B, L, S)
+        return torch.cat([scores.flatten(1), against.flatten(1)], dim=1)
 
 
 class WindowModel(nn.Module):
