@@ -40,7 +40,8 @@ def bias(
     else:
         first = range(vectors.special, min(vectors.special + among, len(vectors.words)))
         of_pairs = {word for pair in chosen for word in pair}
-        places = np.array([place for place in first if vectors.words[place] not in of_pairs], dtype=np.int64)
+        told = [place for place in first if vectors.words[place].isalpha() and vectors.words[place] not in of_pairs]
+        places = np.array(told, dtype=np.int64)
         order = places[np.argsort(-(vectors.units[places] @ direction), kind="stable")]
         names = [vectors.words[place] for place in (*order[:SHOWN], *order[-SHOWN:])]
     one, other = chosen[0]
