@@ -138,7 +138,7 @@ class WordVectorTask(Task):
         known = (counts > 0) * keep_chances(counts, self._subsample)
         flat, begins = lay_out(kept_words(ids, known), options.length, options.window)
         if not len(begins):
-            raise UserError("a split holds no two words of the vocabulary in any text")
+            raise UserError("a split has no two words of the vocabulary in any text; subsample=0 leaves no word out")
         if options.form == "glove":
             pairs, met = cooccurrences(flat, options.window, self.encoder.size, options.side == "both")
             return {"inputs": torch.from_numpy(pairs), "targets": torch.from_numpy(met)}

@@ -83,8 +83,9 @@ class Cbow(TwoTables):
     word_form: ClassVar[str] = "cbow"
 
     def forward(self, given: Stretch) -> Tensor:
-        shares = given.chosen / given.chosen.sum(dim=2, keepdim=True).clamp(min=1)
-        read = torch.bmm(shares, self.embedding(given.ids))  # (B, L, d)
+        vectors = self.embedding(given.ids)
+        chosen = given.chosen.to(vectors.dtype)
+        read = torch.bmm(chosen / chosen.sum(dim=2, keepdim=True).clamp(min=1), vectors)  # (B, L, d)
         asked, noise = self.foretold(given)
         scores = torch.einsum("bld,blad->bla", read, asked.unflatten(1, given.asked.shape[1:]))
         against = torch.bmm(read, noise.transpose(1, 2))  # (B, L, S)
@@ -102,6 +103,11 @@ class WindowModel(nn.Module):
         self.embedding = nn.Embedding(num_tokens, embedding_size, padding_idx=0)
         self.hidden = nn.Linear(context * embedding_size, hidden_size)
         self.head = nn.Linear(hidden_size, num_tokens)
+        nn.init.uniform_(
+            self.embedding.weight, -0.05, 0.05
+        )  # with a deviation of 1 their meaning would take long to be heard
+        with torch.no_grad():
+            self.embedding.weight[0] = 0
 
     def forward(self, ids: Tensor) -> Tensor:
         return self.head(torch.tanh(self.hidden(self.embedding(ids).flatten(2))))
