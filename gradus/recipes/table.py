@@ -15,6 +15,7 @@ from gradus.recipes import (
     cifar,
     digits,
     mnist,
+    words,
 )
 from gradus.recipes.recipe import Recipe
 
@@ -68,6 +69,9 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "bccd-fast-rcnn": bccd_regions.bccd_fast_rcnn,
     "bccd-spp-net": bccd_regions.bccd_spp_net,
     "bccd-rcnn": bccd_regions.bccd_rcnn,
+    "imdb-word2vec": words.imdb_word2vec,
+    "imdb-glove": words.imdb_glove,
+    "imdb-200-reviews-word2vec": words.imdb_200_reviews_word2vec,
     "boston": boston.boston,
     "boston-housing": boston.boston_housing,
 }
