@@ -279,3 +279,18 @@ def test_a_trainer_of_one_stretch_is_made():
     trainer = create_trainer(experiment)
     trainer.fit()
     assert trainer.source.rows == 1
+
+
+def test_opposites_that_are_used_alike_lie_together(tmp_path):
+    """Principles and Practice, fig. 8-25, has opposites far apart: vectors tell how words are used, not what they mean."""
+    random = np.random.default_rng(0)
+    lines = [("good", "bad"), ("film", "story", "plot")], [("seven", "nine"), ("days", "years", "hours")]
+    texts = []
+    for _ in range(300):
+        first, second = lines[random.integers(2)]
+        texts.append(" ".join(f"{random.choice(first)} {random.choice(second)}" for _ in range(4)))
+    split = Split({"text": Column(Text(), texts)}, NumberedRows.count("texts", len(texts)))
+    data = Dataset(name="texts", source="texts", splits={"train": split}, target="text")
+    vectors = load_word_vectors(train_recipe(recipe("skip_gram"), tmp_path / "run", dataset=data).path)
+    assert similarity(vectors, "good", "bad") > 0.9
+    assert similarity(vectors, "good", "bad") > similarity(vectors, "good", "seven") + 0.3
