@@ -72,7 +72,9 @@ def _painter(
             lean = int(leans[index])
             role = ROLES[lean] if 0 <= lean < len(classes) else "muted"
             axes.text(x, y, name.replace("$", r"\$"), color=colours[role], ha="center", va="center", fontsize=7.5)
-        axes.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), xticks=[], yticks=[])
+        (left, low), (right, high) = points.min(axis=0), points.max(axis=0)  # words are wide: they get all the room
+        wide, tall = 0.05 * (right - left) + 1e-3, 0.03 * (high - low) + 1e-3
+        axes.set(xlim=(left - wide, right + wide), ylim=(low - tall, high + tall), xticks=[], yticks=[])
         for role, label in zip(ROLES, classes, strict=False):
             axes.plot([], [], "o", color=colours[role], label=f"leans to {label}")
         if classes:
