@@ -14,7 +14,7 @@ from torch.nn import functional
 from gradus.data.columns import ColumnType, Text
 from gradus.data.dataset import Dataset, Split
 from gradus.data.device_rows import Windows
-from gradus.data.text.encoders import SPECIAL, TextEncoder, TokenOptions, fit_encoder, load_encoder
+from gradus.data.text.encoders import SPECIAL, TextEncoder, TokenOptions, fit_and_encode, load_encoder
 from gradus.data.text.stretches import cooccurrences, keep_chances, kept_words, lay_out
 from gradus.errors import UserError
 from gradus.models.sequence.word_vectors import Stretch
@@ -88,8 +88,7 @@ class WordVectorTask(Task):
             raise UserError(f"word vectors are learnt from one column of text; {held}")
         (self.column,) = texts
         train = dataset["train"]
-        self.encoder = fit_encoder(train[self.column], self.tokens)
-        ids = [self.encoder.encode(text) for text in train[self.column]]
+        self.encoder, ids = fit_and_encode(train[self.column], self.tokens)
         counts = np.bincount(np.concatenate(ids), minlength=self.encoder.size)
         counts[: len(SPECIAL)] = 0
         if (counts > 0).sum() < 2:
