@@ -15,6 +15,7 @@ from gradus.tasks.settings import TaskSettings
 from gradus.train.settings import FineTuneSettings, OptimizerSettings, TrainSettings
 
 VOCABULARY: dict[str, Any] = {"vocabulary": 20_000, "least_count": 5}
+KERAS_PADDING = {"keep": "last", "pad_side": "left"}  # what pad_sequences does unless told otherwise
 FIRST = "runs/imdb-word2vec"  # where the run is expected whose vectors others begin with
 
 
@@ -55,8 +56,8 @@ def imdb_200_reviews_word2vec() -> Recipe:
         name="imdb-200-reviews-word2vec",
         about="Sentiment from 200 labelled reviews, with word vectors from unlabelled ones.",
         data=DataSettings(source="imdb", validation=10_000, rows=200),
-        task=TaskSettings(name="text-classification", options={"max_length": 100, **VOCABULARY}),
-        model=ModelSettings(name="gru", options={"hidden_size": 32}, embeddings=FIRST),
+        task=TaskSettings(name="text-classification", options={**KERAS_PADDING, "max_length": 100, **VOCABULARY}),
+        model=ModelSettings(name="sequence_mlp", options={"hidden": [32], "masked": False}, embeddings=FIRST),
         train=TrainSettings(
             epochs=10,
             batch_size=32,
