@@ -37,6 +37,7 @@ TRAIN_FLAGS = {
         "model.weights",
         "trained weights to begin with: a safetensors file, a run, or a name such as imagenet",
     ),
+    "embeddings": ("model.embeddings", "word vectors to begin with: a file of GloVe or word2vec, or a run"),
     "freeze": (
         "train.fine_tune.freeze",
         "stages or modules that do not learn, joined by commas; features: all but the head",

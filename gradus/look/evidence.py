@@ -24,13 +24,12 @@ from gradus.tasks.assessment import (
     Assessment,
     ClassAssessment,
     DetectionAssessment,
-    ForecastAssessment,
     LabelsAssessment,
     LandmarksAssessment,
-    LanguageAssessment,
     LocalizationAssessment,
     NumberAssessment,
     SegmentationAssessment,
+    SequenceAssessment,
 )
 
 WHOLE_MATRIX = 20  # up to so many classes the confusion matrix is a table with counts; above, a map and the worst pairs
@@ -56,7 +55,7 @@ def evidence(
         from gradus.look.evidence_forecast import forecast_evidence
 
         return forecast_evidence(assessment)
-    if isinstance(assessment, LanguageAssessment):
+    if isinstance(assessment, SequenceAssessment):
         return []
     if isinstance(assessment, ClassAssessment):
         sections = _classes(assessment, rows)

@@ -191,6 +191,10 @@ MODELS: dict[str, tuple[str, str]] = {
         "sequence.transformer_encoder:TransformerEncoder",
         "Vaswani 2017: attention among all steps, small",
     ),
+    "skip_gram": ("sequence.word_vectors:SkipGram", "Mikolov 2013: vectors of words, each foretelling those around it"),
+    "cbow": ("sequence.word_vectors:Cbow", "Mikolov 2013: the mean of a window's words foretells the one in it"),
+    "glove": ("sequence.word_vectors:GloVe", "Pennington 2014: vectors of words, from how often they meet"),
+    "window_lm": ("sequence.word_vectors:WindowModel", "Bengio 2003: the words of a fixed window foretell one more"),
     "recurrent_lm": (
         "sequence.language:RecurrentLanguageModel",
         "language model: embedding, stacked recurrent layers, logits of the next token",
@@ -208,6 +212,7 @@ class ModelSettings:
     weights: str = (
         ""  # to begin with: a safetensors file, a run's folder, or a name such as imagenet; empty: random ones
     )
+    embeddings: str = ""  # word vectors to begin with: a file of GloVe or word2vec, or a run; empty: random ones
 
 
 def model_class(name: str) -> type[nn.Module]:

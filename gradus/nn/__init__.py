@@ -49,6 +49,7 @@ from gradus.nn.word_losses import (
     LogUniformSampler,
     UnigramSampler,
     glove_loss,
+    log_count_loss,
     negative_sampling_loss,
     sampled_softmax_loss,
 )
@@ -100,6 +101,7 @@ __all__ = [
     "gram_matrix",
     "hinge",
     "initialize",
+    "log_count_loss",
     "masked_binary_cross_entropy",
     "masked_softmax",
     "mean_absolute_percentage_error",

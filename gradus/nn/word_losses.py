@@ -96,7 +96,11 @@ def glove_loss(
 
     One row a pair: words and contexts (N, d), biases (N,), counts (N,) of how often the two met. Pairs of count 0 weigh nothing.
     """
+    return log_count_loss((words * contexts).sum(dim=1) + word_bias + context_bias, counts, largest, power).sum()
+
+
+def log_count_loss(predicted: Tensor, counts: Tensor, largest: float = 100.0, power: float = 0.75) -> Tensor:
+    """(N,): the same of each pair, from what is `predicted` (N,) of the logs of counts (N,)."""
     seen = counts > 0
-    errors = (words * contexts).sum(dim=1) + word_bias + context_bias - torch.log(torch.where(seen, counts, 1))
     weights = torch.where(seen, (counts / largest).pow(power).clamp(max=1), 0)
-    return (weights * errors**2).sum()
+    return weights * (predicted - torch.log(torch.where(seen, counts, 1))) ** 2

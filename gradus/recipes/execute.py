@@ -148,7 +148,7 @@ def resume(
             if world.is_main:
                 tell_launcher(folder.path)
             begun = world.from_main(checkpoint.exists(folder.checkpoints, "last") if world.is_main else None)
-            experiment = prepare(run.recipe, dataset, model, measure=False, weights=not begun)
+            experiment = prepare(run.recipe, dataset, model, measure=False, weights=not begun, like=run.task)
             expected = folder.read_json("task.json").get("fingerprint")
             if fingerprint(experiment.tensors["train"]) != expected:
                 source = run.recipe.data.source

@@ -31,6 +31,7 @@ from gradus.models import (
     smallest_image_size,
 )
 from gradus.recipes.recipe import Recipe
+from gradus.recipes.vectors import named_embeddings, put_vectors, vocabulary_of, with_embedding_size
 from gradus.recipes.weights import load_weights, named_weights, prepare_as, put_into
 from gradus.tasks.rows import EncodedRows
 from gradus.tasks.table import TASKS, create_task, infer_task
@@ -67,6 +68,7 @@ def prepare(
     measure: bool = True,
     cache: dict[Any, Any] | None = None,
     weights: bool = True,
+    like: Task | None = None,
 ) -> Experiment:
     """Reads the data, infers what is left open, fits the task to the training split, makes and tries the model.
 
@@ -74,6 +76,7 @@ def prepare(
     measure:        try out what depends on the machine (the precision); else what the recipe says is taken as it is
     cache:          keeps what was read and encoded, so that recipes on the same rows share it
     weights:        begin with the weights that the recipe names; False where others will be put into the model anyway
+    like:           the task of the run that the recipe is of, where there is one
 
     Raises `UserError` for whatever does not fit.
     """
@@ -95,20 +98,26 @@ def prepare(
         inferred += [*begin_with.notes, *told]
     sizes = image_sizes(model if model is not None else recipe.model.name, recipe.model.options)
     smallest = smallest_image_size(model if model is not None else recipe.model.name)
-    whole = dataset
+    whole, encoder = dataset, vocabulary_of(recipe, like)
 
     def encode() -> tuple[Dataset, Task, dict[str, dict[str, Any]]]:
         split = _split(whole, recipe.data)
         limit = resident_limit(recipe.data.stream, plan.device)
-        task = create_task(recipe.task, split, sizes, limit, smallest)
+        task = create_task(recipe.task, split, sizes, limit, smallest, encoder)
         return split, task, {name: task.encode(rows) for name, rows in split.splits.items()}
 
-    dataset, task, tensors = _once(cache, (recipe.data, repr(recipe.task), sizes, smallest), encode)
+    dataset, task, tensors = _once(
+        cache, (recipe.data, repr(recipe.task), sizes, smallest, recipe.model.embeddings), encode
+    )
     if recipe.augment.is_on:
         task = task.augmented(recipe.augment, tensors["train"])
+    vectors = None
+    if recipe.model.embeddings and weights:
+        recipe, vectors = with_embedding_size(recipe, task)
     if model is None:
         recipe, model = _make_model(recipe, task)
         _show_inputs(model, task, tensors["train"])
+    inferred += put_vectors(model, task, vectors) if vectors is not None else []
     learning = put_into(model, begin_with, task) if begin_with else []
     learning += _describe_learning(recipe, model)
     per_row = _try_model(model, task, tensors["train"], recipe.model.name)
@@ -209,7 +218,23 @@ def _resolve(recipe: Recipe, dataset: Dataset, model: nn.Module | None) -> tuple
     data = replace(recipe.data, source=source, target=dataset.target)
     recipe = replace(recipe, data=data, task=replace(recipe.task, name=task_name), model=model_settings)
     recipe, told = _with_proposals(recipe, model)
-    return dataset, named_weights(recipe), [*notes, *told]
+    recipe = _with_word_form(recipe, model)
+    return dataset, named_embeddings(named_weights(recipe)), [*notes, *told]
+
+
+def _with_word_form(recipe: Recipe, model: nn.Module | None) -> Recipe:
+    """Has the task of word vectors make what its model learns from. Raises `UserError` for other models."""
+    if recipe.task.name != "word-vectors":
+        return recipe
+    form = getattr(model if model is not None else model_class(recipe.model.name), "word_form", None)
+    asked = recipe.task.options.get("form", form)
+    if form is None or asked != form:
+        known = ", ".join(TASKS["word-vectors"].models)
+        raise UserError(
+            f"model {recipe.model.name} does not learn word vectors{'' if form is None else f' as {asked}'}: "
+            f"known are {known}"
+        )
+    return replace(recipe, task=replace(recipe.task, options={**recipe.task.options, "form": form}))
 
 
 def _with_proposals(recipe: Recipe, model: nn.Module | None) -> tuple[Recipe, list[str]]:
@@ -232,8 +257,10 @@ def _describe_learning(recipe: Recipe, model: nn.Module) -> list[str]:
         return []
     fine_tune = FineTune(model, settings)
     notes = [fine_tune.describe()]
-    if settings.freezes and not recipe.model.weights and recipe.model.name in MODELS:
-        notes.append("what is frozen has random weights: give trained ones with --weights")
+    if settings.freezes and not (recipe.model.weights or recipe.model.embeddings) and recipe.model.name in MODELS:
+        notes.append(
+            "what is frozen has random weights: give trained ones with --weights, or word vectors with --embeddings"
+        )
     return notes
 
 

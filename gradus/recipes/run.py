@@ -106,7 +106,7 @@ class Run:
                 raise UserError(
                     f"{self.path}: this run trained a module of your own; give it as load_run(path, model=...)"
                 )
-            self._experiment = prepare(self.recipe, model=self._given, measure=False, weights=False)
+            self._experiment = prepare(self.recipe, model=self._given, measure=False, weights=False, like=self.task)
         return self._experiment
 
     def outputs(self, tensors: dict[str, Any]) -> Tensor:

@@ -16,6 +16,7 @@ from gradus.recipes import (
     digits,
     mnist,
     weather,
+    words,
 )
 from gradus.recipes.recipe import Recipe
 
@@ -70,6 +71,9 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "bccd-fast-rcnn": bccd_regions.bccd_fast_rcnn,
     "bccd-spp-net": bccd_regions.bccd_spp_net,
     "bccd-rcnn": bccd_regions.bccd_rcnn,
+    "imdb-word2vec": words.imdb_word2vec,
+    "imdb-glove": words.imdb_glove,
+    "imdb-200-reviews-word2vec": words.imdb_200_reviews_word2vec,
     "boston": boston.boston,
     "boston-housing": boston.boston_housing,
     "weather-dense": weather.weather_dense,

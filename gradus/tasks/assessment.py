@@ -168,8 +168,17 @@ class ForecastAssessment:
     times: np.ndarray | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class WordVectorAssessment:
+    """How well words foretell those around them: targets (N,) are the numbers of the rows, tokens the names of the ids."""
+
+    tokens: tuple[str, ...]
+    targets: np.ndarray
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
 PlaceAssessment = LocalizationAssessment | LandmarksAssessment
-SequenceAssessment = LanguageAssessment | ForecastAssessment
+SequenceAssessment = LanguageAssessment | ForecastAssessment | WordVectorAssessment
 Assessment = (
     ClassAssessment
     | LabelsAssessment
@@ -180,6 +189,7 @@ Assessment = (
     | LandmarksAssessment
     | LanguageAssessment
     | ForecastAssessment
+    | WordVectorAssessment
 )
 
 

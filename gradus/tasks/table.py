@@ -10,7 +10,7 @@ from gradus import settings
 from gradus.data.columns import Boxes, Image, Label, Labels, Mask, Number, Points, Text
 from gradus.data.dataset import Dataset
 from gradus.data.readers.infer import is_writing
-from gradus.data.text.encoders import TokenOptions
+from gradus.data.text.encoders import TextEncoder, TokenOptions
 from gradus.errors import UserError, did_you_mean, unknown_name
 from gradus.tasks.detection import BoxOptions, DetectionTask
 from gradus.tasks.forecast_windows import ForecastOptions
@@ -25,6 +25,7 @@ from gradus.tasks.settings import TaskSettings
 from gradus.tasks.targets import ClassOptions, ClassTarget, LabelsTarget, NumberOptions, NumberTarget, Target
 from gradus.tasks.task import InputTargetTask, Task
 from gradus.tasks.text import TextInputs, TextOptions
+from gradus.tasks.word_vectors import WordVectorOptions, WordVectorTask
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ TASKS: dict[str, TaskKind] = {
             *("gru", "lstm", "attention_rnn", "averaged_embeddings", "text_convnet", "kim_convnet", "conv_rnn"),
             *("transformer_encoder", "dilated_convnet", "simple_rnn", "sequence_mlp", "mlp", "logistic_regression"),
         ),
+    ),
+    "word-vectors": TaskKind(
+        "vectors of words, from which words stand around each",
+        (WordVectorOptions, TokenOptions),
+        ("skip_gram", "cbow", "glove", "window_lm"),
     ),
     "language-modeling": TaskKind("what comes next in a text", (LanguageOptions, TokenOptions), ("recurrent_lm",)),
     "forecasting": TaskKind(
@@ -128,12 +134,15 @@ def create_task(
     model_sizes: tuple[int, ...] | None = None,
     limit: int | None = None,
     smallest: int = 1,
+    encoder: TextEncoder | None = None,
 ) -> Task:
     """Makes a task and fits it to the training split of `dataset`.
 
     model_sizes: the only picture sides that the chosen model takes, where they are fixed, the usual one first
     smallest:    the smallest picture side that the model takes; smaller pictures are brought to it
     limit:       bytes that decoded pictures may have in memory, beyond which they are decoded when asked for; None: any
+
+    encoder:     of texts, where it is taken over in place of one that is fitted to the training texts
 
     Raises `UserError` for an unknown task or option, or a target that does not suit the task.
     """
@@ -145,6 +154,8 @@ def create_task(
         inputs.limit, inputs.all_rows = limit, sum(map(len, dataset.splits.values()))
     if isinstance(inputs, ImageInputs):
         inputs.smallest = smallest
+    if isinstance(inputs, TextInputs):
+        inputs.given = encoder
     if isinstance(inputs, SceneInputs):
         inputs.model_sizes = model_sizes
     task.fit(dataset)
@@ -179,6 +190,8 @@ def _make(task_settings: TaskSettings, labels: bool, model_sizes: tuple[int, ...
         return SegmentationTask(SceneInputs(options[SceneOptions]), options[MaskOptions])
     if name == "language-modeling":
         return LanguageTask(options[LanguageOptions], options[TokenOptions])
+    if name == "word-vectors":
+        return WordVectorTask(options[WordVectorOptions], options[TokenOptions])
     if name == "forecasting":
         return ForecastTask(options[ForecastOptions])
     target: Target

@@ -58,6 +58,7 @@ class TextInputs(Inputs):
 
     tensor_names: ClassVar[tuple[str, ...]] = ("rarity",)
     encoder: TextEncoder
+    given: TextEncoder | None = None  # taken in place of one that is fitted to the training texts
 
     def __init__(self, options: TextOptions, tokens: TokenOptions) -> None:
         self.options, self.tokens, self.notes = options, tokens, []
@@ -81,13 +82,18 @@ class TextInputs(Inputs):
             raise UserError(f"a text task needs a column of text beside the target; {held}")
         self.types: dict[str, ColumnType] = {name: column.type for name, column in columns.items()}
         left_out = [f"column '{n}' holds {contents(c)}: left out" for n, c in others.items() if n not in columns]
-        self.encoder, rows = fit_and_encode(chain.from_iterable(columns.values()), self.tokens)
+        texts = chain.from_iterable(columns.values())
+        if self.given is not None:
+            self.encoder, rows = self.given, self.given.encode_all(texts)
+        else:
+            self.encoder, rows = fit_and_encode(texts, self.tokens)
         count = len(train)
         ragged = self._ragged([rows[start : start + count] for start in range(0, len(rows), count)])
         self._train = (train, ragged)
         together = f"texts: columns {', '.join(columns)}, read as one text each row"
         self.notes = [together] * (len(columns) > 1) + left_out
-        self.notes += [f"vocabulary: {self.encoder.size:,} ids ({self.tokens.tokenizer})", *self.encoder.notes]
+        where = ", that of the word vectors" if self.given else f" ({self.tokens.tokenizer})"
+        self.notes += [f"vocabulary: {self.encoder.size:,} ids{where}", *self.encoder.notes]
         self._note_lengths(rows if len(columns) == 1 else None)
         if self.options.encoding == "tf-idf":
             found = np.bincount(sparse_counts(ragged, self.encoder.size).indices, minlength=self.encoder.size)

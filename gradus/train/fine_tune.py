@@ -52,6 +52,8 @@ class FineTune:
                 found[name] = self.stages[name]
             elif name in modules:
                 found[name] = (name,)
+            elif inside := [module for module in modules if module.rpartition(".")[2] == name]:
+                found[name] = tuple(inside)  # `embedding` for front.embedding
             else:
                 raise unknown_name("stage or module of the network", name, [FEATURES, *self.stages, *modules])
         # what has no weights (a pooling layer) is no part of its own: it would cost an unfreezing and change nothing

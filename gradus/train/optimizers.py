@@ -50,7 +50,7 @@ def create_optimizer(
         case "sgd":
             return torch.optim.SGD(groups, lr, momentum=settings.momentum, nesterov=settings.nesterov, **fused)
         case "adagrad":
-            return torch.optim.Adagrad(groups, rate, eps=epsilon, foreach=on_gpu)
+            return torch.optim.Adagrad(groups, rate, eps=epsilon, **({"foreach": True} if on_gpu else fused))
         case "adadelta":
             return torch.optim.Adadelta(groups, lr, rho=rho, eps=epsilon, **loop)
         case "rmsprop":

@@ -28,7 +28,9 @@ _BREAK = r"<br\s*/?>"  # as film reviews of the web have it
 _IN_WORD = rf"[^\W{UNSPACED}]+"
 _WORD = re.compile(rf"{_BREAK}|[{UNSPACED}]|{_IN_WORD}(?:['’]{_IN_WORD})*|[^\w\s]")
 _WORD_OR_LINE = re.compile(rf"{_WORD.pattern}|\n")
-_ASCII = re.compile(rf"{_BREAK}|\w+(?:'\w+)*|[^\w\s\x1c-\x1f]", re.ASCII)  # the same where a text is ASCII, in half the time
+_ASCII = re.compile(
+    rf"{_BREAK}|\w+(?:'\w+)*|[^\w\s\x1c-\x1f]", re.ASCII
+)  # the same where a text is ASCII, in half the time
 _ASCII_OR_LINE = re.compile(rf"{_ASCII.pattern}|\n", re.ASCII)
 _PIECE_OR_LINE = re.compile(r"\n|\S+")
 _LEFT, _RIGHT = (

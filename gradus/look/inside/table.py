@@ -73,3 +73,12 @@ LOOKS: dict[str, Look] = {
     "texture": Look("texture:texture", "a new picture of a texture's kind, of any size"),
     "dream": Look("dream:dream", "a picture changed so that layers see more in it (DeepDream)"),
 }
+
+# Looks at word vectors: `function(subject, words, *, ...settings) -> Sight`
+WORD_LOOKS: dict[str, Look] = {
+    "neighbours": Look("meaning:neighbours", "the words nearest to each word"),
+    "analogies": Look("meaning:analogies", "a is to b as c is to ?; without words, how many of a list are right"),
+    "similarity": Look("meaning:similarity", "how alike words are: the cosine of each pair"),
+    "word-map": Look("word_map:word_map", "words as points, coloured by the class that they lean to"),
+    "bias": Look("word_bias:bias", "how far words lean along a direction such as she - he, and with it taken out"),
+}
