@@ -24,6 +24,7 @@ from gradus.tasks.assessment import (
     Assessment,
     ClassAssessment,
     DetectionAssessment,
+    ForecastAssessment,
     LabelsAssessment,
     LandmarksAssessment,
     LocalizationAssessment,
