@@ -193,9 +193,9 @@ def imdb_best() -> Recipe:
             options={"embedding_size": 16, "ngrams": 2, "buckets": 300_000, "dropout": 0.5},
         ),
         train=TrainSettings(
-            epochs=8,
+            epochs=5,
             batch_size=64,
-            optimizer=OptimizerSettings(name="adam", learning_rate=0.003),
+            optimizer=OptimizerSettings(name="adam", learning_rate=0.01),
             schedule=ScheduleSettings(name="cosine"),
         ),
     )

@@ -5,6 +5,8 @@ A new network gets the properties by being listed under `sequence.` in `MODELS`,
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -286,6 +288,25 @@ def test_a_reversed_network_reads_from_the_end():
     ids = some_ids()
     ids[0, 5:] = 0
     assert torch.allclose(model(ids), plain(reverse(ids, ids != 0)), atol=1e-6)
+
+
+def test_a_direction_ends_where_it_ends():
+    """What a bidirectional network reads is what its two directions would give alone: neither hears the other."""
+    model = made("lstm", {"bidirectional": True, "hidden_size": 4}, num_tokens=TOKENS).eval()
+    ids = some_ids()
+    ids[0, 5:] = 0
+    vectors, mask = model.front(ids)
+    for row, length in enumerate((5, LENGTH)):
+        steps = vectors[row : row + 1, :length]
+        forwards, backwards = model.body.forwards[0](steps)[0], model.body.backwards[0](steps.flip(1))[0]
+        wanted = model.head(torch.cat([forwards[:, -1], backwards[:, -1]], dim=1))
+        assert torch.allclose(model(ids)[row : row + 1], wanted, atol=1e-5)
+    assert mask[0].sum() == 5
+
+
+def test_the_page_names_every_network():
+    page = (Path(__file__).parents[2] / "docs" / "sequences.md").read_text(encoding="utf-8")
+    assert [name for name in NAMES if f"`{name}`" not in page] == []
 
 
 @pytest.mark.parametrize(
