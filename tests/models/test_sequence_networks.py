@@ -327,6 +327,13 @@ def test_mistakes_are_told(name, options, told):
         create_model(name, **options)
 
 
+def test_inputs_of_another_shape_are_told():
+    with pytest.raises(UserError, match=r"numbers \(rows, steps, features\), received \(4, 2\)"):
+        create_model("gru", in_features=2)(torch.zeros(4, 2))
+    with pytest.raises(UserError, match=r"token ids \(rows, steps\)"):
+        create_model("gru", num_tokens=9)(torch.zeros(4, 2, 3, dtype=torch.int64))
+
+
 def test_short_series_are_told():
     model = create_model("text_convnet", in_features=2)
     with pytest.raises(UserError, match="need 41 steps or more, received 10"):
