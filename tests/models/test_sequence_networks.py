@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from gradus.errors import UserError
+from gradus.look.subject import small_model
 from gradus.models import MODELS, accepted_options, create_model
 from gradus.models.sequence.front import reverse, to_front
 from gradus.models.sequence.recurrent import Recurrent
@@ -338,3 +339,12 @@ def test_short_series_are_told():
     model = create_model("text_convnet", in_features=2)
     with pytest.raises(UserError, match="need 41 steps or more, received 10"):
         model(torch.zeros(1, 10, 2))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_look_at_a_network_by_name_makes_it_with_numbers(name):
+    model, row = small_model(name, {}, None, seed=0)
+    assert model(torch.zeros(2, *row)).shape[0] == 2
+    length = {"length": 60} if "length" in accepted_options(name) else {}
+    model, row = small_model(name, {"num_tokens": 9, **length}, (60,), seed=0)
+    assert model(torch.ones(2, *row, dtype=torch.int64)).shape[0] == 2
