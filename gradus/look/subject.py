@@ -16,6 +16,7 @@ from gradus.errors import UserError, did_you_mean, unknown_name
 from gradus.models import accepted_options, create_model, image_sizes, model_class, smallest_image_size
 
 SMALL = {"num_classes": 5, "in_features": 12, "in_channels": 1}  # where neither the user nor the network says
+STEPS = 48  # of a sequence of numbers, where the user says nothing
 
 
 def small_model(
@@ -29,6 +30,9 @@ def small_model(
     chosen = dict(options)
     if shape is not None and len(shape) == 3:
         from_shape = {"in_channels": shape[0], "image_size": shape[-1], "in_features": shape[0] * shape[1] * shape[2]}
+    elif {"num_tokens", "in_features"} <= set(known):  # sequences: (steps, features), or (steps,) of token ids
+        shape = shape or ((STEPS, chosen.get("in_features", 2)) if "num_tokens" not in chosen else None)
+        from_shape = {"in_features": shape[-1], "length": shape[0]} if shape and len(shape) == 2 else {}
     else:
         from_shape = {"in_features": shape[0]} if shape else {}
     for option in accepted_options(name):

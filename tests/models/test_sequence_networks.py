@@ -5,12 +5,15 @@ A new network gets the properties by being listed under `sequence.` in `MODELS`,
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
 from gradus.errors import UserError
+from gradus.look.subject import small_model
 from gradus.models import MODELS, accepted_options, create_model
 from gradus.models.sequence.front import reverse, to_front
 from gradus.models.sequence.recurrent import Recurrent
@@ -288,6 +291,25 @@ def test_a_reversed_network_reads_from_the_end():
     assert torch.allclose(model(ids), plain(reverse(ids, ids != 0)), atol=1e-6)
 
 
+def test_a_direction_ends_where_it_ends():
+    """What a bidirectional network reads is what its two directions would give alone: neither hears the other."""
+    model = made("lstm", {"bidirectional": True, "hidden_size": 4}, num_tokens=TOKENS).eval()
+    ids = some_ids()
+    ids[0, 5:] = 0
+    vectors, mask = model.front(ids)
+    for row, length in enumerate((5, LENGTH)):
+        steps = vectors[row : row + 1, :length]
+        forwards, backwards = model.body.forwards[0](steps)[0], model.body.backwards[0](steps.flip(1))[0]
+        wanted = model.head(torch.cat([forwards[:, -1], backwards[:, -1]], dim=1))
+        assert torch.allclose(model(ids)[row : row + 1], wanted, atol=1e-5)
+    assert mask[0].sum() == 5
+
+
+def test_the_page_names_every_network():
+    page = (Path(__file__).parents[2] / "docs" / "sequences.md").read_text(encoding="utf-8")
+    assert [name for name in NAMES if f"`{name}`" not in page] == []
+
+
 @pytest.mark.parametrize(
     ("name", "options", "told"),
     [
@@ -306,7 +328,23 @@ def test_mistakes_are_told(name, options, told):
         create_model(name, **options)
 
 
+def test_inputs_of_another_shape_are_told():
+    with pytest.raises(UserError, match=r"numbers \(rows, steps, features\), received \(4, 2\)"):
+        create_model("gru", in_features=2)(torch.zeros(4, 2))
+    with pytest.raises(UserError, match=r"token ids \(rows, steps\)"):
+        create_model("gru", num_tokens=9)(torch.zeros(4, 2, 3, dtype=torch.int64))
+
+
 def test_short_series_are_told():
     model = create_model("text_convnet", in_features=2)
     with pytest.raises(UserError, match="need 41 steps or more, received 10"):
         model(torch.zeros(1, 10, 2))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_look_at_a_network_by_name_makes_it_with_numbers(name):
+    model, row = small_model(name, {}, None, seed=0)
+    assert model(torch.zeros(2, *row)).shape[0] == 2
+    length = {"length": 60} if "length" in accepted_options(name) else {}
+    model, row = small_model(name, {"num_tokens": 9, **length}, (60,), seed=0)
+    assert model(torch.ones(2, *row, dtype=torch.int64)).shape[0] == 2

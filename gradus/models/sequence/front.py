@@ -70,6 +70,9 @@ class Front(nn.Module):
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         mask = None
+        if inputs.ndim != (3 if self.embedding is None else 2):
+            wanted = "numbers (rows, steps, features)" if self.embedding is None else "token ids (rows, steps)"
+            raise UserError(f"a network for sequences takes {wanted}, received {tuple(inputs.shape)}")
         if self.embedding is None:
             vectors = inputs
         else:
