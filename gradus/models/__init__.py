@@ -170,6 +170,18 @@ MODELS: dict[str, tuple[str, str]] = {
         "sequence.language:RecurrentLanguageModel",
         "language model: embedding, stacked recurrent layers, logits of the next token",
     ),
+    "transformer_lm": (
+        "sequence.decoder:TransformerLanguageModel",
+        "language model: causal attention, as GPT-2 has it (Vaswani 2017, Radford 2019)",
+    ),
+    "conv_lm": (
+        "sequence.causal:ConvolutionalLanguageModel",
+        "language model: causal convolutions of growing dilation (van den Oord 2016)",
+    ),
+    "window_lm": (
+        "sequence.causal:WindowLanguageModel",
+        "language model: one layer over the last tokens' vectors (Bengio 2003)",
+    ),
     "densenet_40_12": ("vision.densenet:DenseNet40", "Huang 2016, for CIFAR: 40 layers, growth 12"),
 }
 

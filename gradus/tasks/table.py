@@ -62,7 +62,11 @@ TASKS: dict[str, TaskKind] = {
         (TextOptions, TokenOptions, ClassOptions),
         ("gru", "lstm", "simple_rnn", "mlp", "logistic_regression"),
     ),
-    "language-modeling": TaskKind("what comes next in a text", (LanguageOptions, TokenOptions), ("recurrent_lm",)),
+    "language-modeling": TaskKind(
+        "what comes next in a text",
+        (LanguageOptions, TokenOptions),
+        ("recurrent_lm", "transformer_lm", "conv_lm", "window_lm"),
+    ),
     "forecasting": TaskKind(
         "numbers that lie ahead, of what is measured in time", (ForecastOptions,), ("gru", "lstm", "simple_rnn", "mlp")
     ),

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from gradus.errors import UserError
 from gradus.tasks.task import Task
 from gradus.train.devices import Plan
 from gradus.train.learner import Supervised
@@ -21,6 +22,10 @@ class Carried(Supervised):
     capture_obstacle = "a state is carried from step to step"
 
     def __init__(self, model: nn.Module, task: Task, settings: TrainSettings, plan: Plan) -> None:
+        if settings.accumulate > 1:
+            raise UserError(
+                "accumulate: parts of a batch would each need the state of their rows; leave it out, or set streams to 0"
+            )
         super().__init__(model, task, settings, plan)
         self.capture_obstacle = Carried.capture_obstacle
         self.state: list[Tensor] | None = None
