@@ -37,13 +37,15 @@ EVERYTHING = set(MAY_IMPORT)
 MAY_IMPORT["lessons"] = set(EVERYTHING)
 EVERYTHING = set(MAY_IMPORT)
 MAY_IMPORT |= {
-    "cli": EVERYTHING | {"cli_data", "cli_predict", "cli_search", "cli_learn", "cli_look", "cli_import"},
+    "cli": EVERYTHING
+    | {"cli_data", "cli_predict", "cli_search", "cli_learn", "cli_look", "cli_import", "cli_generate"},
     "cli_data": EVERYTHING | {"cli"},
     "cli_predict": EVERYTHING | {"cli"},
     "cli_search": EVERYTHING | {"cli"},
     "cli_learn": EVERYTHING | {"cli"},
     "cli_look": EVERYTHING | {"cli"},
     "cli_import": EVERYTHING | {"cli"},
+    "cli_generate": EVERYTHING | {"cli"},
     "__init__": EVERYTHING,
     "__main__": {"cli"},
 }

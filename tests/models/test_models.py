@@ -325,7 +325,7 @@ def test_the_smallest_pictures_that_the_convnets_take():
     [
         ("lenet", {}, "unknown model 'lenet'; did you mean 'lenet5'?"),
         ("LeNet5", {}, "did you mean 'lenet5'?"),
-        ("transformer", {}, "unknown model 'transformer'; known: logistic_regression, mlp"),
+        ("qqqq", {}, "unknown model 'qqqq'; known: logistic_regression, mlp"),
         ("lenet5", {"num_clases": 3}, "lenet5 has no option 'num_clases'; did you mean 'num_classes'?"),
         ("lenet5", {"depth": 3}, "lenet5 has no option 'depth'; options: num_classes, in_channels, image_size"),
         ("mlp", {"num_classes": 2}, "mlp needs in_features"),
