@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gradus.recipes.run import Run
 
 
+HELD = ("\ufffd", " -", " /")  # half of a character, and what may join words: told with the next token
 TAIL = 32  # tokens that are decoded together: how a token is written may hang on those before it
 
 
@@ -101,7 +102,7 @@ def write_on(
             return
         ids.append(token)
         text = task.encoder.decode(ids)
-        if not text.endswith("\ufffd"):  # half of a character, whose other half comes with the next token
+        if not text.endswith(HELD):
             yield text[len(told) :], chances
             ids = ids[-TAIL:] if len(ids) > 2 * TAIL else ids
             told = task.encoder.decode(ids)

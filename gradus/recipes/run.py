@@ -146,9 +146,10 @@ class Run:
         return [split.origins[index] for index in range(len(split))], answers
 
     def predict(self, inputs: Sequence[Any] | Any) -> list[dict[str, Any]]:
-        """Predictions, one dict an input: input, prediction, certainty, alternatives.
+        """Predictions, one dict an input: input, prediction, certainty, alternatives, and a remark where there is one.
 
         inputs: for pictures: paths of files or folders, uint8 arrays (height, width[, channels]) or Pillow images;
+                for texts: the texts themselves, paths of text files or folders of them, or what tables take;
                 for tables: paths of CSV, TSV, JSON lines or Parquet files, or dicts of column -> value.
         Raises `UserError` for an input of the wrong kind, naming it.
         """

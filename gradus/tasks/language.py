@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch.nn import functional
 from gradus.data.columns import Column, ColumnType, Text
 from gradus.data.dataset import Dataset, NumberedRows, Split
 from gradus.data.device_rows import PAD
-from gradus.data.text.encoders import SPECIAL, TextEncoder, TokenOptions, fit_encoder, load_encoder
+from gradus.data.text.encoders import BYTE_PAIR, SPECIAL, TextEncoder, TokenOptions, fit_and_encode, load_encoder
 from gradus.errors import UserError
 from gradus.tasks.assessment import LanguageAssessment
 from gradus.tasks.encode import contents
@@ -78,7 +78,8 @@ class LanguageTask(Task):
     documents: bool
 
     def __init__(self, options: LanguageOptions, tokens: TokenOptions) -> None:
-        self.options, self.tokens, self.notes = options, tokens, []
+        kept = tokens.line_breaks is not False  # a text goes on over its lines, and is written in lines again
+        self.options, self.tokens, self.notes = options, replace(tokens, line_breaks=kept), []
 
     @property
     def input_types(self) -> dict[str, ColumnType]:
@@ -96,7 +97,7 @@ class LanguageTask(Task):
     def unit(self) -> str:
         """What a token is, in one word."""
         name = self.tokens.tokenizer
-        return "character" if "character" in name else "word" if name in ("word", "whitespace", "lines") else "token"
+        return name if name == "character" else "token" if name in BYTE_PAIR else "word"
 
     def fit(self, dataset: Dataset) -> None:
         self.column = target_column(dataset)
@@ -110,12 +111,13 @@ class LanguageTask(Task):
                 "task.options.streams, or set task.options.documents=false to read them as one text"
             )
         texts = self._texts(dataset["train"])
-        self.encoder = fit_encoder(texts, self.tokens)
-        count = sum(len(self.encoder.encode(text)) for text in texts)
+        self.encoder, encoded = fit_and_encode(texts, self.tokens)
+        count = sum(map(len, encoded))
         what = f"{len(texts):,} documents of {count:,} tokens" if self.documents else f"{count:,} training tokens"
         self.notes = [
             f"{what}, each a {self.unit} ({self.tokens.tokenizer}), of {self.encoder.size:,} kinds; "
-            f"{sum(map(len, texts)) / max(count, 1):.3g} characters a token"
+            f"{sum(map(len, texts)) / max(count, 1):.3g} characters a token",
+            *self.encoder.notes,
         ]
 
     def _texts(self, split: Split) -> list[str]:
@@ -127,7 +129,7 @@ class LanguageTask(Task):
 
     def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Any]:
         texts, options = self._texts(split), self.options
-        ids = [self.encoder.encode(text) for text in texts]
+        ids = self.encoder.encode_all(texts)
         if self.documents and not ids:
             raise UserError("a split holds no text that is not empty")
         if self.documents:

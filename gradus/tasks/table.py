@@ -9,6 +9,7 @@ from typing import Any
 from gradus import settings
 from gradus.data.columns import Boxes, Image, Label, Labels, Mask, Number, Points, Text
 from gradus.data.dataset import Dataset
+from gradus.data.readers.infer import is_writing
 from gradus.data.text.encoders import TokenOptions
 from gradus.errors import UserError, did_you_mean, unknown_name
 from gradus.tasks.detection import BoxOptions, DetectionTask
@@ -95,7 +96,7 @@ def infer_task(dataset: Dataset) -> str:
     if dataset.ordered and isinstance(kind, Number):
         return "forecasting"
     texts = [isinstance(other, Text) for name, other in types.items() if name not in (first, dataset.target)]
-    if texts and all(texts) and isinstance(kind, Label | Labels):
+    if texts and isinstance(kind, Label | Labels) and not pictures and (all(texts) or _holds_writing(dataset)):
         return "text-classification"
     if pictures and isinstance(kind, Label | Labels):
         return "image-classification"
@@ -107,6 +108,13 @@ def infer_task(dataset: Dataset) -> str:
     raise UserError(
         f"{dataset.name}: no task learns {what} from {'pictures' if pictures else 'a table'} yet; tasks: {', '.join(TASKS)}"
     )
+
+
+def _holds_writing(dataset: Dataset) -> bool:
+    """Whether a text column holds whole sentences, as opposed to names or addresses: then it is what the table is about."""
+    target = dataset.target or ""
+    columns = [c for name, c in dataset["train"].columns.items() if isinstance(c.type, Text) and name != target]
+    return any(is_writing([str(text) for text in column.values[:200]]) for column in columns)
 
 
 def create_task(
