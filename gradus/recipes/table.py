@@ -14,6 +14,7 @@ from gradus.recipes import (
     cats_dogs,
     cifar,
     digits,
+    language,
     mnist,
 )
 from gradus.recipes.recipe import Recipe
@@ -69,6 +70,18 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "bccd-fast-rcnn": bccd_regions.bccd_fast_rcnn,
     "bccd-spp-net": bccd_regions.bccd_spp_net,
     "bccd-rcnn": bccd_regions.bccd_rcnn,
+    "shakespeare-lstm": language.shakespeare_lstm,
+    "shakespeare-transformer": language.shakespeare_transformer,
+    "shakespeare-transformer-full": language.shakespeare_transformer_full,
+    "nietzsche": language.nietzsche,
+    "nietzsche-streams": language.nietzsche_streams,
+    "dinosaur-names": language.dinosaur_names,
+    "code": language.code,
+    "ptb-small": language.ptb_small,
+    "ptb-medium": language.ptb_medium,
+    "ptb-large": language.ptb_large,
+    "ptb-test": language.ptb_test,
+    "next-word": language.next_word,
     "boston": boston.boston,
     "boston-housing": boston.boston_housing,
 }
