@@ -52,7 +52,11 @@ def evidence(
         return segmentation_evidence(assessment, examples, fit)
     if isinstance(assessment, LocalizationAssessment | LandmarksAssessment):
         return places_evidence(assessment, examples, target, rows)
-    if isinstance(assessment, LanguageAssessment | ForecastAssessment):
+    if isinstance(assessment, LanguageAssessment):
+        from gradus.look.evidence_language import language_evidence
+
+        return language_evidence(assessment)
+    if isinstance(assessment, ForecastAssessment):
         return []
     if isinstance(assessment, ClassAssessment):
         sections = _classes(assessment, rows)

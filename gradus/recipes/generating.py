@@ -74,6 +74,13 @@ def prompt_ids(task: LanguageTask, prompt: str | None) -> Tensor:
     return torch.tensor([begin + ids], dtype=torch.int64)
 
 
+def never_written(task: LanguageTask) -> Tensor:
+    """bool (V,): padding, unknown and begin, and in running text the end of a document."""
+    forbidden = torch.zeros(task.encoder.size, dtype=torch.bool)
+    forbidden[: END if task.documents else END + 1] = True
+    return forbidden
+
+
 def write_on(
     run: Run, prompt: str | None, length: int, sampling: Sampling, number: int = 0
 ) -> Iterator[tuple[str, Tensor]]:
@@ -85,8 +92,7 @@ def write_on(
     begun = prompt_ids(task, prompt)
     model = run.model
     generator = torch.Generator().manual_seed(derive(sampling.seed, number))
-    forbidden = torch.zeros(task.encoder.size, dtype=torch.bool)
-    forbidden[: END if task.documents else END + 1] = True  # padding, unknown, begin
+    forbidden = never_written(task)
     ids = begun[0].tolist()[-TAIL:]
     told = task.encoder.decode(ids)
     state: Any = None

@@ -143,8 +143,8 @@ class LanguageTask(Task):
 
     def shown(self, split: Split) -> Split:
         """What each row foretells, as text."""
-        rows = self.encode(split)["targets"]
-        texts = [self.encoder.decode(row.tolist()) for row in rows[:]]
+        rows = self._in_order(torch.as_tensor(self.encode(split)["targets"][:]))
+        texts = [self.encoder.decode(row.tolist()) for row in rows]
         return Split({self.column: Column(Text(), texts)}, NumberedRows.count("the text", len(texts)))
 
     def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Tensor, Tensor | None]:
@@ -211,7 +211,7 @@ class LanguageTask(Task):
         return functional.pad(found, (0, 0, 0, self.options.length - targets.shape[1]), value=torch.nan)
 
     def assess(self, outputs: Tensor, targets: Any) -> LanguageAssessment:
-        ids = torch.as_tensor(targets[:]).numpy()
+        ids, outputs = self._in_order(torch.as_tensor(targets[:])).numpy(), self._in_order(outputs)
         nats = outputs[:, : ids.shape[1], 0].double().numpy()
         counted = np.isfinite(nats)
         accuracy = float(outputs[:, : ids.shape[1], 1].double().numpy()[counted].mean())
@@ -222,6 +222,11 @@ class LanguageTask(Task):
         return LanguageAssessment(
             tokens=texts, targets=ids, nats=nats, metrics=metrics, unit=self.unit, between=between
         )
+
+    def _in_order(self, rows: Tensor) -> Tensor:
+        """The rows of a split in the order of the text: those of streams lie row by row beside each other."""
+        streams = self.options.streams
+        return rows.unflatten(0, (-1, streams)).transpose(0, 1).flatten(0, 1) if streams else rows
 
     def _measures(self, nats: float, tokens: int, targets: Any, accuracy: float | None) -> dict[str, float]:
         """All that follows from a split's nats together. A document's end is a token and no character."""

@@ -204,3 +204,36 @@ def test_streams_need_a_model_that_can_go_on(tmp_path):
     with pytest.raises(UserError, match="no state to carry"):
         fit(model, texts(["abcd\n"] * 40), task_options={"tokenizer": "character", "streams": 2}, out=tmp_path / "r")
     assert not (tmp_path / "r").exists()
+
+
+def test_what_is_assessed_of_streams_lies_in_the_order_of_the_text(tmp_path):
+    task = task_of(texts([f"{number:03d} " for number in range(60)]), length=7, streams=3)
+    split = texts([f"{number:03d} " for number in range(60)])["train"]
+    rows = task.encode(split)
+    batch = {name: part[:] for name, part in rows.items()}
+    outputs = torch.zeros(len(rows["inputs"]), 7, task.encoder.size)
+    found = task.assess(task.collected(outputs, batch), rows["targets"])
+    counted = np.isfinite(found.nats)
+    assert task.encoder.decode(found.targets[counted]) == "".join(split["text"])[1:]
+    assert len(task.shown(split)) == len(found.targets)
+
+
+def test_guessing_is_not_half():
+    """*Principles and Practice* §7.5.4 holds 35 % against "50 % of guessing": of so many words a guess is right once in as many."""
+    random = np.random.default_rng(0)
+    rows = ["".join(chr(97 + letter) for letter in random.integers(0, 20, 30)) for _ in range(40)]
+    dataset = texts(rows, ordered=False)
+    task = task_of(dataset)
+    encoded = task.encode(dataset["train"])
+    measured = task.baselines(encoded, encoded)
+    assert measured["all alike"]["perplexity_per_character"] == pytest.approx(20 + 2)  # and <unknown>, and the end
+    assert measured["frequency (unigram)"]["accuracy"] < 0.1
+
+
+def test_unknown_words_are_judged_too():
+    dataset = texts(["one two three\n"] * 9)
+    task = task_of(dataset, tokenizer="whitespace", length=4)
+    held = Split({"text": Column(Text(), ["one zebra three\n"])}, NumberedRows.count("held", 1))
+    rows = task.encode(held)
+    assert rows["targets"][:][rows["targets"][:] != 0].tolist()[0] == 1
+    assert int(rows["counted"][:, 1].sum()) == 3

@@ -73,3 +73,11 @@ LOOKS: dict[str, Look] = {
     "texture": Look("texture:texture", "a new picture of a texture's kind, of any size"),
     "dream": Look("dream:dream", "a picture changed so that layers see more in it (DeepDream)"),
 }
+
+# Looks at how a language model writes: `function(writer, prompts, *, ...settings) -> Sight`
+WRITING_LOOKS: dict[str, Look] = {
+    "temperature": Look(
+        "temperature:temperature", "the next token's distribution at several temperatures, and its entropy"
+    ),
+    "samples": Look("temperature:samples", "what a language model writes at several temperatures, side by side"),
+}
