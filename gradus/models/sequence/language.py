@@ -65,7 +65,7 @@ class RecurrentLanguageModel(nn.Module):
         self.dropout: nn.Module = nn.Identity()
         if dropout:
             self.dropout = SameMaskDropout(dropout) if same_mask else nn.Dropout(dropout)
-            self.body.dropout = self.dropout
+            self.body.dropout = self.dropout  # type: ignore[assignment]
         self.head = nn.Linear(hidden_size, num_tokens)
         if tied:
             self.head.weight = self.embedding.weight  # type: ignore[assignment]
