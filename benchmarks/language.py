@@ -2,7 +2,7 @@
 
     python benchmarks/language.py [--steps 200] [--threads 2]
 
-Both train on the same random characters with the same network, rows, optimiser (AdamW) and clipping, in this process one after the
+Both train on random characters with the same network, rows, optimiser (AdamW) and clipping, in this process one after the
 other, three times in turn; the first epoch of each is not counted. Ours includes the checks for what is not finite and the
 counting of hits. Printed: the median of the repeats.
 """

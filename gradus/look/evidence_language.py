@@ -74,9 +74,8 @@ def _passages(assessment: LanguageAssessment) -> list[Html]:
         "Hold the pointer on one for its number.",
         class_="note",
     )
-    length = max(
-        8, round(PASSAGE / max(np.mean([len(token) + len(assessment.between) for token in assessment.tokens[4:]]), 1))
-    )
+    letters = float(np.mean([len(token) + len(assessment.between) for token in assessment.tokens[4:]]))
+    length = max(8, round(PASSAGE / max(letters, 1.0)))
     ids, nats = assessment.targets.ravel(), assessment.nats.ravel()
     kept = np.isfinite(nats)
     ids, nats = ids[kept], nats[kept]

@@ -61,7 +61,10 @@ TASKS: dict[str, TaskKind] = {
     "text-classification": TaskKind(
         "one class a text, or any number of labels a text",
         (TextOptions, TokenOptions, ClassOptions),
-        ("gru", "lstm", "simple_rnn", "mlp", "logistic_regression"),
+        (
+            *("gru", "lstm", "attention_rnn", "averaged_embeddings", "text_convnet", "kim_convnet", "conv_rnn"),
+            *("transformer_encoder", "dilated_convnet", "simple_rnn", "sequence_mlp", "mlp", "logistic_regression"),
+        ),
     ),
     "language-modeling": TaskKind(
         "what comes next in a text",
@@ -69,7 +72,12 @@ TASKS: dict[str, TaskKind] = {
         ("recurrent_lm", "transformer_lm", "conv_lm", "window_lm"),
     ),
     "forecasting": TaskKind(
-        "numbers that lie ahead, of what is measured in time", (ForecastOptions,), ("gru", "lstm", "simple_rnn", "mlp")
+        "numbers that lie ahead, of what is measured in time",
+        (ForecastOptions,),
+        (
+            *("gru", "lstm", "attention_rnn", "conv_rnn", "dilated_convnet", "text_convnet", "transformer_encoder"),
+            *("simple_rnn", "sequence_mlp"),
+        ),
     ),
     "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
 }

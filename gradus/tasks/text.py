@@ -174,7 +174,8 @@ class TextInputs(Inputs):
 
     def model_options(self) -> dict[str, Any]:
         if self.options.encoding == "ids":
-            return {"num_tokens": self.encoder.size}
+            length = {"length": self.options.most} if self.options.most else {}
+            return {"num_tokens": self.encoder.size, **length}
         return {"in_features": self.encoder.size}
 
     def state(self) -> dict[str, Any]:

@@ -219,7 +219,7 @@ def test_what_is_assessed_of_streams_lies_in_the_order_of_the_text(tmp_path):
 
 
 def test_guessing_is_not_half():
-    """*Principles and Practice* §7.5.4 holds 35 % against "50 % of guessing": of so many words a guess is right once in as many."""
+    """*Principles and Practice* §7.5.4 holds 35 % against "50 % of guessing": among n words a guess is right once in n."""
     random = np.random.default_rng(0)
     rows = ["".join(chr(97 + letter) for letter in random.integers(0, 20, 30)) for _ in range(40)]
     dataset = texts(rows, ordered=False)

@@ -15,7 +15,7 @@ from gradus.errors import UserError
 from gradus.look.evidence_language import visible
 from gradus.look.inside.painting import chart
 from gradus.look.inside.sight import Panel, Sight
-from gradus.look.page import element
+from gradus.look.page import Html, element
 from gradus.look.text import number
 from gradus.nn.sampling import entropy, next_distribution
 
@@ -112,10 +112,12 @@ def samples(
     """What is written at several temperatures, side by side, each from the same prompt and with the same random numbers."""
     if length < 1 or seed < 0:
         raise UserError(f"length, seed: expected 1 or more and 0 or more, received {length}, {seed}")
-    columns, files = [], {}
+    columns: list[Html] = []
+    files: dict[str, str] = {}
+    begins: list[str | None] = list(prompts) or [None]
     for one in _checked(temperatures):
         shown = []
-        for prompt in prompts or [None]:
+        for prompt in begins:
             text = writer.write(prompt, length, one, seed)
             shown.append(element("pre", element("strong", prompt or ""), text, style="white-space:pre-wrap"))
             files[f"samples-{one:g}.txt"] = files.get(f"samples-{one:g}.txt", "") + f"{prompt or ''}{text}\n\n"
