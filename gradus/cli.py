@@ -15,7 +15,17 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from gradus import __version__, cli_backtest, cli_data, cli_import, cli_learn, cli_look, cli_predict, cli_search
+from gradus import (
+    __version__,
+    cli_backtest,
+    cli_data,
+    cli_generate,
+    cli_import,
+    cli_learn,
+    cli_look,
+    cli_predict,
+    cli_search,
+)
 from gradus.errors import UserError, did_you_mean
 from gradus.files import unread
 from gradus.stopping import on_signals, stop_now, told_when_stopped
@@ -130,6 +140,7 @@ def build_parser() -> argparse.ArgumentParser:
     cli_learn.add_commands(command)
     cli_look.add_commands(command)
     cli_import.add_commands(command)
+    cli_generate.add_commands(command)
     return parser
 
 
@@ -261,6 +272,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
                 *cli_learn.FLAGS,
                 *cli_look.FLAGS,
                 *cli_import.FLAGS,
+                *cli_generate.FLAGS,
             )
         ]
         raise UserError(f"{parsed.command}: unknown argument '{unknown[0]}'{did_you_mean(unknown[0], flags)}")
@@ -419,6 +431,7 @@ _COMMANDS = {
     **cli_learn.COMMANDS,
     **cli_look.COMMANDS,
     **cli_import.COMMANDS,
+    **cli_generate.COMMANDS,
     **cli_predict.COMMANDS,
 }
 

@@ -38,7 +38,7 @@ MAY_IMPORT["lessons"] = set(EVERYTHING)
 EVERYTHING = set(MAY_IMPORT)
 MAY_IMPORT |= {
     "cli": EVERYTHING
-    | {"cli_data", "cli_predict", "cli_search", "cli_learn", "cli_look", "cli_import", "cli_backtest"},
+    | {"cli_data", "cli_predict", "cli_search", "cli_learn", "cli_look", "cli_import", "cli_backtest", "cli_generate"},
     "cli_data": EVERYTHING | {"cli"},
     "cli_predict": EVERYTHING | {"cli"},
     "cli_search": EVERYTHING | {"cli"},
@@ -46,6 +46,7 @@ MAY_IMPORT |= {
     "cli_look": EVERYTHING | {"cli"},
     "cli_import": EVERYTHING | {"cli"},
     "cli_backtest": EVERYTHING | {"cli"},
+    "cli_generate": EVERYTHING | {"cli"},
     "__init__": EVERYTHING,
     "__main__": {"cli"},
 }

@@ -14,6 +14,7 @@ from gradus.data import hub
 from gradus.data.columns import Boxes, Column, ColumnType, Label, Mask
 from gradus.data.dataset import SPLITS, Dataset, NumberedRows, Split
 from gradus.data.entries import ENTRIES, Entry
+from gradus.data.packaged import read_packaged
 from gradus.data.places import cache_folder, data_folders
 from gradus.errors import UserError, did_you_mean, unknown_name
 
@@ -36,7 +37,10 @@ def load(name: str, target: str | None = None, *, say: hub.Say = hub.print_to_st
         if column.strip() not in entry.types:
             hint = did_you_mean(column.strip(), entry.types)
             raise UserError(f"{name} has no column '{column.strip()}'{hint}; columns: {', '.join(entry.types)}")
-    splits, notes = read_sklearn(entry) if entry.sklearn else read_parquet(entry, say)
+    if entry.packaged:
+        splits, notes = read_packaged(name), list[str]()
+    else:
+        splits, notes = read_sklearn(entry) if entry.sklearn else read_parquet(entry, say)
     return Dataset(
         name=name, source=name, splits=splits, target=target, about=entry.about, notes=notes, ordered=entry.ordered
     )
@@ -47,7 +51,7 @@ def describe() -> list[list[str]]:
     return [
         [
             entry.name,
-            ", ".join(f"{split} {count:,}" for split, count in entry.splits.items()),
+            ", ".join(f"{split} {count:,}" if count else split for split, count in entry.splits.items()),
             f"{entry.target} ({describe_type(entry.types[entry.target])})",
             where(entry),
             entry.about,
@@ -67,6 +71,8 @@ def describe_type(column_type: ColumnType) -> str:
 
 def where(entry: Entry) -> str:
     """Where `load` would take the data set from now."""
+    if entry.packaged:
+        return "part of Gradus"
     if entry.sklearn:
         return "scikit-learn, no download"
     folder = find(entry)

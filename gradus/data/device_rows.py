@@ -31,6 +31,7 @@ class DeviceRows(ABC):
     dtype: torch.dtype
     lengths: Tensor | None = None
     batch_rows: int | None = None
+    characters: int = 0  # of the texts that the rows are made of, where they are texts
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -14,6 +14,7 @@ class Entry:
     types:   column name -> type
     splits:  split name -> rows of the published data
     sklearn: name of scikit-learn's loader, for what it ships
+    packaged: it comes with Gradus (`packaged.py`)
     hub:     repository on the Hugging Face Hub, for what is downloaded
     renamed: name of a column in the Hub's files -> its name here
     shuffle: seed and number of training rows of the split that the texts use, for what is stored as one split: rows in the
@@ -26,6 +27,7 @@ class Entry:
     types: dict[str, ColumnType]
     splits: dict[str, int]
     sklearn: str | None = None
+    packaged: bool = False
     hub: str | None = None
     renamed: dict[str, str] = field(default_factory=dict)
     shuffle: tuple[int, int] | None = None
@@ -212,6 +214,23 @@ ENTRIES = (
         splits={"train": 9_935},
         ordered=True,
         files={"train": "input.txt"},
+    ),
+    Entry(
+        name="dinosaurs",
+        about="Genera of dinosaurs, to have new ones written: each name a text of its own.",
+        target="name",
+        types={"name": Text()},
+        splits={"train": 305},
+        packaged=True,
+    ),
+    Entry(
+        name="gradus_code",
+        about="The Python files of Gradus itself, one after the other: how many lines depends on the version.",
+        target="text",
+        types={"text": Text()},
+        splits={"train": 0},
+        ordered=True,
+        packaged=True,
     ),
     Entry(
         name="ptb",

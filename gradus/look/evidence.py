@@ -27,10 +27,10 @@ from gradus.tasks.assessment import (
     ForecastAssessment,
     LabelsAssessment,
     LandmarksAssessment,
+    LanguageAssessment,
     LocalizationAssessment,
     NumberAssessment,
     SegmentationAssessment,
-    SequenceAssessment,
 )
 
 WHOLE_MATRIX = 20  # up to so many classes the confusion matrix is a table with counts; above, a map and the worst pairs
@@ -52,12 +52,14 @@ def evidence(
         return segmentation_evidence(assessment, examples, fit)
     if isinstance(assessment, LocalizationAssessment | LandmarksAssessment):
         return places_evidence(assessment, examples, target, rows)
+    if isinstance(assessment, LanguageAssessment):
+        from gradus.look.evidence_language import language_evidence
+
+        return language_evidence(assessment)
     if isinstance(assessment, ForecastAssessment):
         from gradus.look.evidence_forecast import forecast_evidence
 
         return forecast_evidence(assessment)
-    if isinstance(assessment, SequenceAssessment):
-        return []
     if isinstance(assessment, ClassAssessment):
         sections = _classes(assessment, rows)
     elif isinstance(assessment, LabelsAssessment):

@@ -62,6 +62,11 @@ METRIC_WORDS = {
     "frequency_weighted_iou": "frequency-weighted IoU",
     "boundary_f": "boundary F",
     "loss": "loss",
+    "perplexity_per_character": "perplexity a character",
+    "perplexity_per_word": "perplexity a word",
+    "perplexity_per_token": "perplexity a token",
+    "nats_per_character": "nats a character",
+    "bits_per_character": "bits a character",
     "cross_entropy": "cross-entropy",
     "log_loss": "cross-entropy",
 }

@@ -194,10 +194,22 @@ MODELS: dict[str, tuple[str, str]] = {
     "skip_gram": ("sequence.word_vectors:SkipGram", "Mikolov 2013: vectors of words, each foretelling those around it"),
     "cbow": ("sequence.word_vectors:Cbow", "Mikolov 2013: the mean of a window's words foretells the one in it"),
     "glove": ("sequence.word_vectors:GloVe", "Pennington 2014: vectors of words, from how often they meet"),
-    "window_lm": ("sequence.word_vectors:WindowModel", "Bengio 2003: the words of a fixed window foretell one more"),
+    "window_words": ("sequence.word_vectors:WindowModel", "Bengio 2003: the words of a fixed window foretell one more"),
     "recurrent_lm": (
         "sequence.language:RecurrentLanguageModel",
         "language model: embedding, stacked recurrent layers, logits of the next token",
+    ),
+    "transformer_lm": (
+        "sequence.decoder:TransformerLanguageModel",
+        "language model: causal attention, as GPT-2 has it (Vaswani 2017, Radford 2019)",
+    ),
+    "conv_lm": (
+        "sequence.causal:ConvolutionalLanguageModel",
+        "language model: causal convolutions of growing dilation (van den Oord 2016)",
+    ),
+    "window_lm": (
+        "sequence.causal:WindowLanguageModel",
+        "language model: one layer over the last tokens' vectors (Bengio 2003)",
     ),
     "densenet_40_12": ("vision.densenet:DenseNet40", "Huang 2016, for CIFAR: 40 layers, growth 12"),
 }

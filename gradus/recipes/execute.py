@@ -262,6 +262,7 @@ def create_trainer(
     threads = settings.threads if world.size == 1 else min(settings.threads, DEFAULT_THREADS)  # the cores are shared
     set_up_process(plan, threads, settings.deterministic)
     task.to_device(plan.device)
+    origins = experiment.dataset["train"].origins
     with world.together():
         features = compute_features(experiment, say if world.is_main else lambda line: None)
     model = experiment.model
@@ -281,7 +282,7 @@ def create_trainer(
         monitor=task.monitored(settings.monitor),
         folder=folder,
         observers=observers,
-        origins=experiment.dataset["train"].origins,
+        origins=origins if len(origins) == whole.rows else None,  # windows of a text are no rows of its file
         world=world,
     )
 

@@ -124,7 +124,7 @@ def prepare(
     task.monitored(recipe.train.monitor)
     if recipe.train.patience and "validation" not in tensors:
         raise UserError("patience: stopping early needs validation rows; set data.validation above 0")
-    recipe = _with_batch_rows(recipe, task)
+    recipe = _with_batch_rows(recipe, task, model)
     resolved = recipe.train.resolved(rows=len(tensors["train"]["targets"]))
     _check_last_batch(model, task, tensors["train"], resolved)
     recipe, told = _resolve_streaming(recipe, tensors["train"], resolved.batch_size)
@@ -150,9 +150,13 @@ def prepare(
     return Experiment(recipe, dataset, task, model, plan, tensors, notes, per_row)
 
 
-def _with_batch_rows(recipe: Recipe, task: Task) -> Recipe:
+def _with_batch_rows(recipe: Recipe, task: Task, model: nn.Module) -> Recipe:
     """The batch size of a task that reads so many texts beside each other."""
     wanted, given = task.batch_rows, recipe.train.batch_size
+    if wanted is not None and not hasattr(model, "continued"):
+        raise UserError(
+            f"task.options.streams: model {recipe.model.name} has no state to carry (no method `continued`); set streams to 0"
+        )
     if wanted is None or given == wanted:
         return recipe
     if given:
@@ -198,6 +202,10 @@ def _rolled(dataset: Dataset, data: DataSettings) -> Dataset:
 def _resolve(recipe: Recipe, dataset: Dataset, model: nn.Module | None) -> tuple[Dataset, Recipe, list[str]]:
     """Fills in the target, the task and the model's name; says what was inferred."""
     notes = []
+    if (
+        recipe.task.options.get("documents") and dataset.ordered
+    ):  # texts of their own, which need not be split in their order
+        dataset = replace(dataset, ordered=False)
     if recipe.data.target and recipe.data.target != dataset.target:
         dataset = replace(dataset, target=recipe.data.target)
     task_name = recipe.task.name

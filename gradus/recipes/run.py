@@ -157,6 +157,19 @@ class Run:
         names, answers = self.answers(inputs)
         return [{"input": name, **answer.to_json()} for name, answer in zip(names, answers, strict=True)]
 
+    def generate(self, prompt: str | None = None, *, length: int = 400, count: int = 1, **sampling: Any) -> list[str]:
+        """Texts that a language model writes on from a prompt, which stands at their beginning.
+
+        prompt:   None: where a document, or a line, begins
+        length:   tokens at most; a document may end before
+        sampling: temperature (1), top_k (0: all), top_p (1), seed (0)
+
+        Raises `UserError` for a run of another task, a setting out of range, or a prompt that it cannot read.
+        """
+        from gradus.recipes.generating import generate
+
+        return generate(self, prompt, length=length, count=count, **sampling)
+
     def report(self) -> Path:
         """Writes report.html and returns its path."""
         from gradus.recipes.reporting import report_of

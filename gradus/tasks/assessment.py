@@ -143,11 +143,14 @@ class LandmarksAssessment:
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageAssessment:
-    """How well each token of a text was foretold. targets (N, T) ids, whose names are `tokens`; nats (N, T): -log p of each."""
+    """How well each token of a text was foretold. targets (N, T) ids; nats (N, T): -log p of each, nan where it is not counted;
+    tokens: what each id is in a text, with `between` between two; unit: what a token is, in one word."""
 
     tokens: tuple[str, ...]
     targets: np.ndarray
     nats: np.ndarray
+    unit: str = "token"
+    between: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
 
 

@@ -71,9 +71,13 @@ TASKS: dict[str, TaskKind] = {
     "word-vectors": TaskKind(
         "vectors of words, from which words stand around each",
         (WordVectorOptions, TokenOptions),
-        ("skip_gram", "cbow", "glove", "window_lm"),
+        ("skip_gram", "cbow", "glove", "window_words"),
     ),
-    "language-modeling": TaskKind("what comes next in a text", (LanguageOptions, TokenOptions), ("recurrent_lm",)),
+    "language-modeling": TaskKind(
+        "what comes next in a text",
+        (LanguageOptions, TokenOptions),
+        ("recurrent_lm", "transformer_lm", "conv_lm", "window_lm"),
+    ),
     "forecasting": TaskKind(
         "numbers that lie ahead, of what is measured in time",
         (ForecastOptions,),

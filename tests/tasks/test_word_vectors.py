@@ -202,9 +202,9 @@ def test_meetings_are_those_of_a_plain_loop():
 
 def recipe(name: str, **options) -> Recipe:
     train = TrainSettings(
-        epochs=15 if name in ("glove", "window_lm") else 6,
+        epochs=15 if name in ("glove", "window_words") else 6,
         batch_size=16,
-        optimizer=OptimizerSettings(name="adagrad", learning_rate=0.03 if name == "window_lm" else 0.3),
+        optimizer=OptimizerSettings(name="adagrad", learning_rate=0.03 if name == "window_words" else 0.3),
         checkpoint_seconds=0.0,
     )
     return Recipe(
@@ -222,8 +222,8 @@ def recipe(name: str, **options) -> Recipe:
         ("skip_gram", {"output": "hierarchical-softmax"}),
         ("cbow", {}),
         ("glove", {"dynamic": False}),
-        ("window_lm", {}),
-        ("window_lm", {"side": "before"}),
+        ("window_words", {}),
+        ("window_words", {"side": "before"}),
     ],
 )
 def test_words_of_a_kind_come_to_lie_together(tmp_path, name, options):

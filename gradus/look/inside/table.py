@@ -82,3 +82,11 @@ WORD_LOOKS: dict[str, Look] = {
     "word-map": Look("word_map:word_map", "words as points, coloured by the class that they lean to"),
     "bias": Look("word_bias:bias", "how far words lean along a direction such as she - he, and with it taken out"),
 }
+
+# Looks at how a language model writes: `function(writer, prompts, *, ...settings) -> Sight`
+WRITING_LOOKS: dict[str, Look] = {
+    "temperature": Look(
+        "temperature:temperature", "the next token's distribution at several temperatures, and its entropy"
+    ),
+    "samples": Look("temperature:samples", "what a language model writes at several temperatures, side by side"),
+}

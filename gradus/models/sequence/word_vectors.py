@@ -3,7 +3,7 @@
 A row is a stretch of L words of a text with what stands around it, T words in all (`Stretch`). The words of a window foretell the
 one in its middle, each by itself (skip-gram; the published program does the same, the roles of the two tables being alike) or by
 their mean (cbow); what is foretold are words against noise, or the turns down a Huffman tree. All scores of a stretch are
-products of matrices. `window_lm` is the neural language model with a fixed window, GloVe learns from counts.
+products of matrices. `window_words` is the neural language model with a fixed window, GloVe learns from counts.
 
 All have `vectors()`: (V, d), what was learnt.
 """
