@@ -21,8 +21,8 @@ from gradus.errors import UserError, unknown_name
 from gradus.look.inside.passages import Answers, Passage, PassageRows, PassageSubject
 from gradus.models import create_model, model_class
 from gradus.recipes.run import Run
-from gradus.tasks.forecasting import ForecastTask
 from gradus.tasks.encode import class_indices
+from gradus.tasks.forecasting import ForecastTask
 from gradus.tasks.language import LanguageTask
 from gradus.tasks.targets import LabelsTarget, NumberTarget
 from gradus.tasks.task import InputTargetTask, Task

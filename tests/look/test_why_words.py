@@ -76,7 +76,7 @@ def test_words_with_credit_count_more_than_words_by_chance():
     random = np.random.default_rng(0)
     rows = []
     for row in range(20):
-        words = random.choice(["the", "film", "very"], 9).tolist() + ["good" if row % 2 else "bad"]
+        words = [*random.choice(["the", "film", "very"], 9).tolist(), "good" if row % 2 else "bad"]
         rows.append(passage(" ".join(random.permutation(words)), row % 2, f"row {row}"))
     sight = why(subject_of(WordSum(WORTH), rows), rows[:1], check=20)
     falls = {name.rpartition(", ")[2]: value for name, value in sight.numbers.items() if name.startswith("fall")}
@@ -111,7 +111,7 @@ def test_it_is_written_with_colours_and_words_are_escaped(tmp_path):
 
 def test_what_cannot_be_is_said_in_one_sentence():
     subject = subject_of(WordSum(WORTH))
-    with pytest.raises(UserError, match="Did you mean 'good film'|good film"):
+    with pytest.raises(UserError, match="good film"):
         why(subject, [passage(TEXT)], of_class="god film")
     with pytest.raises(UserError, match="for pictures, small is one for texts"):
         look(subject, "grad-cam", [])

@@ -6,7 +6,7 @@ A passage is one sequence without padding, with what stands at each of its steps
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ class Passage:
     inputs: int64 (T,) token ids, float32 (T, F) numbers, or float32 (V,) a bag of words
     ids:    int64 (T,) the id of each word; None for numbers
     label:  its class, where known
+    other:  of a network that reads pairs, the second text; it stays as it is in all that is done to the first
     """
 
     name: str
@@ -35,6 +36,7 @@ class Passage:
     inputs: Tensor
     ids: Tensor | None = None
     label: int | None = None
+    other: Passage | None = None
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -49,11 +51,11 @@ class Passage:
         gone[np.asarray(places, dtype=np.int64)] = True
         if self.ids is None:
             kept = torch.from_numpy(~gone).to(self.inputs.dtype)
-            return Passage(self.name, self.steps, self.inputs * kept[:, None], None, self.label)
+            return replace(self, inputs=self.inputs * kept[:, None])
         keep = torch.from_numpy(~gone)
         steps = tuple(step for step, out in zip(self.steps, gone, strict=True) if not out)
         inputs = self._bag_without(gone) if self.is_bag else self.inputs[keep]
-        return Passage(self.name, steps, inputs, self.ids[keep], self.label)
+        return replace(self, steps=steps, inputs=inputs, ids=self.ids[keep])
 
     def _bag_without(self, gone: np.ndarray) -> Tensor:
         """Counts fall by what is left out; what only tells whether a word occurs stays where it occurs elsewhere too."""
@@ -110,12 +112,11 @@ class PassageSubject:
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
 
-    def batch(self, passages: Sequence[Passage]) -> Tensor:
-        """(B, ...) as the network takes them, shorter ones padded with 0 behind their end."""
-        rows = [passage.inputs for passage in passages]
-        longest = max(1, *(len(row) for row in rows))
-        padded = [torch.cat([row, row.new_zeros(longest - len(row), *row.shape[1:])]) for row in rows]
-        return torch.stack(padded).to(self.device)
+    def batch(self, passages: Sequence[Passage]) -> Any:
+        """(B, ...) as the network takes them, shorter ones padded with 0 behind their end; of pairs a tuple of two."""
+        first = _stacked([passage.inputs for passage in passages]).to(self.device)
+        others = [passage.other.inputs for passage in passages if passage.other is not None]
+        return (first, _stacked(others).to(self.device)) if others else first
 
     def scores(self, outputs: Tensor) -> Tensor:
         """(B, K): of what the network gave, what is asked about."""
@@ -181,6 +182,11 @@ class PassageSubject:
         if not name or name not in modules:
             raise unknown_name(f"layer of {self.name}", name, list(filter(None, modules)))
         return modules[name]
+
+
+def _stacked(rows: Sequence[Tensor]) -> Tensor:
+    longest = max(1, *(len(row) for row in rows))
+    return torch.stack([torch.cat([row, row.new_zeros(longest - len(row), *row.shape[1:])]) for row in rows])
 
 
 def _by_length(passages: Sequence[Passage], equal: bool) -> list[list[int]]:

@@ -74,6 +74,10 @@ LOOKS: dict[str, Look] = {
     "why": Look(
         "why_words:why", "the words that spoke for a class, coloured, and whether to believe that", takes=TEXTS
     ),
+    "attention": Look("attending:attention", "where a network that weighs its steps looked", takes=TEXTS),
+    "units": Look("units:units", "hidden units over a text, and what they follow", pictures=False, takes=TEXTS),
+    "gates": Look("gates:gates", "the gates of an LSTM or GRU over a text: what is kept and dropped", takes=TEXTS),
+    "memory": Look("memory:memory", "how many steps back an answer hears", pictures=False, takes=TEXTS),
     # pictures made with it
     "style": Look("style:style", "the first picture in the style of the others (Gatys)"),
     "texture": Look("texture:texture", "a new picture of a texture's kind, of any size"),

@@ -52,6 +52,8 @@ def why(
     if steps < 1 or check < 0:
         raise UserError("why: steps is at least 1, check at least 0")
     ways = tuple(WAYS) if way == "all" else (way,)
+    if way == "all" and any(passage.other is not None for passage in pictures):
+        ways = ("left-out",)  # the same words may have several vectors then
     sight = Sight("why", f"Why {subject.name} answers so")
     for index, passage in enumerate(pictures):
         _explain(sight, subject, passage, index, ways, of_class, baseline, steps, scores)

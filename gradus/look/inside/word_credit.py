@@ -78,6 +78,10 @@ class Vectors:
     """
 
     def __init__(self, subject: PassageSubject, passage: Passage, output: int, scores: Scores) -> None:
+        if passage.other is not None:
+            raise UserError(
+                f"{subject.name} reads pairs of texts, for which words are left out only: --set way=left-out"
+            )
         self.subject, self.passage, self.output, self.scores = subject, passage, output, scores
         self.inputs = subject.batch([passage])
         self.embedding = None if self.inputs.is_floating_point() else embedding_of(subject, self.inputs)
@@ -87,14 +91,18 @@ class Vectors:
             found = self.embedding(self.inputs)[0]
         self.whole = found.detach()
 
-    def __call__(self, vectors: Tensor) -> Tensor:
-        """(B, T, n) -> (B,)."""
+    def all_scores(self, vectors: Tensor) -> Tensor:
+        """(B, T, n) -> (B, K)."""
         if self.embedding is None:
             found = self.subject.model(vectors if self.inputs.ndim == 3 else vectors[:, :, 0])
         else:
             with vectors_given(self.embedding, vectors):
                 found = self.subject.model(self.inputs.expand(len(vectors), -1))
-        scores = self.subject.scores(found)
+        return self.subject.scores(found)
+
+    def __call__(self, vectors: Tensor) -> Tensor:
+        """(B, T, n) -> (B,): the output that is asked about."""
+        scores = self.all_scores(vectors)
         return (self.subject.certain(scores) if self.scores == "probability" else scores)[:, self.output]
 
     def gradient(self, vectors: Tensor) -> Tensor:
