@@ -77,6 +77,10 @@ def memory(
                 color=colours[role],
                 label=name,
             )
+        powers = range(int(np.floor(np.log10(max(axes.get_ylim()[0], 1e-12)))), 1)
+        shown = [power for power in powers if power % (1 if len(powers) <= 6 else 3) == 0]
+        axes.set_yticks([10.0**power for power in shown], [number(10.0**power, 2) for power in shown])
+        axes.minorticks_off()
         axes.set_xlabel("steps before the end")
         axes.set_ylabel("|d answer / d input|, largest = 1")
         axes.legend(frameon=False)
