@@ -75,14 +75,18 @@ class Vectors:
     """A passage as vectors, and the score of one output as a function of them.
 
     whole: (T, n) the vectors of the words; (T, F) numbers; (V, 1) the bag
+    against: another output, whose score is taken off
     """
 
-    def __init__(self, subject: PassageSubject, passage: Passage, output: int, scores: Scores) -> None:
+    def __init__(
+        self, subject: PassageSubject, passage: Passage, output: int, scores: Scores, against: int | None = None
+    ) -> None:
         if passage.other is not None:
             raise UserError(
                 f"{subject.name} reads pairs of texts, for which words are left out only: --set way=left-out"
             )
         self.subject, self.passage, self.output, self.scores = subject, passage, output, scores
+        self.against = against
         self.inputs = subject.batch([passage])
         self.embedding = None if self.inputs.is_floating_point() else embedding_of(subject, self.inputs)
         if self.embedding is None:
@@ -103,7 +107,9 @@ class Vectors:
     def __call__(self, vectors: Tensor) -> Tensor:
         """(B, T, n) -> (B,): the output that is asked about."""
         scores = self.all_scores(vectors)
-        return (self.subject.certain(scores) if self.scores == "probability" else scores)[:, self.output]
+        scores = self.subject.certain(scores) if self.scores == "probability" else scores
+        asked = scores[:, self.output]
+        return asked if self.against is None else asked - scores[:, self.against]
 
     def gradient(self, vectors: Tensor) -> Tensor:
         given = vectors.detach().requires_grad_()
