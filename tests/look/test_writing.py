@@ -66,7 +66,7 @@ def test_rows_left_out_are_left_out_of_all_parts():
 
 def reviews(count: int = 60) -> Dataset:
     """`good` is good and `bad` bad; every tenth row has the wrong label."""
-    words = ["the film was good again and again", "the film was bad again"]
+    words = ["the film was good again", "the film was bad again"]
     kinds = np.arange(count) % 2
     labels = np.where(np.arange(count) % 10 == 9, 1 - kinds, kinds)
     columns = {
@@ -83,7 +83,7 @@ def reviews(count: int = 60) -> Dataset:
 
 @pytest.mark.parametrize("encoding", ["ids", "multi-hot"])
 def test_a_run_on_texts_is_reported_and_looked_into(encoding, tmp_path):
-    name, sizes = ("gru", {"num_tokens": 12}) if encoding == "ids" else ("logistic_regression", {"in_features": 12})
+    name, sizes = ("gru", {"num_tokens": 11}) if encoding == "ids" else ("logistic_regression", {"in_features": 11})
     more = {"hidden_size": 8, "embedding_size": 8} if encoding == "ids" else {}
     options = {"encoding": encoding}
     model = create_model(name, num_classes=2, **sizes, **more)
@@ -102,7 +102,8 @@ def test_a_run_on_texts_is_reported_and_looked_into(encoding, tmp_path):
     assert "examples texts" in page
     assert "rgba(" in page
     subject = subject_of_sequences(run)
-    sight = look(subject, "why", read_pictures(subject, ["test:0", "the film was good"]), check="4")
-    credit = sight.arrays["integrated-1"]
-    assert int(np.abs(credit).argmax()) == 3  # "good"
+    typed = read_pictures(subject, ["the film was good again", "the film was bad again"])
+    sight = look(subject, "why", typed, check="4", of_class="good")
+    difference = sight.arrays["integrated-0"] - sight.arrays["integrated-1"]
+    assert int(difference.argmax()) == 3  # where good or bad stands
     assert subject.row("test:0").label is not None
