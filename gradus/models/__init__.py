@@ -166,6 +166,31 @@ MODELS: dict[str, tuple[str, str]] = {
     "simple_rnn": ("sequence.recurrent:SimpleRNN", "Elman 1990: texts or series, the last output read"),
     "lstm": ("sequence.recurrent:LSTM", "Hochreiter and Schmidhuber 1997: gates and a cell that keeps"),
     "gru": ("sequence.recurrent:GRU", "Cho 2014: two gates, fewer parameters than an LSTM"),
+    "peephole_lstm": ("sequence.recurrent:PeepholeNetwork", "Gers 2000: an LSTM whose gates see the cell (slow)"),
+    "reset_before_gru": (
+        "sequence.recurrent:ResetBeforeNetwork",
+        "the GRU as first printed and in Keras of 2017 (slow)",
+    ),
+    "attention_rnn": ("sequence.attention_rnn:AttentionRNN", "Yang 2016: all outputs read, weighed by attention"),
+    "sequence_mlp": (
+        "sequence.flat:SequenceMLP",
+        "all vectors in a row before dense layers: texts cut to one length, windows",
+    ),
+    "averaged_embeddings": (
+        "sequence.flat:AveragedEmbeddings",
+        "Joulin 2017 (fastText): the mean of word vectors, of n-grams too",
+    ),
+    "text_convnet": ("sequence.convolution:TextConvnet", "1-D convolutions and pooling, the largest value over time"),
+    "kim_convnet": ("sequence.convolution:KimConvnet", "Kim 2014: windows of several widths side by side"),
+    "conv_rnn": ("sequence.convolution:ConvRNN", "convolutions shorten the sequence, a recurrent layer reads the rest"),
+    "dilated_convnet": (
+        "sequence.dilated_convnet:DilatedConvnet",
+        "Bai 2018: causal convolutions with growing gaps, shortcuts",
+    ),
+    "transformer_encoder": (
+        "sequence.transformer_encoder:TransformerEncoder",
+        "Vaswani 2017: attention among all steps, small",
+    ),
     "recurrent_lm": (
         "sequence.language:RecurrentLanguageModel",
         "language model: embedding, stacked recurrent layers, logits of the next token",

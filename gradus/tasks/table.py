@@ -9,6 +9,7 @@ from typing import Any
 from gradus import settings
 from gradus.data.columns import Boxes, Image, Label, Labels, Mask, Number, Points, Text
 from gradus.data.dataset import Dataset
+from gradus.data.readers.infer import is_writing
 from gradus.data.text.encoders import TokenOptions
 from gradus.errors import UserError, did_you_mean, unknown_name
 from gradus.tasks.detection import BoxOptions, DetectionTask
@@ -60,11 +61,19 @@ TASKS: dict[str, TaskKind] = {
     "text-classification": TaskKind(
         "one class a text, or any number of labels a text",
         (TextOptions, TokenOptions, ClassOptions),
-        ("gru", "lstm", "simple_rnn", "mlp", "logistic_regression"),
+        (
+            *("gru", "lstm", "attention_rnn", "averaged_embeddings", "text_convnet", "kim_convnet", "conv_rnn"),
+            *("transformer_encoder", "dilated_convnet", "simple_rnn", "sequence_mlp", "mlp", "logistic_regression"),
+        ),
     ),
     "language-modeling": TaskKind("what comes next in a text", (LanguageOptions, TokenOptions), ("recurrent_lm",)),
     "forecasting": TaskKind(
-        "numbers that lie ahead, of what is measured in time", (ForecastOptions,), ("gru", "lstm", "simple_rnn", "mlp")
+        "numbers that lie ahead, of what is measured in time",
+        (ForecastOptions,),
+        (
+            *("gru", "lstm", "attention_rnn", "conv_rnn", "dilated_convnet", "text_convnet", "transformer_encoder"),
+            *("simple_rnn", "sequence_mlp"),
+        ),
     ),
     "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
 }
@@ -91,7 +100,7 @@ def infer_task(dataset: Dataset) -> str:
     if dataset.ordered and isinstance(kind, Number):
         return "forecasting"
     texts = [isinstance(other, Text) for name, other in types.items() if name not in (first, dataset.target)]
-    if texts and all(texts) and isinstance(kind, Label | Labels):
+    if texts and isinstance(kind, Label | Labels) and not pictures and (all(texts) or _holds_writing(dataset)):
         return "text-classification"
     if pictures and isinstance(kind, Label | Labels):
         return "image-classification"
@@ -103,6 +112,13 @@ def infer_task(dataset: Dataset) -> str:
     raise UserError(
         f"{dataset.name}: no task learns {what} from {'pictures' if pictures else 'a table'} yet; tasks: {', '.join(TASKS)}"
     )
+
+
+def _holds_writing(dataset: Dataset) -> bool:
+    """Whether a text column holds whole sentences, as opposed to names or addresses: then it is what the table is about."""
+    target = dataset.target or ""
+    columns = [c for name, c in dataset["train"].columns.items() if isinstance(c.type, Text) and name != target]
+    return any(is_writing([str(text) for text in column.values[:200]]) for column in columns)
 
 
 def create_task(
@@ -128,6 +144,8 @@ def create_task(
         inputs.limit, inputs.all_rows = limit, sum(map(len, dataset.splits.values()))
     if isinstance(inputs, ImageInputs):
         inputs.smallest = smallest
+    if isinstance(inputs, SceneInputs):
+        inputs.model_sizes = model_sizes
     task.fit(dataset)
     return task
 

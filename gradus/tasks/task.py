@@ -18,7 +18,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ class Answer:
     type: ColumnType
     certainty: float | None = None
     alternatives: dict[str, float] = field(default_factory=dict)
+    remark: str = ""  # what its reader should know, such as that nothing of the input was known
 
     def to_json(self) -> dict[str, Any]:
         result: dict[str, Any] = {"prediction": self.type.to_json(self.value)}
@@ -51,11 +52,14 @@ class Answer:
             result["certainty"] = round(self.certainty, 6)
         if self.alternatives:
             result["alternatives"] = {name: round(share, 6) for name, share in self.alternatives.items()}
+        if self.remark:
+            result["remark"] = self.remark
         return result
 
     def to_text(self) -> str:
         text = self.type.to_text(self.value)
-        return text if self.certainty is None else f"{text}  ({self.certainty:.1%})"
+        text = text if self.certainty is None else f"{text}  ({self.certainty:.1%})"
+        return f"{text}  {self.remark}" if self.remark else text
 
 
 class Task(ABC):
@@ -247,6 +251,10 @@ class InputTargetTask(Task):
 
     def decode(self, outputs: Tensor) -> list[Answer]:
         return [Answer(*answer) for answer in self.target.decode(outputs)]
+
+    def answers(self, split: Split, outputs_of: Callable[[dict[str, Any]], Tensor]) -> list[Answer]:
+        answers, remarks = super().answers(split, outputs_of), self.inputs.remarks(split)
+        return [replace(answer, remark=remark) for answer, remark in zip(answers, remarks, strict=True)]
 
     def baselines(self, train: dict[str, Tensor], test: dict[str, Tensor]) -> dict[str, dict[str, float]]:
         from gradus.tasks.baselines import baselines
