@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gradus.data.columns import Column, Label, Text
 from gradus.data.dataset import NumberedRows, Split
-from gradus.data.device_rows import Windows
+from gradus.data.device_rows import PAD, Windows
 from gradus.data.text.encoders import TextEncoder
 from gradus.errors import UserError, unknown_name
 from gradus.look.inside.passages import Answers, Passage, PassageRows, PassageSubject
@@ -53,7 +53,7 @@ def subject_of_sequences(run: Run) -> PassageSubject:
 
 def words_of(encoder: TextEncoder, text: str, ids: np.ndarray) -> tuple[str, ...]:
     """What stands in the text for each id: its own words where the tokeniser tells them, else the names of the ids."""
-    tokenizer = getattr(encoder, "tokenizer", None)
+    tokenizer: Any = getattr(encoder, "tokenizer", None)
     if hasattr(tokenizer, "split"):
         words = tokenizer.split(text)
         if len(words) == len(ids):
@@ -61,26 +61,29 @@ def words_of(encoder: TextEncoder, text: str, ids: np.ndarray) -> tuple[str, ...
     return tuple(encoder.tokens[int(index)] for index in ids)
 
 
-def passage_of_text(inputs: TextInputs, text: str, name: str, label: int | None = None) -> Passage:
-    """A text as the network of these inputs reads it, cut where it is too long."""
-    whole = inputs.encoder.encode(text)
-    words = words_of(inputs.encoder, text, whole)
-    most, first = inputs.options.max_length, inputs.options.keep == "first"
-    if most and len(words) > most:
-        words = words[:most] if first else words[-most:]
-    split = _split_of(inputs.column, [text])
+def passage_of_text(inputs: TextInputs, text: str | Sequence[str], name: str, label: int | None = None) -> Passage:
+    """A text (of several columns one each) as the network of these inputs reads it, cut where it is too long."""
+    texts = [text] if isinstance(text, str) else list(text)
+    texts += [""] * (len(inputs.columns) - len(texts))
+    parts = [words_of(inputs.encoder, one, inputs.encoder.encode(one)) for one in texts]
+    split = Split(
+        {column: Column(Text(), [one]) for column, one in zip(inputs.columns, texts, strict=True)},
+        NumberedRows.count("typed", 1),
+    )
     as_ids = copy.copy(inputs)
     as_ids.options = replace(inputs.options, encoding="ids", pad_side="right")
-    ids = as_ids.encode(split)[:1][0][: len(words)]
+    ids = as_ids.encode(split)[:1][0]
+    ids = ids[ids != PAD]
+    words = parts[0] if len(parts) == 1 else tuple(inputs.encoder.tokens[int(index)] for index in ids)
+    if len(words) > len(ids):  # the network reads a part of the text
+        words = words[: len(ids)] if inputs.options.keep == "first" else words[len(words) - len(ids) :]
+    elif len(words) < len(ids):
+        words = tuple(inputs.encoder.tokens[int(index)] for index in ids)
     if not len(ids):
         raise UserError(f"{name}: there is no token in this text")
     is_bag = inputs.options.encoding != "ids"
     given = inputs.prepare(inputs.encode(split)[:1])[0] if is_bag else ids
     return Passage(name, words, given, ids, label)
-
-
-def _split_of(column: str, texts: list[str]) -> Split:
-    return Split({column: Column(Text(), texts)}, NumberedRows.count("typed", len(texts)))
 
 
 def _part(run: Run, split: str) -> Split:
@@ -106,11 +109,11 @@ def _of_texts(run: Run, task: Any, common: dict[str, Any]) -> PassageSubject:
         labels = None
         if answers == "classes" and isinstance(part[target.column].type, Label):
             labels = torch.from_numpy(np.asarray(class_indices(part[target.column], names), dtype=np.int64))
-        texts = part[inputs.column]
+        texts = [part[column] for column in inputs.columns]
 
         def passage(row: int) -> Passage:
             label = None if labels is None else int(labels[row])
-            return passage_of_text(inputs, texts[row], f"{split}:{row}", label)
+            return passage_of_text(inputs, [column[row] for column in texts], f"{split}:{row}", label)
 
         return PassageRows(len(part), passage, labels)
 

@@ -33,11 +33,12 @@ def writing_of(run: Run, split: str, assessment: Assessment) -> Writing | None:
         or not isinstance(assessment, ClassAssessment)
     ):
         return None
+    inputs: Any = task.inputs
     rows = run.experiment.tensors[split]["inputs"]
     if isinstance(rows, Ragged):
         offsets, ids = rows.offsets.cpu().numpy(), rows.flat.cpu().numpy().astype(np.int64)
         numbers = np.repeat(np.arange(len(rows)), np.diff(offsets))
-        size = task.inputs.encoder.size
+        size = inputs.encoder.size
         kinds = np.unique(numbers * size + ids)
         pairs = np.column_stack([kinds // size, kinds % size])
         lengths = np.diff(offsets)
@@ -48,7 +49,7 @@ def writing_of(run: Run, split: str, assessment: Assessment) -> Writing | None:
         lengths, unknown = found.sum(axis=1, dtype=np.int64), found[:, UNKNOWN].astype(np.float64)
     else:
         return None
-    names = task.inputs.encoder.tokens
+    names = inputs.encoder.tokens
     read = _read(run, split, assessment)
     return Writing(lengths=lengths, unknown=unknown, pairs=pairs, names=names, read=read)
 

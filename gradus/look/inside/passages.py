@@ -62,8 +62,9 @@ class Passage:
         assert self.ids is not None
         before = torch.bincount(self.ids, minlength=len(self.inputs)).to(self.inputs.dtype)
         after = torch.bincount(self.ids[torch.from_numpy(~gone)], minlength=len(self.inputs)).to(self.inputs.dtype)
-        counted = bool((self.inputs > 1).any())
-        return torch.where(before > 0, after if counted else (after > 0).to(after.dtype), self.inputs)
+        tells_only_whether = bool(((self.inputs == 0) | (self.inputs == 1)).all())
+        kept = (after > 0).to(after.dtype) if tells_only_whether else after / before.clamp(min=1)
+        return torch.where(before > 0, self.inputs * kept, self.inputs)
 
 
 @dataclass(frozen=True)

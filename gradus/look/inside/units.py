@@ -136,7 +136,7 @@ def _related(
             f"Over {count(len(values))} steps of the {split} split, unit {best[first]} follows “{names[first]}” best of all: "
             f"correlation {number(float(strength[first]), 2)}. Neighbouring steps are alike, so weak ones mean little."
         )
-    followed = {}
+    followed: dict[int, str] = {}
     for place in order:
         followed.setdefault(int(best[place]), f": {names[place]} ({number(float(strength[place]), 2)})")
     related = [[names[place], str(best[place]), number(float(strength[place]), 3)] for place in order]
