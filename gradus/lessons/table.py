@@ -380,6 +380,25 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "gradients through time, cut off or whole, how they fade in RNN, LSTM and GRU, and a memory task",
             ("Principles and Practice §7.4", "Deep Learning with Python §6.2", "course notes §5.1.3 to §5.1.11"),
         ),
+        "recurrent-shapes": Lesson(
+            "What can be read and written",
+            "five shapes of recurrent networks, reading from both ends, layers on layers, and what each costs",
+            (
+                "Principles and Practice §7.2, §7.4",
+                "Deep Learning with Python §6.2",
+                "course notes §5.1.7, §5.1.12, §5.1.13",
+            ),
+        ),
+        "gates-by-hand": Lesson(
+            "Gates, one at a time",
+            "a cell that keeps, one that drops an old subject, the LSTM as told and as it is, and the GRU's two senses",
+            ("Principles and Practice §8.2, §8.3", "Deep Learning with Python §6.2.2", "Plain Talk §8.3"),
+        ),
+        "temperature": Lesson(
+            "How daring the next word is",
+            "sampling at a temperature, its entropy from greedy to uniform, and what a tail of rare words does",
+            ("Deep Learning with Python §8.1.2", "course notes §5.1.15"),
+        ),
         "ctc": Lesson(
             "Spelling without knowing when",
             "the collapse rule, the paths of a word, the table that adds them up, and greedy decoding",

@@ -10,6 +10,7 @@ import numpy as np
 from gradus.data.columns import Image, Text
 from gradus.data.dataset import Split
 from gradus.look.draw import input_names
+from gradus.look.writing import Writing
 from gradus.tasks.assessment import (
     Assessment,
     ClassAssessment,
@@ -41,6 +42,7 @@ class ReportContent:
     settings:    the resolved recipe, nested
     environment: versions, device, commit, ...
     timing:      seconds by part, and rates under names that end in `_per_second`
+    writing:     of texts, what is shown of them beside the answers; None for all else
     """
 
     title: str
@@ -59,6 +61,7 @@ class ReportContent:
     settings: dict[str, Any]
     environment: dict[str, Any]
     timing: dict[str, float]
+    writing: Writing | None = None
 
     def __post_init__(self) -> None:
         rows = len(self.assessment.targets)
@@ -91,7 +94,8 @@ def known_rows(content: ReportContent) -> tuple[ReportContent, int]:
     answers = "predictions" if hasattr(assessment, "names") else "probabilities"
     smaller = replace(assessment, targets=assessment.targets[kept], **{answers: getattr(assessment, answers)[kept]})
     examples = content.examples.take(kept) if content.examples is not None else None
-    return replace(content, assessment=smaller, examples=examples), left_out
+    writing = content.writing.take(kept) if content.writing is not None else None
+    return replace(content, assessment=smaller, examples=examples, writing=writing), left_out
 
 
 def row_word(examples: Split | None, target: str | None) -> str:

@@ -16,12 +16,13 @@ from gradus.data.columns import Column, ColumnType, Image, Label, Labels, Number
 from gradus.data.dataset import Split
 from gradus.data.images import resize
 from gradus.errors import UserError
-from gradus.look.page import Html, element, join, name
+from gradus.look.page import Html, details, element, join, name
 from gradus.look.text import number
 
 LARGEST = 176  # pixels of the longer side; larger pictures are scaled down so that a page of them stays small
 TINY = 64  # pictures up to this size are enlarged with visible pixels, as they are what the model sees
-LETTERS = 280
+LETTERS = 280  # of a text that are shown at first
+LONGEST = 20_000  # and unfolded
 CELLS = 8
 
 
@@ -33,8 +34,10 @@ def draw_value(column_type: ColumnType, value: Any, description: str = "") -> Ht
         return element("span", number(float(value), 5), class_="number")
     if isinstance(column_type, Text):
         whole = str(value)
-        shown = whole if len(whole) <= LETTERS else whole[: LETTERS - 1] + "…"
-        return element("span", name(shown), class_="writing")
+        if len(whole) <= LETTERS:
+            return element("span", name(whole), class_="writing")
+        shown = element("span", name(shortened(whole)), class_="writing")
+        return join((shown, details("the whole text", element("p", name(whole[:LONGEST]), class_="writing"))))
     if isinstance(column_type, Label):
         return name(column_type.to_text(int(value)))
     if isinstance(column_type, Time):
@@ -43,6 +46,15 @@ def draw_value(column_type: ColumnType, value: Any, description: str = "") -> Ht
         held = column_type.to_json(value)
         return join((element("span", name(label), class_="tag") for label in held), " ") if held else Html("none")
     raise TypeError(f"no drawing for the column type {type(column_type).__name__}")
+
+
+def shortened(text: str, letters: int = LETTERS) -> str:
+    """The beginning of a text, cut between words (in one without spaces, anywhere), with an ellipsis."""
+    if len(text) <= letters:
+        return text
+    kept = text[: letters - 1]
+    place = max(kept.rfind(" "), kept.rfind("\n"))
+    return (kept[:place] if place > letters // 2 else kept).rstrip() + "…"
 
 
 def draw_picture(value: np.ndarray, description: str = "") -> Html:

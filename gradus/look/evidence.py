@@ -20,6 +20,7 @@ from gradus.look.examples import examples_section
 from gradus.look.measures import Calibration, calibration, roc_curve
 from gradus.look.page import Html, details, element, figure, join, name, paragraph, section, table
 from gradus.look.text import brief, count, number, percent
+from gradus.look.writing import Writing, writing_section
 from gradus.tasks.assessment import (
     Assessment,
     ClassAssessment,
@@ -39,9 +40,15 @@ FIGURES = "figures"
 
 
 def evidence(
-    assessment: Assessment, examples: Split | None, target: str | None, rows: str, fit: Fit = "pad"
+    assessment: Assessment,
+    examples: Split | None,
+    target: str | None,
+    rows: str,
+    fit: Fit = "pad",
+    writing: Writing | None = None,
 ) -> list[Html]:
-    """The sections on where the model is right and wrong, with examples. fit: how pictures were brought to the size of masks."""
+    """The sections on where the model is right and wrong, with examples. fit: how pictures were brought to the size of masks;
+    writing: of texts, what else is known of them."""
     if isinstance(assessment, DetectionAssessment):
         from gradus.look.evidence_detection import detection_evidence
 
@@ -62,12 +69,14 @@ def evidence(
         return forecast_evidence(assessment)
     if isinstance(assessment, ClassAssessment):
         sections = _classes(assessment, rows)
+        if writing is not None:
+            sections.append(writing_section(writing, assessment.predictions != assessment.targets, rows))
     elif isinstance(assessment, LabelsAssessment):
         sections = _labels(assessment, rows)
     else:
         sections = _numbers(assessment, rows)
     if examples is not None:
-        sections.append(examples_section(assessment, examples, target, rows))
+        sections.append(examples_section(assessment, examples, target, rows, writing))
     return sections
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from gradus.data.columns import Text
 from gradus.data.dataset import Split
-from gradus.look.draw import draw_row, input_names, number_spreads
+from gradus.look.draw import draw_row, draw_value, input_names, number_spreads
 from gradus.look.page import Html, element, join, name, paragraph, section
 from gradus.look.text import number, percent, plural
+from gradus.look.writing import Writing, draw_read
 from gradus.tasks.assessment import ClassAssessment, LabelsAssessment, NumberAssessment
 
 MOST = 24  # wrong answers shown of a classifier; half as many of the others, whose cards are larger
@@ -16,29 +18,60 @@ MOST = 24  # wrong answers shown of a classifier; half as many of the others, wh
 Rows = ClassAssessment | LabelsAssessment | NumberAssessment
 
 
-def examples_section(assessment: Rows, examples: Split, target: str | None, rows: str) -> Html:
-    """The examples worth looking at, each with its input drawn, the truth, the answer and where the row came from."""
-    title, said, chosen = _choose(assessment, rows)
+def examples_section(
+    assessment: Rows, examples: Split, target: str | None, rows: str, writing: Writing | None = None
+) -> Html:
+    """The examples worth looking at, each with its input drawn, the truth, the answer and where the row came from.
+
+    writing: of texts, their words with what they added to the answer
+    """
     names = input_names(examples, target)
-    spreads = number_spreads(examples, names)
     kinds = {type(examples.columns[column].type).__name__ for column in names}
+    title, said, chosen = _choose(assessment, rows, kinds == {"Text"})
+    spreads = number_spreads(examples, names)
+    read = writing.read if writing is not None else {}
+    if read:
+        said += " Red words spoke for the answer, against the true class; blue ones for the truth."
     cards = [
         element(
             "li",
-            element("div", draw_row(examples, row, names, spreads), class_="input"),
+            element(
+                "div",
+                draw_read(read[row]) if row in read else draw_row(examples, row, names, spreads),
+                *(_others(examples, row, names) if row in read else ()),
+                class_="input",
+            ),
             element("p", answer, class_="answer"),
             element("p", name(examples.origins[row]), class_="origin", title=examples.origins[row]),
         )
         for row, answer in chosen
     ]
-    layout = "examples pictures" if kinds == {"Image"} else "examples"
+    layout = {frozenset({"Image"}): "examples pictures", frozenset({"Text"}): "examples texts"}.get(
+        frozenset(kinds), "examples"
+    )
     return section("examples", title, paragraph(said), element("ol", *cards, class_=layout) if cards else "")
 
 
-def _choose(assessment: Rows, rows: str) -> tuple[str, str, list[tuple[int, Html]]]:
+def _others(examples: Split, row: int, names: list[str]) -> list[Html]:
+    """Of pairs of texts, the second as it is: the first stands there with its colours."""
+    texts = [column for column in names if isinstance(examples.columns[column].type, Text)]
+    return [draw_value(examples.columns[column].type, examples.columns[column][row]) for column in texts[1:]]
+
+
+def shown_rows(assessment: ClassAssessment, texts: bool = False) -> list[int]:
+    """The rows of a classifier's assessment that are shown as examples. texts: whether they are texts, of which fewer are."""
+    confidence = np.nan_to_num(assessment.probabilities.max(axis=1))
+    wrong = np.flatnonzero((assessment.predictions != assessment.targets) & (assessment.targets >= 0))
+    most = MOST // 2 if texts else MOST
+    if not len(wrong):
+        return [int(row) for row in np.argsort(confidence, kind="stable")[: MOST // 4]]
+    return [int(row) for row in wrong[np.argsort(-confidence[wrong], kind="stable")][:most]]
+
+
+def _choose(assessment: Rows, rows: str, texts: bool = False) -> tuple[str, str, list[tuple[int, Html]]]:
     """(the section's title, what is shown, (row, its answer in words) for each example)."""
     if isinstance(assessment, ClassAssessment):
-        return _choose_classes(assessment, rows)
+        return _choose_classes(assessment, rows, texts)
     if isinstance(assessment, LabelsAssessment):
         chance = np.clip(assessment.probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
         surprise = -np.where(assessment.targets, np.log(chance), np.log(1 - chance)).mean(axis=1)
@@ -52,22 +85,17 @@ def _choose(assessment: Rows, rows: str) -> tuple[str, str, list[tuple[int, Html
     return "The worst answers", said, [(int(row), _number_answer(assessment, int(row))) for row in worst]
 
 
-def _choose_classes(assessment: ClassAssessment, rows: str) -> tuple[str, str, list[tuple[int, Html]]]:
-    confidence = np.nan_to_num(assessment.probabilities.max(axis=1))
-    wrong = np.flatnonzero(assessment.predictions != assessment.targets)
-    if not len(wrong):
-        least = np.argsort(confidence, kind="stable")[: MOST // 4]
+def _choose_classes(assessment: ClassAssessment, rows: str, texts: bool) -> tuple[str, str, list[tuple[int, Html]]]:
+    chosen = shown_rows(assessment, texts)
+    wrong = int((assessment.predictions != assessment.targets).sum())
+    answers = [(row, _class_answer(assessment, row)) for row in chosen]
+    if not wrong:
         said = f"None of the {rows} is answered wrong. These are right, but the model was least sure of them."
-        return "The least certain answers", said, [(int(row), _class_answer(assessment, int(row))) for row in least]
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST]
-    shown = (
-        f"all {len(wrong)} wrong answers"
-        if len(worst) == len(wrong)
-        else f"the {MOST} of {len(wrong):,} it was surest of"
-    )
+        return "The least certain answers", said, answers
+    shown = f"all {wrong} wrong answers" if len(chosen) == wrong else f"the {len(chosen)} of {wrong:,} it was surest of"
     said = f"Wrong answers, {shown}: the true class, what the model said, and how sure it was."
     said += " Look for wrong labels, bad input and classes that overlap."
-    return "Wrong with confidence", said, [(int(row), _class_answer(assessment, int(row))) for row in worst]
+    return "Wrong with confidence", said, answers
 
 
 def _class_answer(assessment: ClassAssessment, row: int) -> Html:

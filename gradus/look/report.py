@@ -43,7 +43,7 @@ def page(content: ReportContent) -> str:
         comparison_section(content, metrics_table(content)),
         learning_section(content.history, content.primary[0], content.best_epoch),
         *(
-            evidence(content.assessment, content.examples, content.target, rows, fit)
+            evidence(content.assessment, content.examples, content.target, rows, fit, content.writing)
             if len(content.assessment.targets)
             else ()
         ),

@@ -19,6 +19,7 @@ from gradus.data.dataset import Split
 from gradus.data.images import SUFFIXES, decode_picture
 from gradus.data.load import load_data
 from gradus.errors import UserError, did_you_mean, unknown_name
+from gradus.look.inside.passages import Passage, PassageSubject
 from gradus.look.inside.sight import Sight
 from gradus.look.inside.structure import Network
 from gradus.look.inside.subject import MiddleOf, Picture, Rows, Subject
@@ -27,6 +28,13 @@ from gradus.look.inside.table_subject import TableSubject
 from gradus.models import MODELS, create_model, image_sizes, model_class
 from gradus.models.preprocessing import Preprocessing, usual_record
 from gradus.recipes.looking_tables import subject_of_table
+from gradus.recipes.looking_texts import (
+    is_sequence_task,
+    read_passages,
+    subject_of_network,
+    subject_of_sequences,
+    takes_ids,
+)
 from gradus.recipes.pretrained import create_with_weights
 from gradus.recipes.run import Run, load_run
 from gradus.tasks.inputs import ImageInputs, TableInputs
@@ -35,7 +43,10 @@ from gradus.tasks.task import InputTargetTask
 
 
 def look(
-    subject: Subject | TableSubject | Network, what: str, pictures: Sequence[Picture] = (), **chosen: Any
+    subject: Subject | TableSubject | PassageSubject | Network,
+    what: str,
+    pictures: Sequence[Picture] | Sequence[Passage] = (),
+    **chosen: Any,
 ) -> Sight:
     """Makes one look (`LOOKS`). chosen: the look's own settings; texts are read as their types.
 
@@ -49,14 +60,21 @@ def look(
     if isinstance(subject, Network):
         if not kind.any_network:
             raise UserError(f"{what}: it needs a network with its pictures (`subject_of`), not a network alone")
-    elif kind.tables != isinstance(subject, TableSubject):
-        takes, is_for = ("tables", "pictures") if kind.tables else ("pictures", "tables")
+    elif (is_for := _is_for(subject)) not in kind.takes:
+        takes = " or ".join(kind.takes)
         raise UserError(f"{what}: it looks into networks for {takes}, {subject.name} is one for {is_for}")
     if kind.pictures and not pictures:
-        raise UserError(f"{what}: which picture? Give a file, or ROW of the test split as test:ROW")
+        given = "text? Give one in quotes" if isinstance(subject, PassageSubject) else "picture? Give a file"
+        raise UserError(f"{what}: which {given}, or ROW of the test split as test:ROW")
     if kind.rows and isinstance(subject, Subject) and subject.rows is None:
         raise UserError(f"{what}: it needs labelled rows; look into a run, or give --data")
     return function(subject, pictures, **_typed(what, function, chosen))
+
+
+def _is_for(subject: Subject | TableSubject | PassageSubject) -> str:
+    if isinstance(subject, PassageSubject):
+        return "texts"
+    return "tables" if isinstance(subject, TableSubject) else "pictures"
 
 
 def _typed(what: str, function: Any, chosen: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +98,7 @@ def _typed(what: str, function: Any, chosen: dict[str, Any]) -> dict[str, Any]:
 
 def subject_of(
     name: str, *, weights: str | None = None, data: str | None = None, **options: Any
-) -> Subject | TableSubject:
+) -> Subject | TableSubject | PassageSubject:
     """The subject of a run's folder, or of a network of the table with published weights (or, without them, random ones).
 
     data: a catalogue name or a path: labelled rows to look at, in place of those of the run
@@ -93,7 +111,15 @@ def subject_of(
         run = load_run(name)
         if isinstance(getattr(run.task, "inputs", None), TableInputs) and not data:
             return subject_of_table(run)
+        if is_sequence_task(run.task):
+            if data:
+                raise UserError(f"{name}: --data is for networks for pictures; a run on texts has its own rows")
+            return subject_of_sequences(run)
         subject = subject_of_run(run)
+    elif takes_ids(name):
+        if weights or data:
+            raise UserError(f"{name}: a network for texts is looked into as a run, with its own words and data")
+        return subject_of_network(name, options)
     else:
         subject = subject_of_model(name, weights, options)
     return replace(subject, rows=rows_of_data(data, subject)) if data else subject
@@ -220,8 +246,13 @@ def without_in_place(model: nn.Module) -> nn.Module:
     return model
 
 
-def read_pictures(subject: Subject | TableSubject, given: Sequence[str | Path | np.ndarray]) -> list[Picture]:
-    """Pictures of files, folders, arrays uint8 (height, width, channels), or `SPLIT:ROW` of the subject's rows."""
+def read_pictures(
+    subject: Subject | TableSubject | PassageSubject, given: Sequence[str | Path | np.ndarray]
+) -> list[Picture] | list[Passage]:
+    """Pictures of files, folders, arrays uint8 (height, width, channels), or `SPLIT:ROW` of the subject's rows; of a network for
+    texts, passages (`read_passages`)."""
+    if isinstance(subject, PassageSubject):
+        return read_passages(subject, [str(one) for one in given])
     if isinstance(subject, TableSubject):
         if given:
             raise UserError(f"{given[0]}: {subject.name} is a network for tables, which takes no pictures")

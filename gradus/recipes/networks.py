@@ -18,6 +18,7 @@ from gradus.models import MODELS, create_model, model_class
 from gradus.recipes.run import load_run
 
 USUAL = {"num_classes": 10, "in_features": 784, "in_channels": 1}  # where neither the user nor the network says
+USUAL_TOKENS, USUAL_LENGTH = 10_000, 100  # of networks for texts: kinds of tokens, and how many are read
 
 
 T = TypeVar("T")
@@ -61,7 +62,12 @@ def _network_of_run(path: str, options: dict[str, Any], given: Given | None) -> 
     elif given is None and "image_size" in found and not vectors:
         given = [((found["in_channels"], found["image_size"], found["image_size"]), False)]
     elif given is None and "in_features" in found:
-        given = [((found["in_features"],), False)]
+        steps = (found["length"],) if "length" in found else ()
+        given = [((*steps, found["in_features"]), False)]
+    elif given is None and "num_tokens" in found:
+        length = found.get("length") or getattr(getattr(run.task, "inputs", None), "longest", None) or USUAL_LENGTH
+        texts = 2 if "separator" in found else 1
+        given = [((length,), True)] * texts
 
     def make() -> nn.Module:
         return create_model(run.recipe.model.name, **run.recipe.model.options)
@@ -72,6 +78,8 @@ def _network_of_run(path: str, options: dict[str, Any], given: Given | None) -> 
 
 def _network_by_name(name: str, options: dict[str, Any], given: Given | None) -> Network:
     parameters = inspect.signature(model_class(name)).parameters
+    if "num_tokens" in parameters:
+        return _network_for_texts(name, options, given)
     shape = given[0][0] if given else None
     assumed = {
         option: value
@@ -91,6 +99,27 @@ def _network_by_name(name: str, options: dict[str, Any], given: Given | None) ->
     notes = (f"taken for granted: {words} (others with --set model.options.NAME=value)",) if assumed else ()
     rows = _rows(module, given or [(found or (), False)])
     return Network(name, module, rows, lambda: build()[0], notes=notes)
+
+
+def _network_for_texts(name: str, options: dict[str, Any], given: Given | None) -> Network:
+    """Of token ids where the options do not give `in_features`: then of numbers (length, in_features)."""
+    parameters = inspect.signature(model_class(name)).parameters
+    length = given[0][0][0] if given else int(options.get("length", USUAL_LENGTH))
+    reads_numbers = "in_features" in options
+    assumed: dict[str, Any] = {} if reads_numbers else {"num_tokens": USUAL_TOKENS}
+    assumed |= {"length": length} if "length" in parameters else {}
+    assumed = {option: value for option, value in assumed.items() if option not in options}
+    shape = (length, int(options["in_features"])) if reads_numbers else (length,)
+
+    def make() -> nn.Module:
+        return create_model(name, **assumed, **options)
+
+    torch.manual_seed(0)
+    module = _without_numbers(make)
+    words = " and ".join([f"{option}={value}" for option, value in assumed.items()] + [f"texts of {length} tokens"])
+    notes = () if reads_numbers else (f"taken for granted: {words} (others with --set model.options.NAME=value)",)
+    rows = _rows(module, [(sizes, whole or not reads_numbers) for sizes, whole in given or [(shape, False)]])
+    return Network(name, module, rows, make, notes=notes)
 
 
 def _without_numbers(make: Callable[[], T]) -> T:

@@ -12,6 +12,7 @@ from gradus import settings
 from gradus.data.columns import type_to_dict
 from gradus.errors import UserError
 from gradus.look.report import ReportContent, write_report
+from gradus.recipes.writing import writing_of
 from gradus.train.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def report_of(run: Run) -> Path:
         settings=recipe,
         environment=RunFolder(run.path).read_json("environment.json"),
         timing=evaluation["timing"],
+        writing=writing_of(run, split, assessment),
     )
     path = run.path / "report.html"
     write_report(content, path)

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 class Look:
     function: str  # module of gradus.look.inside : function
     shows: str
-    pictures: bool = True  # whether it needs pictures
-    tables: bool = False  # whether it looks into networks for tables, in place of those for pictures
+    pictures: bool = True  # whether it needs pictures, or texts
+    takes: tuple[str, ...] = ("pictures",)  # what the networks that it looks into are for: pictures, tables, texts
     rows: bool = False  # whether it needs labelled rows: a run's, or those of --data
     any_network: bool = False  # whether any network will do: one's own, not for pictures, without weights
 
+
+TEXTS = ("texts",)  # and series
 
 LOOKS: dict[str, Look] = {
     # what it is
@@ -66,8 +68,16 @@ LOOKS: dict[str, Look] = {
         "boundary:boundary",
         "where a network for tables changes its answer, over two columns",
         pictures=False,
-        tables=True,
+        takes=("tables",),
     ),
+    # how it reads texts and series
+    "why": Look(
+        "why_words:why", "the words that spoke for a class, coloured, and whether to believe that", takes=TEXTS
+    ),
+    "attention": Look("attending:attention", "where a network that weighs its steps looked", takes=TEXTS),
+    "units": Look("units:units", "hidden units over a text, and what they follow", pictures=False, takes=TEXTS),
+    "gates": Look("gates:gates", "the gates of an LSTM or GRU over a text: what is kept and dropped", takes=TEXTS),
+    "memory": Look("memory:memory", "how many steps back an answer hears", pictures=False, takes=TEXTS),
     # pictures made with it
     "style": Look("style:style", "the first picture in the style of the others (Gatys)"),
     "texture": Look("texture:texture", "a new picture of a texture's kind, of any size"),
