@@ -32,6 +32,7 @@ from gradus.tasks.assessment import (
     LocalizationAssessment,
     NumberAssessment,
     SegmentationAssessment,
+    WordVectorAssessment,
 )
 
 WHOLE_MATRIX = 20  # up to so many classes the confusion matrix is a table with counts; above, a map and the worst pairs
@@ -67,6 +68,8 @@ def evidence(
         from gradus.look.evidence_forecast import forecast_evidence
 
         return forecast_evidence(assessment)
+    if isinstance(assessment, WordVectorAssessment):
+        return []
     if isinstance(assessment, ClassAssessment):
         sections = _classes(assessment, rows)
         if writing is not None:

@@ -27,7 +27,7 @@ from gradus.nn import SameMaskDropout
 class StepNorm(nn.BatchNorm1d):
     """Batch normalisation of (B, C, T) that takes its statistics from the steps that exist, mask (B, T)."""
 
-    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
+    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is None or not self.training:
             return super().forward(inputs)
         there = mask.to(inputs.dtype)[:, None]
