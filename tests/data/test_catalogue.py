@@ -268,3 +268,44 @@ def test_real_camvid():
 def test_the_list_tells_what_is_learnt():
     rows = {name: details for name, *details in catalogue.describe()}
     assert rows["bccd"][1] == "objects (boxes of 3 classes)" and rows["camvid"][1] == "mask (masks of 11 classes)"
+
+
+def test_splits_that_lie_in_files_of_other_names(folders):
+    for name, count in (("english", 3), ("chinese", 2)):
+        file = folders[0] / f"dialogues/{name}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        rows = {"prompt": [f"{name}?"] * count, "reply": ["yes"] * count, "topic": ["ai"] * count}
+        parquet.write_table(arrow.table(rows), file)
+    english, chinese = catalogue.load("dialogues_english"), catalogue.load("dialogues_chinese")
+    assert (len(english["train"]), len(chinese["train"])) == (3, 2)
+    assert english["train"]["prompt"][0] == "english?" and chinese["train"]["topic"].type.classes[0] == "ai"
+
+
+def test_the_splits_of_a_users_own_ptb(folders):
+    with pytest.raises(
+        UserError, match=r"ptb is not on this machine.*put ptb/ptb.train.txt into a folder that GRADUS_DATA"
+    ):
+        catalogue.load("ptb")
+    for split, text in (("train", " a b \n c \n"), ("valid", " a \n"), ("test", " b \n")):
+        file = folders[0] / f"ptb/ptb.{split}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    data = catalogue.load("ptb")
+    assert data.ordered and data["train"]["text"].values == [" a b \n", " c \n"]
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 2, "validation": 1, "test": 1}
+
+
+@needs("babi_qa1")
+def test_real_babi():
+    data = catalogue.load("babi_qa1")
+    assert (len(data["train"]), len(data["test"])) == (10_000, 1_000) and len(data.notes) == 1
+    row = data["test"].row(0)
+    assert row["question"] == "Where is John?" and data["test"]["answer"].type.to_text(row["answer"]) == "hallway"
+
+
+@pytest.mark.skipif(not (REAL / "dialogues").is_dir(), reason="GRADUS_DATA is unset or has no dialogues")
+@pytest.mark.parametrize(("name", "rows"), [("dialogues_english", 2393), ("dialogues_chinese", 552)])
+def test_real_dialogues(name, rows):
+    data = catalogue.load(name)
+    assert len(data["train"]) == rows and len(data.notes) == 1
+    assert set(data["train"]["topic"].values.tolist()) == set(range(len(data.types["topic"].classes)))
