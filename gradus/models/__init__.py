@@ -166,6 +166,12 @@ MODELS: dict[str, tuple[str, str]] = {
     "simple_rnn": ("sequence.recurrent:SimpleRNN", "Elman 1990: texts or series, the last output read"),
     "lstm": ("sequence.recurrent:LSTM", "Hochreiter and Schmidhuber 1997: gates and a cell that keeps"),
     "gru": ("sequence.recurrent:GRU", "Cho 2014: two gates, fewer parameters than an LSTM"),
+    "two_input_lstm": (
+        "pairs.two_input_lstm:TwoInputLSTM",
+        "a text and a question, an LSTM each (Deep Learning with Python, listing 7-1)",
+    ),
+    "siamese_lstm": ("pairs.siamese_lstm:SiameseLSTM", "one LSTM reads both texts; a symmetric head compares"),
+    "memory_network": ("pairs.memory_network:MemoryNetwork", "Sukhbaatar 2015: a question looks among sentences"),
     "recurrent_lm": (
         "sequence.language:RecurrentLanguageModel",
         "language model: embedding, stacked recurrent layers, logits of the next token",

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gradus.tasks.inputs import features_of
 from gradus.tasks.rows import EncodedRows, sample_rows
 from gradus.tasks.targets import ClassTarget, NumberTarget
 
@@ -39,10 +38,10 @@ def baselines(task: InputTargetTask, train: dict[str, Tensor], test: dict[str, T
     judged = np.arange(len(test["targets"]))
     if isinstance(test["inputs"], EncodedRows):
         judged = _choose(test["inputs"], LARGEST_JUDGED)
-    features = features_of(task.inputs, train["inputs"], chosen)
+    features = task.inputs.features_at(train, chosen)
     center, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale > 1e-6, scale, 1)
-    test_features = (features_of(task.inputs, test["inputs"], judged) - center) / scale
+    test_features = (task.inputs.features_at(test, judged) - center) / scale
     features = (features - center) / scale
     sampled = f" on {LARGEST_FIT:,} rows" if rows > LARGEST_FIT else ""
     sampled += f", judged on {len(judged):,}" if len(judged) < len(test["targets"]) else ""

@@ -40,6 +40,18 @@ class Inputs(ABC):
     def encode(self, split: Split) -> Tensor | EncodedRows: ...
     @abstractmethod
     def prepare(self, batch: Tensor) -> Tensor: ...
+    def rows(self, split: Split) -> dict[str, Any]:
+        """Name -> rows of all that a batch needs of these inputs; "inputs" among them."""
+        return {"inputs": self.encode(split)}
+
+    def taken(self, batch: dict[str, Tensor]) -> Any:
+        """What the model takes, of a batch: a tensor, or a tuple where it takes several."""
+        return self.prepare(batch["inputs"])
+
+    def features_at(self, tensors: dict[str, Any], rows: np.ndarray) -> np.ndarray:
+        """(R, F) features of encoded rows, for the linear baseline."""
+        return features_of(self, tensors["inputs"], rows)
+
     def to_device(self, device: torch.device) -> None:  # noqa: B027 - most have nothing to move
         """Moves what `prepare` needs to the device."""
 

@@ -17,6 +17,7 @@ from gradus.tasks.inputs import ImageInputs, ImageOptions, Inputs, TableInputs
 from gradus.tasks.landmarks import LandmarkOptions, LandmarksTask
 from gradus.tasks.language import LanguageOptions, LanguageTask
 from gradus.tasks.localization import LocalizationOptions, LocalizationTask
+from gradus.tasks.pairs import PairInputs, PairOptions
 from gradus.tasks.scenes import SceneInputs, SceneOptions
 from gradus.tasks.segmentation import MaskOptions, SegmentationTask
 from gradus.tasks.settings import TaskSettings
@@ -62,6 +63,21 @@ TASKS: dict[str, TaskKind] = {
         (TextOptions, TokenOptions, ClassOptions),
         ("gru", "lstm", "simple_rnn", "mlp", "logistic_regression"),
     ),
+    "text-regression": TaskKind(
+        "one or several numbers a text",
+        (TextOptions, TokenOptions, NumberOptions),
+        ("gru", "lstm", "simple_rnn", "mlp", "logistic_regression"),
+    ),
+    "text-pair-classification": TaskKind(
+        "one class a pair of texts: the answer to a question, whether two say the same",
+        (TextOptions, TokenOptions, PairOptions, ClassOptions),
+        ("siamese_lstm", "two_input_lstm", "memory_network"),
+    ),
+    "text-pair-regression": TaskKind(
+        "a number a pair of texts: how alike they are",
+        (TextOptions, TokenOptions, PairOptions, NumberOptions),
+        ("siamese_lstm", "two_input_lstm", "memory_network"),
+    ),
     "language-modeling": TaskKind("what comes next in a text", (LanguageOptions, TokenOptions), ("recurrent_lm",)),
     "forecasting": TaskKind(
         "numbers that lie ahead, of what is measured in time", (ForecastOptions,), ("gru", "lstm", "simple_rnn", "mlp")
@@ -91,8 +107,9 @@ def infer_task(dataset: Dataset) -> str:
     if dataset.ordered and isinstance(kind, Number):
         return "forecasting"
     texts = [isinstance(other, Text) for name, other in types.items() if name not in (first, dataset.target)]
-    if texts and all(texts) and isinstance(kind, Label | Labels):
-        return "text-classification"
+    if texts and all(texts) and isinstance(kind, Label | Labels | Number):
+        what = "regression" if isinstance(kind, Number) else "classification"
+        return f"text-pair-{what}" if len(texts) == 2 else f"text-{what}"
     if pictures and isinstance(kind, Label | Labels):
         return "image-classification"
     if isinstance(kind, Label | Labels) and not pictures:
@@ -163,13 +180,15 @@ def _make(task_settings: TaskSettings, labels: bool, model_sizes: tuple[int, ...
     if name == "forecasting":
         return ForecastTask(options[ForecastOptions])
     target: Target
-    if name == "tabular-regression":
+    if NumberOptions in options:
         target = NumberTarget(options[NumberOptions])
     else:
         target = (LabelsTarget if labels else ClassTarget)(options[ClassOptions])
     inputs: Inputs = TableInputs()
     if ImageOptions in options:
         inputs = ImageInputs(options[ImageOptions], model_sizes)
+    elif PairOptions in options:
+        inputs = PairInputs(options[TextOptions], options[TokenOptions], options[PairOptions])
     elif TextOptions in options:
         inputs = TextInputs(options[TextOptions], options[TokenOptions])
     return InputTargetTask(name, inputs, target)

@@ -217,16 +217,16 @@ class InputTargetTask(Task):
         self.notes = [*self.inputs.notes, *self.target.notes]
 
     def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Any]:
-        tensors: dict[str, Any] = {"inputs": self.inputs.encode(split)}
+        tensors = self.inputs.rows(split)
         if with_target:
             tensors["targets"] = self.target.encode(split)
         return tensors
 
-    def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Tensor, Any]:
+    def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Any, Any]:
         """Only training inputs are augmented. Where that mixes them, the targets are mixed by the same shares."""
         targets = batch.get("targets")
         if self.augmentation is None or not training:
-            return self.inputs.prepare(batch["inputs"]), targets
+            return self.inputs.taken(batch), targets
         assert isinstance(self.inputs, ImageInputs)
         pictures, shares = self.augmentation(batch["inputs"])
         if shares is not None and targets is not None:
