@@ -15,6 +15,7 @@ from gradus.data.dataset import Split
 from gradus.data.images import Fit
 from gradus.look import charts
 from gradus.look.draw import png
+from gradus.look.evidence_parts import several_evidence
 from gradus.look.evidence_places import places_evidence
 from gradus.look.examples import examples_section
 from gradus.look.measures import Calibration, calibration, roc_curve
@@ -31,6 +32,7 @@ from gradus.tasks.assessment import (
     LocalizationAssessment,
     NumberAssessment,
     SegmentationAssessment,
+    SeveralAssessment,
 )
 
 WHOLE_MATRIX = 20  # up to so many classes the confusion matrix is a table with counts; above, a map and the worst pairs
@@ -54,6 +56,8 @@ def evidence(
         return places_evidence(assessment, examples, target, rows)
     if isinstance(assessment, LanguageAssessment | ForecastAssessment):
         return []
+    if isinstance(assessment, SeveralAssessment):
+        return several_evidence(assessment, rows)
     if isinstance(assessment, ClassAssessment):
         sections = _classes(assessment, rows)
     elif isinstance(assessment, LabelsAssessment):

@@ -161,6 +161,15 @@ class ForecastAssessment:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SeveralAssessment:
+    """Answers to several questions about the same rows, by the name of their column. targets (N, ...): as encoded."""
+
+    parts: dict[str, ClassAssessment | LabelsAssessment | NumberAssessment]
+    targets: np.ndarray
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
 PlaceAssessment = LocalizationAssessment | LandmarksAssessment
 SequenceAssessment = LanguageAssessment | ForecastAssessment
 Assessment = (
@@ -173,6 +182,7 @@ Assessment = (
     | LandmarksAssessment
     | LanguageAssessment
     | ForecastAssessment
+    | SeveralAssessment
 )
 
 

@@ -5,6 +5,7 @@ They learn from the training split and are judged on the same rows as the model.
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gradus.tasks.rows import EncodedRows, sample_rows
+from gradus.tasks.several import SeveralTarget
 from gradus.tasks.targets import ClassTarget, NumberTarget
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ def baselines(task: InputTargetTask, train: dict[str, Tensor], test: dict[str, T
     (numbers) on standardised inputs, on at most 5 000 rows chosen by a fixed seed, pictures averaged down to 28x28. Of pictures
     that are streamed it is judged on at most 10 000 rows, which its name then says.
     """
+    if isinstance(task.target, SeveralTarget):
+        return _of_several(task, task.target, train, test)
     train = {name: tensor.cpu() for name, tensor in train.items()}
     test = {name: tensor.cpu() for name, tensor in test.items()}
     rows = len(train["targets"])
@@ -54,6 +58,22 @@ def baselines(task: InputTargetTask, train: dict[str, Tensor], test: dict[str, T
         trivial_name: _metrics(task, constant, test["targets"]),
         linear_name + sampled: _metrics(task, linear(test_features), test["targets"][judged]),
     }
+
+
+def _of_several(
+    task: InputTargetTask, target: SeveralTarget, train: dict[str, Tensor], test: dict[str, Tensor]
+) -> dict[str, dict[str, float]]:
+    """The trivial answers to all parts as one baseline, the linear ones as another."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    answers = {split: target.part_targets(rows["targets"].cpu()) for split, rows in (("train", train), ("test", test))}
+    for name, part in target.parts.items():
+        one = copy.copy(task)
+        one.target = part
+        own = baselines(one, train | {"targets": answers["train"][name]}, test | {"targets": answers["test"][name]})
+        for kind, (told, metrics) in zip(("constant answer", "linear model"), own.items(), strict=True):
+            _, where, rows = told.partition(" on ")
+            found.setdefault(kind + where + rows, {})[name] = metrics
+    return {told: target.joined(parts) for told, parts in found.items()}
 
 
 def _choose(inputs: Tensor | EncodedRows, number: int) -> np.ndarray:

@@ -24,7 +24,7 @@ class PairOptions:
 
 
 class PairInputs(TextInputs):
-    """Two columns of text, in the order of the data -> int64 (B, T) and (B, U), ids of one vocabulary. Models get them as a tuple."""
+    """Two columns of text, in the order of the data -> int64 (B, T) and (B, U), ids of one vocabulary; models get a tuple."""
 
     columns: tuple[str, str]
 

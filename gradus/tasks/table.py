@@ -21,6 +21,7 @@ from gradus.tasks.pairs import PairInputs, PairOptions
 from gradus.tasks.scenes import SceneInputs, SceneOptions
 from gradus.tasks.segmentation import MaskOptions, SegmentationTask
 from gradus.tasks.settings import TaskSettings
+from gradus.tasks.several import SeveralOptions, SeveralTarget
 from gradus.tasks.targets import ClassOptions, ClassTarget, LabelsTarget, NumberOptions, NumberTarget, Target
 from gradus.tasks.task import InputTargetTask, Task
 from gradus.tasks.text import TextInputs, TextOptions
@@ -82,6 +83,21 @@ TASKS: dict[str, TaskKind] = {
     "forecasting": TaskKind(
         "numbers that lie ahead, of what is measured in time", (ForecastOptions,), ("gru", "lstm", "simple_rnn", "mlp")
     ),
+    "text-multi-output": TaskKind(
+        "several columns of different kinds, from a text",
+        (TextOptions, TokenOptions, SeveralOptions, ClassOptions, NumberOptions),
+        ("gru", "lstm", "simple_rnn", "mlp", "logistic_regression"),
+    ),
+    "image-multi-output": TaskKind(
+        "several columns of different kinds, from a picture",
+        (ImageOptions, SeveralOptions, ClassOptions, NumberOptions),
+        ("mnist_convnet", "lenet5", "mlp", "logistic_regression"),
+    ),
+    "tabular-multi-output": TaskKind(
+        "several columns of different kinds, from a table",
+        (SeveralOptions, ClassOptions, NumberOptions),
+        ("mlp", "logistic_regression"),
+    ),
     "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
 }
 
@@ -96,6 +112,10 @@ def infer_task(dataset: Dataset) -> str:
     first = dataset.target.split(",")[0].strip()
     kind = types.get(dataset.target) or types.get(first)
     pictures = any(isinstance(other, Image) for other in types.values())
+    if several_kinds(dataset):
+        others = [other for name, other in types.items() if name not in target_names(dataset)]
+        text = len(others) == 1 and isinstance(others[0], Text)
+        return "image-multi-output" if pictures else "text-multi-output" if text else "tabular-multi-output"
     if pictures and isinstance(kind, Boxes):
         return "object-detection"
     if pictures and isinstance(kind, Points):
@@ -120,6 +140,18 @@ def infer_task(dataset: Dataset) -> str:
     raise UserError(
         f"{dataset.name}: no task learns {what} from {'pictures' if pictures else 'a table'} yet; tasks: {', '.join(TASKS)}"
     )
+
+
+def target_names(dataset: Dataset) -> list[str]:
+    return [name.strip() for name in (dataset.target or "").split(",")]
+
+
+def several_kinds(dataset: Dataset) -> bool:
+    """Whether the target is several columns that are not all numbers."""
+    names, types = target_names(dataset), dataset.types
+    if len(names) < 2 or dataset.target in types or not all(name in types for name in names):
+        return False
+    return not all(isinstance(types[name], Number) for name in names)
 
 
 def create_task(
@@ -180,7 +212,9 @@ def _make(task_settings: TaskSettings, labels: bool, model_sizes: tuple[int, ...
     if name == "forecasting":
         return ForecastTask(options[ForecastOptions])
     target: Target
-    if NumberOptions in options:
+    if SeveralOptions in options:
+        target = SeveralTarget(options[SeveralOptions], options[ClassOptions], options[NumberOptions])
+    elif NumberOptions in options:
         target = NumberTarget(options[NumberOptions])
     else:
         target = (LabelsTarget if labels else ClassTarget)(options[ClassOptions])

@@ -18,7 +18,6 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,31 +30,12 @@ from gradus.data.augment.settings import AugmentSettings
 from gradus.data.columns import ColumnType
 from gradus.data.dataset import Dataset, Split
 from gradus.errors import UserError, unknown_name
+from gradus.tasks.answer import Answer
 from gradus.tasks.assessment import Assessment
 from gradus.tasks.inputs import ImageInputs, Inputs
 from gradus.tasks.targets import Target
 
-
-@dataclass(frozen=True)
-class Answer:
-    """One prediction: a value of `type`, how sure the model is of it (None where it cannot say), and what else it weighed."""
-
-    value: Any
-    type: ColumnType
-    certainty: float | None = None
-    alternatives: dict[str, float] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        result: dict[str, Any] = {"prediction": self.type.to_json(self.value)}
-        if self.certainty is not None:
-            result["certainty"] = round(self.certainty, 6)
-        if self.alternatives:
-            result["alternatives"] = {name: round(share, 6) for name, share in self.alternatives.items()}
-        return result
-
-    def to_text(self) -> str:
-        text = self.type.to_text(self.value)
-        return text if self.certainty is None else f"{text}  ({self.certainty:.1%})"
+__all__ = ["Answer", "InputTargetTask", "Task"]
 
 
 class Task(ABC):
@@ -192,15 +172,12 @@ class InputTargetTask(Task):
 
     def tensors(self) -> dict[str, Tensor]:
         parts: dict[str, Inputs | Target] = {"inputs": self.inputs, "target": self.target}
-        found = {f"{part}.{name}": getattr(owner, name) for part, owner in parts.items() for name in owner.tensor_names}
-        return {name: tensor for name, tensor in found.items() if tensor is not None}
+        return {f"{part}.{name}": value for part, owner in parts.items() for name, value in owner.tensors().items()}
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Task:
         other = copy.copy(self)
-        other.inputs, other.target = copy.copy(self.inputs), copy.copy(self.target)
-        for name, tensor in tensors.items():
-            part, _, attribute = name.partition(".")
-            setattr(getattr(other, part), attribute, tensor)
+        other.inputs = self.inputs.with_tensors(_part_of(tensors, "inputs."))
+        other.target = self.target.with_tensors(_part_of(tensors, "target."))
         return other
 
     def augmented(self, settings: AugmentSettings, train: dict[str, Any]) -> Task:
@@ -246,7 +223,7 @@ class InputTargetTask(Task):
         return self.target.assess(outputs, targets)
 
     def decode(self, outputs: Tensor) -> list[Answer]:
-        return [Answer(*answer) for answer in self.target.decode(outputs)]
+        return self.target.answers(outputs)
 
     def baselines(self, train: dict[str, Tensor], test: dict[str, Tensor]) -> dict[str, dict[str, float]]:
         from gradus.tasks.baselines import baselines
@@ -262,3 +239,7 @@ class InputTargetTask(Task):
     def restore(self, state: dict[str, Any]) -> None:
         self.inputs.restore(state["inputs"])
         self.target.restore(state["target"])
+
+
+def _part_of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

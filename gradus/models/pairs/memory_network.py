@@ -51,14 +51,14 @@ class MemoryNetwork(nn.Module):
         return self._read(*inputs)[0]
 
     def attention(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
-        """(B, T): how much the last hop looked at each token of the text. A sentence's weight is shared by its tokens, so that a row
-        adds up to 1; padding has 0. Networks that look at parts of their (first) text all offer this method."""
+        """(B, T): how much the last hop looked at each token of the text. The tokens of a sentence share its weight, so that a
+        row adds up to 1; padding has 0. Networks that look at parts of their (first) text offer this method."""
         _, weights, member = self._read(*inputs)
         sizes = member.sum(dim=2).clamp(min=1)  # tokens of each sentence
         return ((weights / sizes)[:, None, :] @ member)[:, 0]
 
     def _read(self, story: Tensor, question: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(answer (B, C), weights (B, S) of the sentences, member (B, S, T): which tokens each has). S is T, most of them empty."""
+        """(answer (B, C), weights (B, S) of the sentences, member (B, S, T): the tokens of each). S is T: most are empty."""
         exists, ends = story != 0, story == self.separator
         sentence = ends.cumsum(dim=1) - ends.to(torch.int64)  # of each token; its separator belongs to it
         places = torch.arange(story.shape[1], device=story.device)

@@ -1,7 +1,7 @@
 """One LSTM that reads both texts, and a head that compares what it read (*Deep Learning with Python*, §7.1.5).
 
 head="concatenate" is the text's: with inputs of 128 numbers and one output it has 20 673 parameters and 128 more (PyTorch's
-second bias of each gate). Its answer changes when the two texts change places, though likeness does not; the others are symmetric:
+second bias of each gate). Its answer changes when the texts change places, though likeness does not; the others are symmetric:
 
     symmetric     a linear layer on [|a - b|, a * b]
     manhattan     a linear layer on the one number exp(-|a - b|_1), which is 1 where both are alike (Mueller and Thyagarajan 2016)
