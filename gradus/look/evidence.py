@@ -33,6 +33,7 @@ from gradus.tasks.assessment import (
     NumberAssessment,
     SegmentationAssessment,
     SeveralAssessment,
+    TagsAssessment,
 )
 
 WHOLE_MATRIX = 20  # up to so many classes the confusion matrix is a table with counts; above, a map and the worst pairs
@@ -56,6 +57,8 @@ def evidence(
         return places_evidence(assessment, examples, target, rows)
     if isinstance(assessment, LanguageAssessment | ForecastAssessment):
         return []
+    if isinstance(assessment, TagsAssessment):
+        return _classes(assessment.by_word(), "words")
     if isinstance(assessment, SeveralAssessment):
         return several_evidence(assessment, rows)
     if isinstance(assessment, ClassAssessment):

@@ -1,4 +1,4 @@
-"""The part of a report on answers that have parts of their own: several outputs of a row, a tag for each word of a text."""
+"""The part of a report on several answers about each row."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ class Run:
                 on_device = {name: tensor.to(self.plan.device) for name, tensor in batch.items()}
                 inputs, _ = self.task.prepare(on_device, training=False)
                 parts.append(self.task.collected(read(inputs), on_device).cpu())
-        return torch.cat(parts)
+        return self.task.joined(parts)
 
     def assess(self, split: str = "test") -> Assessment:
         """The answers on a split and their exact metrics."""

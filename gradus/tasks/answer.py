@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gradus.data.columns import ColumnType
+from gradus.tasks.spans import has_spans, spans_of
 
 
 @dataclass(frozen=True)
@@ -52,3 +53,52 @@ class SeveralAnswers(Answer):
 
     def to_text(self) -> str:
         return "; ".join(f"{name}: {answer.to_text()}" for name, answer in self.answers.items())
+
+
+@dataclass(frozen=True)
+class TaggedWords(Answer):
+    """A tag for each of the words."""
+
+    words: tuple[str, ...] = ()
+
+    @property
+    def tags(self) -> list[str]:
+        return [tag or "O" for tag in self.type.to_json(self.value)]
+
+    def to_json(self) -> dict[str, Any]:
+        """{"prediction": [tag, ...], "words": [...], "spans": [{"type", "text", "first", "last"}]}; places: of words, from 0."""
+        found = {"prediction": self.type.to_json(self.value), "words": list(self.words)}
+        if has_spans(self.type.classes):  # type: ignore[union-attr]
+            spans = [
+                {"type": span.type, "text": " ".join(self.words[span.first : span.last + 1]), **_ends(span)}
+                for span in spans_of(self.tags)
+            ]
+            found["spans"] = spans
+        return found
+
+    def to_text(self) -> str:
+        """The words in one line; what is found stands in brackets with its type, or each word with its tag."""
+        if not has_spans(self.type.classes):  # type: ignore[union-attr]
+            return " ".join(f"{word}/{tag}" for word, tag in zip(self.words, self.tags, strict=True))
+        words = list(self.words)
+        for span in spans_of(self.tags):
+            words[span.first] = f"[{span.type} {words[span.first]}"
+            words[span.last] += "]"
+        return " ".join(words)
+
+    def to_lines(self, width: int = 100) -> list[str]:
+        """The words with their tags over them, in lines of at most about `width` characters; O is not written."""
+        lines: list[tuple[str, str]] = [("", "")]
+        for word, tag in zip(self.words, self.tags, strict=True):
+            above, below = lines[-1]
+            if below and len(below) + max(len(word), len(tag)) > width:
+                lines.append(("", ""))
+                above, below = "", ""
+            shown = "" if tag == "O" else tag
+            wide = max(len(word), len(shown))
+            lines[-1] = (f"{above}{shown:{wide}} ", f"{below}{word:{wide}} ")
+        return [line.rstrip() for pair in lines for line in pair]
+
+
+def _ends(span: Any) -> dict[str, int]:
+    return {"first": span.first, "last": span.last}

@@ -170,6 +170,27 @@ class SeveralAssessment:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TagsAssessment:
+    """A tag for each word: of each text probabilities (words, C) float64, and targets int64 (words,), -1 where none is known."""
+
+    classes: tuple[str, ...]
+    probabilities: list[np.ndarray]
+    targets: list[np.ndarray]
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def predictions(self) -> list[np.ndarray]:
+        return [row.argmax(axis=1) for row in self.probabilities]
+
+    def by_word(self) -> ClassAssessment:
+        """All words with a known tag, as if each were asked about alone."""
+        targets = np.concatenate([*self.targets, np.zeros(0, dtype=np.int64)])
+        probabilities = np.concatenate([*self.probabilities, np.zeros((0, len(self.classes)))])
+        known = targets >= 0
+        return ClassAssessment(classes=self.classes, probabilities=probabilities[known], targets=targets[known])
+
+
 PlaceAssessment = LocalizationAssessment | LandmarksAssessment
 SequenceAssessment = LanguageAssessment | ForecastAssessment
 Assessment = (
@@ -183,6 +204,7 @@ Assessment = (
     | LanguageAssessment
     | ForecastAssessment
     | SeveralAssessment
+    | TagsAssessment
 )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from gradus import settings
-from gradus.data.columns import Boxes, Image, Label, Labels, Mask, Number, Points, Text
+from gradus.data.columns import Boxes, Image, Label, Labels, Mask, Number, Points, Tags, Text
 from gradus.data.dataset import Dataset
 from gradus.data.text.encoders import TokenOptions
 from gradus.errors import UserError, did_you_mean, unknown_name
@@ -22,6 +22,7 @@ from gradus.tasks.scenes import SceneInputs, SceneOptions
 from gradus.tasks.segmentation import MaskOptions, SegmentationTask
 from gradus.tasks.settings import TaskSettings
 from gradus.tasks.several import SeveralOptions, SeveralTarget
+from gradus.tasks.tagging import TaggingOptions, TaggingTask
 from gradus.tasks.targets import ClassOptions, ClassTarget, LabelsTarget, NumberOptions, NumberTarget, Target
 from gradus.tasks.task import InputTargetTask, Task
 from gradus.tasks.text import TextInputs, TextOptions
@@ -79,6 +80,7 @@ TASKS: dict[str, TaskKind] = {
         (TextOptions, TokenOptions, PairOptions, NumberOptions),
         ("siamese_lstm", "two_input_lstm", "memory_network"),
     ),
+    "tagging": TaskKind("a class for each word of a text: names, parts of speech", (TaggingOptions,), ("tagger",)),
     "language-modeling": TaskKind("what comes next in a text", (LanguageOptions, TokenOptions), ("recurrent_lm",)),
     "forecasting": TaskKind(
         "numbers that lie ahead, of what is measured in time", (ForecastOptions,), ("gru", "lstm", "simple_rnn", "mlp")
@@ -122,6 +124,8 @@ def infer_task(dataset: Dataset) -> str:
         return "landmarks"
     if pictures and isinstance(kind, Mask):
         return "semantic-segmentation"
+    if isinstance(kind, Tags):
+        return "tagging"
     if isinstance(kind, Text):
         return "language-modeling"
     if dataset.ordered and isinstance(kind, Number):
@@ -207,6 +211,8 @@ def _make(task_settings: TaskSettings, labels: bool, model_sizes: tuple[int, ...
         return LandmarksTask(SceneInputs(options[SceneOptions]), options[LandmarkOptions])
     if name == "semantic-segmentation":
         return SegmentationTask(SceneInputs(options[SceneOptions]), options[MaskOptions])
+    if name == "tagging":
+        return TaggingTask(options[TaggingOptions])
     if name == "language-modeling":
         return LanguageTask(options[LanguageOptions], options[TokenOptions])
     if name == "forecasting":

@@ -104,6 +104,10 @@ class Task(ABC):
         """What is kept of a batch's outputs in evaluation, for `assess` and `decode`: (B, ...), rows that can be joined."""
         return outputs.float()
 
+    def joined(self, parts: list[Tensor]) -> Tensor:
+        """What was `collected` of several batches, as one."""
+        return torch.cat(parts)
+
     def answers(self, split: Split, outputs_of: Callable[[dict[str, Any]], Tensor]) -> list[Answer]:
         """The answers for the rows of a split; `outputs_of` gives what is `collected` of encoded rows."""
         return self.decode(outputs_of(self.encode(split, with_target=False)))

@@ -274,6 +274,9 @@ SCENES = {  # task -> its target, what its default model is made with, its learn
 def test_every_task_is_made_to_learn():
     elsewhere = {"object-localization", "landmarks"}  # test_places_tasks.py
     elsewhere |= {"text-classification", "language-modeling", "forecasting"}  # test_sequence_tasks.py
+    elsewhere |= {"text-regression", "text-pair-classification", "text-pair-regression"}  # test_pairs.py
+    elsewhere |= {"text-multi-output", "image-multi-output", "tabular-multi-output"}  # test_several_outputs.py
+    elsewhere |= {"tagging"}  # test_tagging.py
     assert {name.split(" ")[0] for name in SMALL} | set(SCENES) | elsewhere == set(TASKS)
 
 

@@ -33,6 +33,7 @@ from gradus.data.readers.infer import (
     nearly_numbers,
 )
 from gradus.data.readers.pictures import Headers
+from gradus.data.readers.tagged import list_columns, read_lists
 from gradus.data.readers.target import all_are_numbers, are_flags, rows_with_target, target_names
 from gradus.data.stored import StoredPictures
 from gradus.errors import UserError, did_you_mean
@@ -87,6 +88,8 @@ def _dataset(files: Mapping[str, Path], path: Path, target: str | None, check: b
 
 
 def _typed_columns(tables: Mapping[str, Cells], path: Path, target: str | None, check: bool) -> Dataset:
+    if names_of_lists := list_columns(tables["train"], target):
+        return read_lists(tables, names_of_lists, path)
     notes = [note for table in tables.values() for note in table.notes]
     if (points := landmark_names(tables["train"], target)) and (check or target is not None):
         return _with_points(tables, points, path, check, notes)
