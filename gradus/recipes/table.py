@@ -15,6 +15,7 @@ from gradus.recipes import (
     cifar,
     digits,
     mnist,
+    text_tasks,
 )
 from gradus.recipes.recipe import Recipe
 
@@ -56,6 +57,11 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "bccd-localization": bccd_places.bccd_localization,
     "bccd-landmarks": bccd_places.bccd_landmarks,
     "bccd-sliding-window": bccd_places.bccd_sliding_window,
+    "babi-qa1": text_tasks.babi_qa1,
+    "babi-qa1-memory": text_tasks.babi_qa1_memory,
+    "siamese-dialogues": text_tasks.siamese_dialogues,
+    "several-outputs": text_tasks.several_outputs,
+    "imdb-capitals": text_tasks.imdb_capitals,
     "camvid-fcn8s": camvid.camvid_fcn8s,
     "camvid-deeplab": camvid.camvid_deeplab,
     "camvid-segnet": camvid.camvid_segnet,

@@ -267,7 +267,7 @@ def test_a_text_file_is_read_as_tags_only_where_it_has_them(tmp_path):
 def test_a_line_without_a_tag_is_told(tmp_path):
     file = tmp_path / "names.conll"
     file.write_text("Harry B-PER\nPotter\n")
-    with pytest.raises(UserError, match="line 2 of names.*: expected a word and its tag, found 'Potter'"):
+    with pytest.raises(UserError, match=r"line 2 of names.*: expected a word and its tag, found 'Potter'"):
         load_data(file)
 
 
