@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gradus.data.columns import Column, Label, Number, Tags, Text
-from gradus.data.dataset import NumberedRows, Split
+from gradus.data.dataset import SPLITS, NumberedRows, Split
 
 Splits = dict[str, Split]
 MOST_WORDS = 60  # of a review that are read
@@ -34,7 +34,7 @@ def capitals(splits: Splits) -> Splits:
 
 
 def replies(splits: Splits, seed: int = 0) -> Splits:
-    """Prompts, each with a reply that was given to it, and with one that was given to another prompt. No prompt is in both
+    """Prompts, each with a reply that was given to it, and with one that was given to another prompt. No prompt is in two
     splits; the replies of both kinds are drawn from the same ones, so that a reply by itself says nothing."""
     random = np.random.default_rng(seed)
     rows = [row for row in zip(splits["train"]["prompt"], splits["train"]["reply"], strict=True) if all(row)]
@@ -42,9 +42,11 @@ def replies(splits: Splits, seed: int = 0) -> Splits:
     for prompt, reply in rows:
         given.setdefault(prompt, set()).add(reply)
     prompts = list(given)
-    tested = {prompts[index] for index in random.permutation(len(prompts))[: len(prompts) // 5]}
-    made: dict[str, tuple[list[str], list[str], list[int]]] = {"train": ([], [], []), "test": ([], [], [])}
-    pools = {split: [row for row in rows if (row[0] in tested) == (split == "test")] for split in made}
+    order, tenth = random.permutation(len(prompts)), len(prompts) // 10
+    parts = {"test": order[: 2 * tenth], "validation": order[2 * tenth : 3 * tenth], "train": order[3 * tenth :]}
+    split_of = {prompts[index]: split for split, part in parts.items() for index in part}
+    made: dict[str, tuple[list[str], list[str], list[int]]] = {split: ([], [], []) for split in SPLITS}
+    pools = {split: [row for row in rows if split_of[row[0]] == split] for split in SPLITS}
     for split, (first, second, label) in made.items():
         for prompt, reply in pools[split]:
             other = reply

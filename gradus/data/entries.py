@@ -249,10 +249,10 @@ ENTRIES = (
     Entry(
         name="dialogue_pairs",
         about="Prompts with a reply that was given to them, and with one that was given to another prompt (half each); made from "
-        "dialogues_english. No prompt is in both splits.",
+        "dialogues_english. No prompt is in two splits.",
         target="belongs",
         types={"prompt": Text(), "reply": Text(), "belongs": Label(classes=("another's", "its own"))},
-        splits={"train": 4_026, "test": 696},
+        splits={"train": 3_752, "validation": 276, "test": 694},
         derived=("dialogues_english", "replies"),
     ),
     Entry(

@@ -380,6 +380,11 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "gradients through time, cut off or whole, how they fade in RNN, LSTM and GRU, and a memory task",
             ("Principles and Practice §7.4", "Deep Learning with Python §6.2", "course notes §5.1.3 to §5.1.11"),
         ),
+        "hidden-dice": Lesson(
+            "Which die was it?",
+            "a hidden Markov model of dice: rolled, decoded, learnt with and without seeing the dice",
+            ("Plain Talk §8.1",),
+        ),
         "ctc": Lesson(
             "Spelling without knowing when",
             "the collapse rule, the paths of a word, the table that adds them up, and greedy decoding",

@@ -17,7 +17,7 @@ def _adam(rate: float) -> OptimizerSettings:
 
 
 def babi_qa1() -> Recipe:
-    """*Deep Learning with Python*, listings 7-1 and 7-2: two LSTMs side by side, which gets random numbers there and stories here.
+    """*Deep Learning with Python*, listings 7-1 and 7-2: two LSTMs side by side, given random numbers there, stories here.
 
     The text of a story is never compared with the question before the last layer: it stays far from 1. `babi-qa1-memory` looks.
     """
@@ -44,8 +44,8 @@ def babi_qa1_memory() -> Recipe:
 
 
 def siamese_dialogues() -> Recipe:
-    """*Deep Learning with Python* §7.1.5 on pairs of the dialogues: does this reply belong to this prompt? Prompt and reply are not
-    alike in words, so one reader for both is a hard begin: the linear baseline on words is the one to beat."""
+    """*Deep Learning with Python* §7.1.5 on pairs of the dialogues: does this reply belong to this prompt? Prompt and reply are
+    not alike in words, so one reader for both is a hard begin: the linear baseline on words is the one to beat."""
     return Recipe(
         name="siamese-dialogues",
         about="One LSTM reads prompt and reply; a symmetric head says whether they belong together.",
@@ -57,8 +57,8 @@ def siamese_dialogues() -> Recipe:
 
 
 def several_outputs() -> Recipe:
-    """The three outputs of *Deep Learning with Python* §7.1.3, a number, a class and a yes or no, on film reviews: listing 7-3's are
-    of posts that nobody has. The weights 0.25, 1 and 10 are those of its code."""
+    """The three outputs of *Deep Learning with Python* §7.1.3, a number, a class and a yes or no, on film reviews: listing 7-3's
+    are of posts that nobody has. The weights 0.25, 1 and 10 are those of its code."""
     return Recipe(
         name="several-outputs",
         about="Length, verdict and speaker of a film review by one GRU; losses weigh 0.25, 1 and 10 as in listing 7-5.",
