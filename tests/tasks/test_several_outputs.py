@@ -90,6 +90,13 @@ def test_the_loss_is_the_weighted_sum_of_the_parts():
     assert task.assess(outputs, rows["targets"]).metrics["loss"] == pytest.approx(float(total), rel=1e-5)
 
 
+def test_an_embedding_has_a_row_a_token():
+    """T-38: listing 7-3 has the two sizes of the embedding the wrong way round."""
+    model = create_model("gru", num_tokens=50, embedding_size=6, num_classes=12)
+    assert tuple(model.front.embedding.weight.shape) == (50, 6)
+    assert torch.isfinite(model(torch.tensor([[49, 1]]))).all()  # the last token has a vector
+
+
 def test_metrics_of_sums_are_those_of_the_whole():
     task, data = made()
     rows = task.encode(data["train"])

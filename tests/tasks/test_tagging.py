@@ -194,6 +194,13 @@ def test_names_are_learnt_from_what_stands_beside_them(characters, tmp_path):
         assert "words" in run.report().read_text()
 
 
+def test_a_tag_a_word_and_an_answer_a_pair():
+    """A-09: tagging is many-to-many in step, which *Principles and Practice* has as one-to-one; a question has one answer."""
+    ids, question = torch.randint(1, 9, (2, 7)), torch.randint(1, 9, (2, 3))
+    assert create_model("tagger", num_tokens=9, num_classes=4)(ids).shape == (2, 7, 4)
+    assert create_model("two_input_lstm", num_tokens=9, num_classes=4)((ids, question)).shape == (2, 4)
+
+
 def test_batches_of_other_lengths_give_the_same_answers(tmp_path):
     task, data = made()
     torch.manual_seed(0)
