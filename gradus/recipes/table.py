@@ -71,6 +71,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "camvid-segnet-full": camvid.camvid_segnet_full,
     "camvid-unet-full": camvid.camvid_unet_full,
     "bccd-faster-rcnn": bccd_regions.bccd_faster_rcnn,
+    "bccd-faster-rcnn-four-steps": bccd_regions.bccd_faster_rcnn_four_steps,
     "bccd-fast-rcnn": bccd_regions.bccd_fast_rcnn,
     "bccd-spp-net": bccd_regions.bccd_spp_net,
     "bccd-rcnn": bccd_regions.bccd_rcnn,

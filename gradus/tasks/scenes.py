@@ -65,6 +65,7 @@ class SceneInputs:
         self.options = options
         self.limit: int | None = None  # bytes that decoded pictures may have; more are decoded when asked for
         self.all_rows: int | None = None
+        self.model_sizes: tuple[int, ...] | None = None  # the only sides that the model takes, where they are fixed
         self.streamed = False
         self.notes: list[str] = []
         self.center: Tensor | None = None
@@ -87,7 +88,9 @@ class SceneInputs:
     def _choose_size(self, sizes: list[tuple[int, int]]) -> None:
         asked = self.options.image_size
         heights, widths = [h for h, _ in sizes], [w for _, w in sizes]
-        if isinstance(asked, tuple) and len(asked) == 2:
+        if self.model_sizes:
+            self.size = self._fixed_size(self.model_sizes)
+        elif isinstance(asked, tuple) and len(asked) == 2:
             self.size = (asked[0], asked[1])
         else:
             aspect = float(np.median([w / h for h, w in sizes]))
@@ -99,6 +102,15 @@ class SceneInputs:
         if sizes != [self.size]:
             range_of = f"{min(widths)}x{min(heights)}" + (f" to {max(widths)}x{max(heights)}" if len(sizes) > 1 else "")
             self.notes.append(f"pictures: {range_of}, brought to {self.size[1]}x{self.size[0]} ({self.options.fit})")
+
+    def _fixed_size(self, sides: tuple[int, ...]) -> tuple[int, int]:
+        """Of a model that takes squares of these sides only, the usual one first."""
+        asked = self.options.image_size
+        given = asked if isinstance(asked, tuple) else (asked or sides[0],)
+        if len(set(given)) > 1 or given[0] not in sides:
+            named = " or ".join(f"{side}x{side}" for side in sides)
+            raise UserError(f"image_size: the model takes pictures of {named}, received {asked}")
+        return given[0], given[0]
 
     def _fit_statistics(self, column: Column) -> None:
         """Mean and deviation of each channel, given or over (a sample of) the training pictures."""

@@ -181,6 +181,8 @@ def create_task(
         inputs.limit, inputs.all_rows = limit, sum(map(len, dataset.splits.values()))
     if isinstance(inputs, ImageInputs):
         inputs.smallest = smallest
+    if isinstance(inputs, SceneInputs):
+        inputs.model_sizes = model_sizes
     task.fit(dataset)
     return task
 

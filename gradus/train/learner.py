@@ -147,6 +147,13 @@ class Supervised:
             parameter.requires_grad_(self.learns[name])
 
     def begin_epoch(self, epoch: int) -> str:
+        """Besides what thaws, a model with `begin_epoch(epoch, epochs)` is told, and says what it learns from here on."""
+        tell = getattr(self.model, "begin_epoch", None)
+        said = tell(epoch, self.train_settings.epochs) if tell is not None else ""
+        thawed = self._thaw(epoch)
+        return "; ".join(filter(None, [said, thawed]))
+
+    def _thaw(self, epoch: int) -> str:
         frozen = self.fine_tune.frozen_at(epoch)
         if frozen == self.frozen:
             return ""

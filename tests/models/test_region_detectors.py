@@ -234,3 +234,43 @@ def test_offsets_are_learnt_for_the_class_of_the_object_alone() -> None:
     touched = deltas.grad.abs().sum(dim=3) > 0
     assert not touched[..., 0].any()
     assert (touched[..., 1] <= (sample.labels > 0)).all() and touched[..., 1].any()
+
+
+def test_four_steps_teach_what_they_say() -> None:
+    model, (inputs, objects) = made("faster_rcnn", training="four-step"), given("faster_rcnn")
+    learnt = []
+    for epoch in range(4):
+        said = model.begin_epoch(epoch, 4)
+        assert said.startswith(f"step {epoch + 1} of 4")
+        before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        optimizer.zero_grad()
+        model.train()(inputs).loss(objects).backward()
+        optimizer.step()
+        changed = [name for name, value in model.named_parameters() if not torch.equal(value, before[name])]
+        learnt.append({name.split(".")[0] for name in changed})
+    assert learnt == [{"steps", "proposals"}, {"backbone", "lateral", "head"}, {"proposals"}, {"head"}]
+
+
+def test_the_step_goes_with_the_weights() -> None:
+    model, (inputs, _) = made("faster_rcnn", training="four-step"), given("faster_rcnn")
+    model.begin_epoch(1, 4)
+    other = made("faster_rcnn", training="four-step")
+    assert other.steps.now == 3
+    other.load_state_dict(model.state_dict())
+    assert other.steps.now == 1
+    with torch.no_grad():
+        assert torch.equal(model.eval()(inputs).detections(), other.eval()(inputs).detections())
+
+
+def test_four_steps_learn_a_few_scenes_by_heart() -> None:
+    model, (inputs, objects) = made("faster_rcnn", training="four-step"), given("faster_rcnn")
+    for epoch in range(4):
+        model.begin_epoch(epoch, 4)
+        descend(model, inputs, objects, 40)
+    assert average_precision(model, inputs, objects) > 0.8
+
+
+def test_another_training_is_refused() -> None:
+    with pytest.raises(UserError, match="joint or four-step"):
+        made("faster_rcnn", training="alternating")

@@ -61,6 +61,18 @@ def test_the_size_follows_the_pictures():
         SceneOptions(image_size=(32, 32, 32))
 
 
+def test_a_model_of_one_size_decides():
+    inputs = SceneInputs(SceneOptions())
+    inputs.model_sizes = (300,)
+    inputs.fit(pictures((48, 64)), exclude=())
+    assert inputs.size == (300, 300)
+    for asked in (320, (300, 240)):
+        other = SceneInputs(SceneOptions(image_size=asked))
+        other.model_sizes = (300,)
+        with pytest.raises(UserError, match="the model takes pictures of 300x300"):
+            other.fit(pictures((48, 64)), exclude=())
+
+
 def test_things_follow_a_flip_and_leave_with_a_crop():
     split = pictures((40, 40), (40, 40))
     inputs = fitted(split)

@@ -1,6 +1,8 @@
 """Faster R-CNN: Ren, He, Girshick, Sun 2015. A small network on the backbone's map proposes regions (RPN), and a head on what is
 pooled from the same map says what they are and moves them. Both are trained jointly (the paper's approximate joint training).
 
+The paper's four-step training is `training="four-step"`.
+
 Differs from the paper: any backbone and stride; the map is brought to `width` channels first; regions are pooled by RoI align;
 anchors that cross the picture's edge learn too; the RPN's loss is what its random sample of 256 anchors would give on average,
 computed over all anchors, so that nothing is drawn there.
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +28,7 @@ from gradus.boxes.nms import nms
 from gradus.boxes.targets import is_learnt
 from gradus.errors import UserError
 from gradus.models.backbone import Backbone
+from gradus.models.detection.four_steps import FourSteps
 from gradus.models.detection.region_head import (
     PartwisePredictions,
     RegionHead,
@@ -142,12 +146,22 @@ class FasterPredictions(PartwisePredictions):
         return self._regions
 
     def losses_of_all(self, objects: Tensor) -> dict[str, Tensor]:
-        found = proposal_losses(self.logits, self.deltas, self.anchors, objects)
+        steps = self.detector.steps
+        found: dict[str, Tensor] = {}
+        if steps is None or steps.learns_proposals:
+            found |= proposal_losses(self.logits, self.deltas, self.anchors, objects)
+        if steps is None or not steps.learns_proposals:
+            found |= self._head_losses(objects)
+        return found
+
+    def _head_losses(self, objects: Tensor) -> dict[str, Tensor]:
+        """What the head learns from the regions that are proposed."""
         sample = self.detector.sampling.sample(self.regions, objects, self.random)
         logits, deltas = self.detector.describe(self.maps, sample.regions)
-        found["class"] = mean_of(class_losses(logits, sample), sample.counted)
-        found["box"] = mean_of(box_losses(deltas, sample), sample.counted)
-        return found
+        return {
+            "class": mean_of(class_losses(logits, sample), sample.counted),
+            "box": mean_of(box_losses(deltas, sample), sample.counted),
+        }
 
     def detections_of_all(self) -> Tensor:
         logits, deltas = self.detector.describe(self.maps, self.regions)
@@ -178,6 +192,7 @@ class FasterRCNN(nn.Module):
     ratios:       height / width of the anchors
     before, after: how many proposals go into suppression, and how many come out at most, in training as in use
     sampled:      regions a picture that the head learns from, at most a quarter of them objects
+    training:      joint, or in the paper's four steps (`four_steps.py`)
     """
 
     def __init__(
@@ -195,6 +210,7 @@ class FasterRCNN(nn.Module):
         after: int = 300,
         proposal_overlap: float = 0.7,
         sampled: int = 128,
+        training: Literal["joint", "four-step"] = "joint",
     ) -> None:
         super().__init__()
         sizes = (
@@ -210,11 +226,20 @@ class FasterRCNN(nn.Module):
         self.lateral = nn.Conv2d(self.backbone.levels[0].channels, width, 1)
         self.proposals = RegionProposals(width, stride, anchor_shapes(sizes, ratios))
         self.head = RegionHead(width * 7 * 7, hidden, num_classes)
+        if training not in ("joint", "four-step"):
+            raise UserError(f"faster_rcnn: training is joint or four-step, received {training}")
+        self.steps = FourSteps(self.backbone, self.lateral) if training == "four-step" else None
+
+    def begin_epoch(self, epoch: int, epochs: int) -> str:
+        """What is learnt from this epoch on, where that changes."""
+        return "" if self.steps is None else self.steps.begin_epoch(epoch, epochs)
 
     def forward(self, pictures: Tensor) -> FasterPredictions:
         (maps,) = self.backbone(pictures)
-        maps = functional.relu(self.lateral(maps))
-        logits, deltas = self.proposals(maps)
+        maps = of_proposals = functional.relu(self.lateral(maps))
+        if self.steps is not None:
+            maps, of_proposals = self.steps.maps(pictures, maps)
+        logits, deltas = self.proposals(of_proposals)
         height, width = pictures.shape[2:]
         return FasterPredictions(self, maps, logits, deltas, (height, width))
 
@@ -226,4 +251,6 @@ class FasterRCNN(nn.Module):
         return logits.unflatten(0, regions.shape[:2]), deltas.unflatten(0, regions.shape[:2])
 
     def load_backbone(self, tensors: Mapping[str, Tensor], where: str) -> list[str]:
+        if self.steps is not None:
+            self.steps.backbone.load(tensors, where)  # type: ignore[operator]
         return self.backbone.load(tensors, where)
