@@ -50,7 +50,7 @@ def _model(train: dict[str, Any], num_tags: int, num_words: int) -> hmm.HiddenMa
         return counted
     emission = np.full((num_tags, num_words), SMOOTHING)
     np.add.at(emission, (np.concatenate(states), np.concatenate(shown)), 1)
-    np.add.at(emission, (np.array([tag for tag, _ in rare]), UNKNOWN), 1)
+    emission[:, UNKNOWN] += np.bincount([tag for tag, _ in rare], minlength=num_tags)
     return hmm.HiddenMarkov(counted.initial, counted.transition, emission / emission.sum(axis=1, keepdims=True))
 
 
