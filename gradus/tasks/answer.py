@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradus.data.columns import ColumnType
+from gradus.data.columns import ColumnType, Tags
 from gradus.tasks.spans import has_spans, spans_of
 
 
@@ -63,6 +63,7 @@ class TaggedWords(Answer):
 
     @property
     def tags(self) -> list[str]:
+        assert isinstance(self.type, Tags)
         return [tag or "O" for tag in self.type.to_json(self.value)]
 
     def to_json(self) -> dict[str, Any]:

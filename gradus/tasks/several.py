@@ -159,7 +159,7 @@ class SeveralTarget(Target):
 
     def assess(self, outputs: Tensor, targets: Tensor) -> SeveralAssessment:
         given, wanted = self.cut(outputs), self.part_targets(targets)
-        parts = {name: part.assess(given[name], wanted[name]) for name, part in self.parts.items()}
+        parts: dict[str, Any] = {name: part.assess(given[name], wanted[name]) for name, part in self.parts.items()}
         metrics = self.joined({name: one.metrics for name, one in parts.items()})
         return SeveralAssessment(parts=parts, targets=targets.numpy(), metrics=metrics)
 
