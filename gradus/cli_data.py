@@ -95,6 +95,7 @@ def _show(arguments: argparse.Namespace) -> None:
 
 def _show_table(dataset: Dataset) -> None:
     from gradus.cli import _print_table
+    from gradus.data.scan_texts import describe_texts
 
     print(f"{dataset.name}: {dataset.about}" if dataset.about else dataset.name)
     for note in dataset.notes:
@@ -111,10 +112,12 @@ def _show_table(dataset: Dataset) -> None:
     first = next(iter(dataset.splits.values()))
     shown = min(5, len(first))
     rows = [
-        [first.origins[index], *(kind.to_text(first[name][index]) for name, kind in types.items())]
+        [first.origins[index], *(" ".join(kind.to_text(first[name][index]).split()) for name, kind in types.items())]
         for index in range(shown)
     ]
     _print_table([["", *types], *rows])
+    for line in describe_texts(dataset):
+        print(line)
 
 
 def _describe(kind: Any) -> str:

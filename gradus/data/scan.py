@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from gradus.data import readers
-from gradus.data.columns import Boxes, Column, ColumnType, Image, Label, Labels, Mask, Number, Points
+from gradus.data.columns import Boxes, Column, ColumnType, Image, Label, Labels, Mask, Number, Points, Text, Time
 from gradus.data.dataset import Dataset
 from gradus.data.scan_findings import FEW, IMBALANCE, Finding, Findings, ScanResult
 from gradus.data.scan_masks import find_masks
 from gradus.data.scan_objects import find_boxes, find_points
 from gradus.data.scan_pictures import PictureFacts, look_at_pictures
+from gradus.data.scan_texts import find_texts
 from gradus.errors import UserError
 
 SMALL_SIDE = 8  # pixels; below it a picture is called very small
@@ -29,8 +30,8 @@ EXTREME_ASPECT = 4.0
 MOST_COLUMNS = 40  # that the summary names one by one
 
 
-# columns that tell of places on pictures -> what finds what is wrong with them, and gives lines for the summary
-PLACES = {Boxes: find_boxes, Mask: find_masks, Points: find_points}
+# columns that tell of places on pictures, and texts -> what finds what is wrong with them, and gives lines for the summary
+PLACES = {Boxes: find_boxes, Mask: find_masks, Points: find_points, Text: find_texts}
 __all__ = ["Finding", "ScanResult", "scan"]
 
 
@@ -165,7 +166,9 @@ def _find_pictures(pictures: dict[str, list[PictureFacts]], findings: Findings) 
 
 def _find_missing(dataset: Dataset, findings: Findings) -> None:
     targets = (dataset.target or "").split(",")
-    for name in dataset.types:
+    for name, kind in dataset.types.items():
+        if dataset.ordered and isinstance(kind, Text):
+            continue  # the empty lines of a text
         rows = [
             split.origins[index]
             for split in dataset.splits.values()
@@ -184,9 +187,11 @@ def _missing(column: Column) -> np.ndarray:
         return np.isnan(column.values)
     if isinstance(column.type, Label):
         return np.asarray(column.values) < 0
-    if isinstance(column.type, Image | Labels | Boxes | Mask | Points):
-        return np.zeros(len(column), dtype=bool)
-    return np.array([not text.strip() for text in column.values], dtype=bool)
+    if isinstance(column.type, Time):
+        return np.isnat(column.values)
+    if isinstance(column.type, Text):
+        return np.array([not text.strip() for text in column.values], dtype=bool)
+    return np.zeros(len(column), dtype=bool)
 
 
 def _find_columns(dataset: Dataset, rows: Rows, findings: Findings) -> None:

@@ -173,6 +173,31 @@ MODELS: dict[str, tuple[str, str]] = {
     ),
     "siamese_lstm": ("pairs.siamese_lstm:SiameseLSTM", "one LSTM reads both texts; a symmetric head compares"),
     "memory_network": ("pairs.memory_network:MemoryNetwork", "Sukhbaatar 2015: a question looks among sentences"),
+    "peephole_lstm": ("sequence.recurrent:PeepholeNetwork", "Gers 2000: an LSTM whose gates see the cell (slow)"),
+    "reset_before_gru": (
+        "sequence.recurrent:ResetBeforeNetwork",
+        "the GRU as first printed and in Keras of 2017 (slow)",
+    ),
+    "attention_rnn": ("sequence.attention_rnn:AttentionRNN", "Yang 2016: all outputs read, weighed by attention"),
+    "sequence_mlp": (
+        "sequence.flat:SequenceMLP",
+        "all vectors in a row before dense layers: texts cut to one length, windows",
+    ),
+    "averaged_embeddings": (
+        "sequence.flat:AveragedEmbeddings",
+        "Joulin 2017 (fastText): the mean of word vectors, of n-grams too",
+    ),
+    "text_convnet": ("sequence.convolution:TextConvnet", "1-D convolutions and pooling, the largest value over time"),
+    "kim_convnet": ("sequence.convolution:KimConvnet", "Kim 2014: windows of several widths side by side"),
+    "conv_rnn": ("sequence.convolution:ConvRNN", "convolutions shorten the sequence, a recurrent layer reads the rest"),
+    "dilated_convnet": (
+        "sequence.dilated_convnet:DilatedConvnet",
+        "Bai 2018: causal convolutions with growing gaps, shortcuts",
+    ),
+    "transformer_encoder": (
+        "sequence.transformer_encoder:TransformerEncoder",
+        "Vaswani 2017: attention among all steps, small",
+    ),
     "recurrent_lm": (
         "sequence.language:RecurrentLanguageModel",
         "language model: embedding, stacked recurrent layers, logits of the next token",

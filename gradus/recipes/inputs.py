@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from PIL import Image as PillowImage
 
-from gradus.data.columns import Column, Image
+from gradus.data.columns import Column, Image, Text
 from gradus.data.dataset import Split
 from gradus.data.images import SUFFIXES, decode_picture, to_array
+from gradus.data.readers.cells import TABLE_SUFFIXES, read_text
+from gradus.data.readers.text_file import TEXT_SUFFIXES
 from gradus.errors import UserError
 from gradus.tasks.task import Task
 
@@ -26,7 +28,61 @@ def read_inputs(task: Task, inputs: Sequence[Any]) -> Split:
     if pictures:
         ((name, kind),) = pictures
         return _pictures(name, kind, inputs)
+    if all(isinstance(kind, Text) for kind in types.values()):
+        return _texts(task, inputs)
     return _rows(task, inputs)
+
+
+def _texts(task: Task, inputs: Sequence[Any]) -> Split:
+    """Texts themselves, text files, tables, rows as JSON or dictionaries, in any mixture and in their order."""
+    columns, parts = list(task.input_types), []
+    for number, item in enumerate(inputs, start=1):
+        if isinstance(item, dict) or (isinstance(item, str) and item.lstrip().startswith("{")):
+            parts.append(_rows(task, [item]))
+            continue
+        if not isinstance(item, str | Path):
+            raise UserError(f"input {number}: this run takes texts (or files of them), received {type(item).__name__}")
+        path = _existing(item)
+        if path is not None and path.suffix.lower() in TABLE_SUFFIXES:
+            parts.append(_rows(task, [path]))
+            continue
+        if len(columns) > 1:
+            raise UserError(
+                f"input {number}: this run takes the columns {', '.join(columns)}: give a table, or a row as JSON"
+            )
+        notes: list[str] = []
+        found = {str(item): str(item)} if path is None else {str(file): read_text(file, notes) for file in _files(path)}
+        for name, text in found.items():
+            if not text.strip():
+                raise UserError(f"{f'input {number}' if path is None else name}: the text is empty")
+            name = name if path is not None or len(name) <= 60 else name[:57] + "..."
+            parts.append(Split({columns[0]: Column(Text(), [text])}, [name]))
+    return _joined(parts)
+
+
+def _existing(item: str | Path) -> Path | None:
+    """The file or folder that is named; None for a text. Raises `UserError` for what looks like a file's name and is none."""
+    path = Path(item)
+    try:
+        if path.exists():
+            return path
+    except (OSError, ValueError):  # longer than a name may be, or with a zero byte
+        return None
+    named = path.suffix.lower() in (*TEXT_SUFFIXES, *TABLE_SUFFIXES) and "\n" not in str(item)
+    if isinstance(item, Path) or named:
+        raise UserError(f"{item}: there is no such file")
+    return None
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        if path.suffix.lower() in SUFFIXES:
+            raise UserError(f"{path}: this run takes texts, received a picture")
+        return [path]
+    files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in TEXT_SUFFIXES and file.is_file()]
+    if not files:
+        raise UserError(f"{path}: there is no text file in this folder ({', '.join(TEXT_SUFFIXES)})")
+    return files
 
 
 def _pictures(column: str, kind: Image, inputs: Sequence[Any]) -> Split:
@@ -116,7 +172,14 @@ def _joined(splits: list[Split]) -> Split:
         return splits[0]
     first = splits[0]
     columns = {
-        name: Column(column.type, np.concatenate([np.asarray(split[name].values) for split in splits]))
+        name: Column(column.type, _chained([split[name].values for split in splits]))
         for name, column in first.columns.items()
+        if all(name in split.columns for split in splits)
     }
     return Split(columns, [split.origins[index] for split in splits for index in range(len(split))])
+
+
+def _chained(parts: list[Any]) -> Any:
+    if isinstance(parts[0], list):
+        return [value for part in parts for value in part]
+    return np.concatenate([np.asarray(part) for part in parts])

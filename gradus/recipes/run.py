@@ -24,7 +24,7 @@ from gradus.tasks.task import Answer, Task
 from gradus.train import checkpoint
 from gradus.train.devices import plan_device
 from gradus.train.folder import RunFolder
-from gradus.train.source import evaluation_rows, in_order
+from gradus.train.source import by_length, evaluation_rows, in_order
 from gradus.train.stream import readable
 
 FORMAT = 1  # of recipe.toml and task.json; a newer one is refused
@@ -119,11 +119,13 @@ class Run:
             readable(tensors, max(0, self.recipe.data.workers), self.plan.device) as rows,
         ):
             read = self.task.reader(model)
-            for batch in in_order(rows, evaluation_rows(rows, self.recipe.train.batch_size)):
+            order = by_length(rows)
+            for batch in in_order(rows, evaluation_rows(rows, self.recipe.train.batch_size), order):
                 on_device = {name: tensor.to(self.plan.device) for name, tensor in batch.items()}
                 inputs, _ = self.task.prepare(on_device, training=False)
                 parts.append(self.task.collected(read(inputs), on_device).cpu())
-        return self.task.joined(parts)
+        found = self.task.joined(parts)
+        return found if order is None else found[order.argsort()]
 
     def assess(self, split: str = "test") -> Assessment:
         """The answers on a split and their exact metrics."""
@@ -146,9 +148,10 @@ class Run:
         return [split.origins[index] for index in range(len(split))], answers
 
     def predict(self, inputs: Sequence[Any] | Any) -> list[dict[str, Any]]:
-        """Predictions, one dict an input: input, prediction, certainty, alternatives.
+        """Predictions, one dict an input: input, prediction, certainty, alternatives, and a remark where there is one.
 
         inputs: for pictures: paths of files or folders, uint8 arrays (height, width[, channels]) or Pillow images;
+                for texts: the texts themselves, paths of text files or folders of them, or what tables take;
                 for tables: paths of CSV, TSV, JSON lines or Parquet files, or dicts of column -> value.
         Raises `UserError` for an input of the wrong kind, naming it.
         """

@@ -17,6 +17,7 @@ class Answer:
     type: ColumnType
     certainty: float | None = None
     alternatives: dict[str, float] = field(default_factory=dict)
+    remark: str = ""  # what its reader should know, such as that nothing of the input was known
 
     def to_json(self) -> dict[str, Any]:
         result: dict[str, Any] = {"prediction": self.type.to_json(self.value)}
@@ -24,11 +25,14 @@ class Answer:
             result["certainty"] = round(self.certainty, 6)
         if self.alternatives:
             result["alternatives"] = {name: round(share, 6) for name, share in self.alternatives.items()}
+        if self.remark:
+            result["remark"] = self.remark
         return result
 
     def to_text(self) -> str:
         text = self.type.to_text(self.value)
-        return text if self.certainty is None else f"{text}  ({self.certainty:.1%})"
+        text = text if self.certainty is None else f"{text}  ({self.certainty:.1%})"
+        return f"{text}  {self.remark}" if self.remark else text
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,13 @@ class SeveralAnswers(Answer):
             key: {name: one[key] for name, one in each.items() if key in one}
             for key in ("prediction", "certainty", "alternatives")
         }
-        return {key: values for key, values in found.items() if values}
+        return {key: values for key, values in found.items() if values} | (
+            {"remark": self.remark} if self.remark else {}
+        )
 
     def to_text(self) -> str:
-        return "; ".join(f"{name}: {answer.to_text()}" for name, answer in self.answers.items())
+        text = "; ".join(f"{name}: {answer.to_text()}" for name, answer in self.answers.items())
+        return f"{text}  {self.remark}" if self.remark else text
 
 
 @dataclass(frozen=True)

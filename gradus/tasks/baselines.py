@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from gradus.tasks.rows import EncodedRows, sample_rows
 from gradus.tasks.several import SeveralTarget
 from gradus.tasks.targets import ClassTarget, NumberTarget
+from gradus.tasks.text import PAIRS, TextInputs
 
 if TYPE_CHECKING:
     from gradus.tasks.task import InputTargetTask
@@ -31,23 +32,25 @@ def baselines(task: InputTargetTask, train: dict[str, Tensor], test: dict[str, T
 
     The trivial one always gives the same answer; the linear one is logistic regression (classes) or ridge regression
     (numbers) on standardised inputs, on at most 5 000 rows chosen by a fixed seed, pictures averaged down to 28x28. Of pictures
-    that are streamed it is judged on at most 10 000 rows, which its name then says.
+    that are streamed it is judged on at most 10 000 rows, which its name then says. Of texts it learns from all rows, from what
+    the model reads of them, as bags of words (and of pairs of words, where their order is known) weighted by TF-IDF.
     """
     if isinstance(task.target, SeveralTarget):
         return _of_several(task, task.target, train, test)
     train = {name: tensor.cpu() for name, tensor in train.items()}
     test = {name: tensor.cpu() for name, tensor in test.items()}
     rows = len(train["targets"])
-    chosen = _choose(train["inputs"], LARGEST_FIT)
+    texts = isinstance(task.inputs, TextInputs)
+    chosen = np.arange(rows) if texts else _choose(train["inputs"], LARGEST_FIT)
     judged = np.arange(len(test["targets"]))
     if isinstance(test["inputs"], EncodedRows):
         judged = _choose(test["inputs"], LARGEST_JUDGED)
-    features = task.inputs.features_at(train, chosen)
-    center, scale = features.mean(axis=0), features.std(axis=0)
-    scale = np.where(scale > 1e-6, scale, 1)
-    test_features = (task.inputs.features_at(test, judged) - center) / scale
-    features = (features - center) / scale
-    sampled = f" on {LARGEST_FIT:,} rows" if rows > LARGEST_FIT else ""
+    features, test_features = _scaled(
+        task.inputs.features_at(train, None if texts else chosen),
+        task.inputs.features_at(test, None if texts else judged),
+    )
+    sampled = f" on {LARGEST_FIT:,} rows" if rows > len(chosen) else ""
+    sampled += " on a bag of words" if texts else ""
     sampled += f", judged on {len(judged):,}" if len(judged) < len(test["targets"]) else ""
     targets = train["targets"].numpy()
     trivial, linear = _constant(task, targets), _linear(task, features, targets[chosen])
@@ -76,6 +79,18 @@ def _of_several(
     return {told: target.joined(parts) for told, parts in found.items()}
 
 
+def _scaled(train: Any, test: Any) -> tuple[Any, Any]:
+    """Features (N, F) standardised by those of training; sparse counts weighted by TF-IDF (with 1 + log of the counts)."""
+    if isinstance(train, np.ndarray):
+        center, scale = train.mean(axis=0), train.std(axis=0)
+        scale = np.where(scale > 1e-6, scale, 1)
+        return (train - center) / scale, (test - center) / scale
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    weights = TfidfTransformer(sublinear_tf=True).fit(train)
+    return weights.transform(train), weights.transform(test)
+
+
 def _choose(inputs: Tensor | EncodedRows, number: int) -> np.ndarray:
     """At most `number` rows, ascending, chosen by a fixed seed."""
     if isinstance(inputs, EncodedRows):
@@ -98,37 +113,42 @@ def _constant(task: InputTargetTask, targets: np.ndarray) -> np.ndarray:
     return np.log(shares / (1 - shares))
 
 
-def _linear(task: InputTargetTask, features: np.ndarray, targets: np.ndarray):
+def _linear(task: InputTargetTask, features: Any, targets: np.ndarray):
     """A function from features to outputs, fitted by scikit-learn."""
     from sklearn.linear_model import LogisticRegression, Ridge
 
     if isinstance(task.target, ClassTarget) and len(np.unique(targets)) < 2:
         constant = _constant(task, targets)
-        return lambda inputs: np.repeat(constant[None], len(inputs), axis=0)
+        return lambda inputs: np.repeat(constant[None], inputs.shape[0], axis=0)
     if isinstance(task.target, NumberTarget):
         ridge = Ridge(alpha=1.0).fit(features, targets)
-        return lambda inputs: ridge.predict(inputs).reshape(len(inputs), -1)  # one target comes back without its axis
+        return lambda inputs: ridge.predict(inputs).reshape(
+            inputs.shape[0], -1
+        )  # one target comes back without its axis
+    freedom = 0.1
+    if not isinstance(features, np.ndarray):
+        freedom = 10.0 if features.shape[1] >= PAIRS else 1.0  # what suits TF-IDF of pairs, and of words alone
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # 100 iterations without convergence is good enough for a baseline
         if isinstance(task.target, ClassTarget):
-            model = LogisticRegression(max_iter=100, C=0.1).fit(features, targets)
+            model = LogisticRegression(max_iter=100, C=freedom).fit(features, targets)
             seen = model.classes_
 
-            def class_outputs(inputs: np.ndarray) -> np.ndarray:
-                outputs = np.full((len(inputs), task.target.num_outputs), -30.0)
+            def class_outputs(inputs: Any) -> np.ndarray:
+                outputs = np.full((inputs.shape[0], task.target.num_outputs), -30.0)
                 outputs[:, seen] = model.predict_log_proba(inputs).clip(-30)
                 return outputs
 
             return class_outputs
         singles = [
-            LogisticRegression(max_iter=100, C=0.1).fit(features, column) if 0 < column.mean() < 1 else None
+            LogisticRegression(max_iter=100, C=freedom).fit(features, column) if 0 < column.mean() < 1 else None
             for column in targets.T
         ]
     shares = targets.mean(axis=0)
 
-    def label_outputs(inputs: np.ndarray) -> np.ndarray:
+    def label_outputs(inputs: Any) -> np.ndarray:
         columns = [
-            single.decision_function(inputs) if single else np.full(len(inputs), 30.0 if share > 0.5 else -30.0)
+            single.decision_function(inputs) if single else np.full(inputs.shape[0], 30.0 if share > 0.5 else -30.0)
             for single, share in zip(singles, shares, strict=True)
         ]
         return np.stack(columns, axis=1)

@@ -53,11 +53,12 @@ def class_indices(column: Column, classes: tuple[str, ...]) -> np.ndarray:
     return mapping[values]
 
 
-def refuse_if_too_large(needed: int, what: str) -> None:
+def refuse_if_too_large(
+    needed: int,
+    what: str,
+    remedy: str = "choose a smaller task.options.image_size or fewer rows, or have pictures streamed (--set data.stream=always)",
+) -> None:
     """Raises `UserError` where `needed` bytes are more than 70 % of the machine's memory."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None
     if memory and needed > 0.7 * memory:
-        raise UserError(
-            f"{what} need {needed / 2**30:.1f} GiB, this machine has {memory / 2**30:.1f} GiB: "
-            "choose a smaller task.options.image_size or fewer rows, or have pictures streamed (--set data.stream=always)"
-        )
+        raise UserError(f"{what} need {needed / 2**30:.1f} GiB, this machine has {memory / 2**30:.1f} GiB: {remedy}")

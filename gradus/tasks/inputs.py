@@ -18,7 +18,7 @@ from torch import Tensor
 from gradus.data.augment.apply import Augmentation
 from gradus.data.augment.colour import principal_components
 from gradus.data.augment.settings import AugmentSettings
-from gradus.data.columns import Column, Image, Label, Number, type_from_dict, type_to_dict
+from gradus.data.columns import Column, Image, Label, Number, Text, type_from_dict, type_to_dict
 from gradus.data.dataset import Split
 from gradus.data.images import EncodedImages, Fit, stack_pictures
 from gradus.errors import UserError
@@ -47,12 +47,16 @@ class Inputs(HoldsTensors, ABC):
         """What the model takes, of a batch: a tensor, or a tuple where it takes several."""
         return self.prepare(batch["inputs"])
 
-    def features_at(self, tensors: dict[str, Any], rows: np.ndarray) -> np.ndarray:
-        """(R, F) features of encoded rows, for the linear baseline."""
+    def features_at(self, tensors: dict[str, Any], rows: np.ndarray | None = None) -> Any:
+        """(R, F) features of encoded rows (None: of all), for the linear baseline."""
         return features_of(self, tensors["inputs"], rows)
 
     def to_device(self, device: torch.device) -> None:
         """Moves what `prepare` needs to the device."""
+
+    def remarks(self, split: Split) -> list[str]:
+        """For each row, what is to be known of an answer to it; mostly nothing."""
+        return [""] * len(split)
 
     @abstractmethod
     def features(self, encoded: Tensor) -> np.ndarray: ...
@@ -332,7 +336,8 @@ class TableInputs(Inputs):
                 else:
                     self.types[name] = column.type
             else:
-                self.notes.append(f"column '{name}' holds {contents(column)}: left out")
+                other = " (--task text-classification reads it)" if isinstance(column.type, Text) else ""
+                self.notes.append(f"column '{name}' holds {contents(column)}: left out{other}")
         if not self.types:
             pictures = [name for name, column in train.columns.items() if isinstance(column.type, Image)]
             hint = f" (column '{pictures[0]}' holds pictures: use --task image-classification)" if pictures else ""

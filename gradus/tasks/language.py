@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch.nn import functional
 from gradus.data.columns import Column, ColumnType, Text
 from gradus.data.dataset import Dataset, NumberedRows, Split
 from gradus.data.device_rows import Windows
-from gradus.data.text.encoders import TextEncoder, TokenOptions, fit_encoder, load_encoder
+from gradus.data.text.encoders import TextEncoder, TokenOptions, fit_and_encode, load_encoder
 from gradus.errors import UserError
 from gradus.tasks.assessment import LanguageAssessment
 from gradus.tasks.encode import contents
@@ -51,7 +51,8 @@ class LanguageTask(Task):
     encoder: TextEncoder
 
     def __init__(self, options: LanguageOptions, tokens: TokenOptions) -> None:
-        self.options, self.tokens, self.notes = options, tokens, []
+        kept = tokens.line_breaks is not False  # a text goes on over its lines, and is written in lines again
+        self.options, self.tokens, self.notes = options, replace(tokens, line_breaks=kept), []
 
     @property
     def input_types(self) -> dict[str, ColumnType]:
@@ -71,10 +72,10 @@ class LanguageTask(Task):
         if not isinstance(column.type, Text):
             raise UserError(f"target '{self.column}' holds {contents(column)}: a language model needs text")
         text = "".join(column)
-        self.encoder = fit_encoder([text], self.tokens)
-        ids = self.encoder.encode(text)
+        self.encoder, (ids,) = fit_and_encode([text], self.tokens)
         self.characters_a_token = len(text) / max(len(ids), 1)
         self.notes = [f"{len(ids):,} training tokens of {self.encoder.size:,} kinds ({self.tokens.tokenizer})"]
+        self.notes += self.encoder.notes
 
     def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Any]:
         ids = self.encoder.encode("".join(split[self.column]))

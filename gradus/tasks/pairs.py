@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from torch import Tensor
 
-from gradus.data.columns import Text, type_from_dict, type_to_dict
+from gradus.data.columns import Text
 from gradus.data.dataset import Split
-from gradus.data.device_rows import Ragged
-from gradus.data.text.encoders import TokenOptions, fit_encoder, load_encoder
+from gradus.data.text.encoders import TokenOptions, fit_encoder
 from gradus.errors import UserError
-from gradus.tasks.text import TextInputs, TextOptions, bags
+from gradus.tasks.text import TextInputs, TextOptions, sparse_counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,6 @@ class PairOptions:
 class PairInputs(TextInputs):
     """Two columns of text, in the order of the data -> int64 (B, T) and (B, U), ids of one vocabulary; models get a tuple."""
 
-    columns: tuple[str, str]
-
     def __init__(self, options: TextOptions, tokens: TokenOptions, pairs: PairOptions) -> None:
         super().__init__(options, tokens)
         self.pairs = pairs
@@ -39,41 +37,29 @@ class PairInputs(TextInputs):
         if len(texts) != 2:
             held = f"it has {len(texts)}: {', '.join(texts)}" if texts else "it has none"
             raise UserError(f"a task on pairs needs exactly two columns of text; {held}")
-        first, second = texts
-        self.columns, self.column = (first, second), first
         self.types = {name: column.type for name, column in texts.items()}
         self.encoder = fit_encoder([text for column in texts.values() for text in column], self.tokens)
         self.notes = [
-            f"pairs of '{first}' and '{second}'",
+            f"pairs of '{self.columns[0]}' and '{self.columns[1]}'",
             f"vocabulary of both: {self.encoder.size:,} ids ({self.tokens.tokenizer})",
+            *self.encoder.notes,
         ]
 
     def rows(self, split: Split) -> dict[str, Any]:
-        encoded = [[self._cut(self.encoder.encode(text)) for text in split[name]] for name in self.columns]
-        first, second = (Ragged.of(rows, self.options.pad_side) for rows in encoded)
+        first, second = (self._ragged([self.encoder.encode_all(split[name])]) for name in self.columns)
         return {"inputs": first, "others": second}
 
     def taken(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         return batch["inputs"], batch["others"]
 
-    def features_at(self, tensors: dict[str, Any], rows: np.ndarray) -> np.ndarray:
-        """Both bags of words, and which words are in both: for the linear baseline."""
-        both = []
-        for name in ("inputs", "others"):
-            chosen = tensors[name][rows]
-            both.append(bags(Ragged.of([row[row > 0].numpy() for row in chosen]), self.encoder.size, False).numpy())
-        return np.concatenate([*both, both[0] & both[1]], axis=1)
+    def features_at(self, tensors: dict[str, Any], rows: np.ndarray | None = None) -> Any:
+        """Of both texts those that one has, and which words are in both: for the linear baseline."""
+        first, second = (sparse_counts(tensors[name], self.encoder.size) for name in ("inputs", "others"))
+        shared = first.sign().multiply(second.sign())
+        both = [self.features(tensors[name]) for name in ("inputs", "others")]
+        found = sparse.hstack([*both, shared], format="csr")
+        return found if rows is None else found[rows]
 
     def model_options(self) -> dict[str, Any]:
         found = self.encoder.encode(self.pairs.separator)
         return {**super().model_options(), "separator": int(found[0]) if len(found) == 1 else 0}
-
-    def state(self) -> dict[str, Any]:
-        types = {name: type_to_dict(kind) for name, kind in self.types.items()}
-        return {"columns": list(self.columns), "types": types, "encoder": self.encoder.state()}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        first, second = state["columns"]
-        self.columns, self.column = (first, second), first
-        self.encoder = load_encoder(state["encoder"])
-        self.types = {name: type_from_dict(state["types"][name]) for name in self.columns}

@@ -9,6 +9,7 @@ from typing import Any
 from gradus import settings
 from gradus.data.columns import Boxes, Image, Label, Labels, Mask, Number, Points, Tags, Text
 from gradus.data.dataset import Dataset
+from gradus.data.readers.infer import is_writing
 from gradus.data.text.encoders import TokenOptions
 from gradus.errors import UserError, did_you_mean, unknown_name
 from gradus.tasks.detection import BoxOptions, DetectionTask
@@ -63,7 +64,10 @@ TASKS: dict[str, TaskKind] = {
     "text-classification": TaskKind(
         "one class a text, or any number of labels a text",
         (TextOptions, TokenOptions, ClassOptions),
-        ("gru", "lstm", "simple_rnn", "mlp", "logistic_regression"),
+        (
+            *("gru", "lstm", "attention_rnn", "averaged_embeddings", "text_convnet", "kim_convnet", "conv_rnn"),
+            *("transformer_encoder", "dilated_convnet", "simple_rnn", "sequence_mlp", "mlp", "logistic_regression"),
+        ),
     ),
     "text-regression": TaskKind(
         "one or several numbers a text",
@@ -83,7 +87,12 @@ TASKS: dict[str, TaskKind] = {
     "tagging": TaskKind("a class for each word of a text: names, parts of speech", (TaggingOptions,), ("tagger",)),
     "language-modeling": TaskKind("what comes next in a text", (LanguageOptions, TokenOptions), ("recurrent_lm",)),
     "forecasting": TaskKind(
-        "numbers that lie ahead, of what is measured in time", (ForecastOptions,), ("gru", "lstm", "simple_rnn", "mlp")
+        "numbers that lie ahead, of what is measured in time",
+        (ForecastOptions,),
+        (
+            *("gru", "lstm", "attention_rnn", "conv_rnn", "dilated_convnet", "text_convnet", "transformer_encoder"),
+            *("simple_rnn", "sequence_mlp"),
+        ),
     ),
     "text-multi-output": TaskKind(
         "several columns of different kinds, from a text",
@@ -131,9 +140,10 @@ def infer_task(dataset: Dataset) -> str:
     if dataset.ordered and isinstance(kind, Number):
         return "forecasting"
     texts = [isinstance(other, Text) for name, other in types.items() if name not in (first, dataset.target)]
-    if texts and all(texts) and isinstance(kind, Label | Labels | Number):
-        what = "regression" if isinstance(kind, Number) else "classification"
-        return f"text-pair-{what}" if len(texts) == 2 else f"text-{what}"
+    if texts and isinstance(kind, Label | Labels) and not pictures and (all(texts) or _holds_writing(dataset)):
+        return "text-pair-classification" if _are_a_pair(dataset) else "text-classification"
+    if texts and all(texts) and isinstance(kind, Number):
+        return "text-pair-regression" if _are_a_pair(dataset) else "text-regression"
     if pictures and isinstance(kind, Label | Labels):
         return "image-classification"
     if isinstance(kind, Label | Labels) and not pictures:
@@ -146,6 +156,17 @@ def infer_task(dataset: Dataset) -> str:
     )
 
 
+SECOND_OF_A_PAIR = frozenset(
+    {"question", "query", "hypothesis", "sentence2", "question2", "text2", "text_b", "sentence_b", "b"}
+)
+
+
+def _are_a_pair(dataset: Dataset) -> bool:
+    """Whether two columns of text are two texts, as told by the name of the second, rather than one text in two parts."""
+    texts = [n for n, kind in dataset.types.items() if isinstance(kind, Text) and n not in target_names(dataset)]
+    return len(texts) == 2 and texts[1].casefold() in SECOND_OF_A_PAIR
+
+
 def target_names(dataset: Dataset) -> list[str]:
     return [name.strip() for name in (dataset.target or "").split(",")]
 
@@ -156,6 +177,13 @@ def several_kinds(dataset: Dataset) -> bool:
     if len(names) < 2 or dataset.target in types or not all(name in types for name in names):
         return False
     return not all(isinstance(types[name], Number) for name in names)
+
+
+def _holds_writing(dataset: Dataset) -> bool:
+    """Whether a text column holds whole sentences, as opposed to names or addresses: then it is what the table is about."""
+    target = dataset.target or ""
+    columns = [c for name, c in dataset["train"].columns.items() if isinstance(c.type, Text) and name != target]
+    return any(is_writing([str(text) for text in column.values[:200]]) for column in columns)
 
 
 def create_task(

@@ -101,11 +101,11 @@ class TaggingTask(Task):
         words = [word for row in self._words(train) for word in row]
         if not words:
             raise UserError("the training texts hold no word to learn from")
-        self.encoder = VocabularyEncoder.fit([" ".join(map(self._read, words))], self.options.tokens)
+        self.encoder = VocabularyEncoder.fit([" ".join(map(self._read, words))], self.options.tokens)[0]
         self.letters = None
         if self.options.characters:
             characters = TokenOptions(tokenizer="character", vocabulary=1_000)
-            self.letters = VocabularyEncoder.fit(set(words), characters)
+            self.letters = VocabularyEncoder.fit(sorted(set(words)), characters)[0]
         self.words_a_row = len(words) / len(train)
         self._prepare_counts()
         unknown = sum(self._read(word) not in self.encoder.ids for word in words) / len(words)

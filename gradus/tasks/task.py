@@ -18,6 +18,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -228,6 +229,10 @@ class InputTargetTask(Task):
 
     def decode(self, outputs: Tensor) -> list[Answer]:
         return self.target.answers(outputs)
+
+    def answers(self, split: Split, outputs_of: Callable[[dict[str, Any]], Tensor]) -> list[Answer]:
+        answers, remarks = super().answers(split, outputs_of), self.inputs.remarks(split)
+        return [replace(answer, remark=remark) for answer, remark in zip(answers, remarks, strict=True)]
 
     def baselines(self, train: dict[str, Tensor], test: dict[str, Tensor]) -> dict[str, dict[str, float]]:
         from gradus.tasks.baselines import baselines

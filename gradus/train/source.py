@@ -122,11 +122,24 @@ def evaluation_rows(tensors: Batch | InOrder, batch_size: int) -> int:
     return max(batch_size, min(EVALUATION_ROWS, EVALUATION_NUMBERS // max(largest, 1)))
 
 
-def in_order(tensors: Batch | InOrder, batch_size: int) -> Iterator[Batch]:
-    """All rows once, in their own order, for evaluation. Slices, so nothing is copied. Rows that are streamed may come in
-    smaller batches."""
+def by_length(tensors: Batch | InOrder) -> Tensor | None:
+    """(N,) int64: all rows from the shortest to the longest, where an evaluation is quicker so: batches of about one length need
+    little padding. None where their own order does as well."""
+    first = next(iter(tensors.values()), None) if isinstance(tensors, dict) else None
+    if not isinstance(first, DeviceRows) or first.lengths is None or first.batch_rows is not None:
+        return None
+    return first.lengths.argsort(stable=True) if first.device.type == "cpu" else None
+
+
+def in_order(tensors: Batch | InOrder, batch_size: int, order: Tensor | None = None) -> Iterator[Batch]:
+    """All rows once, for evaluation, in their own order or in another one (N,). Slices of their own order, so nothing is copied.
+    Rows that are streamed may come in smaller batches."""
     if not isinstance(tensors, dict):
         yield from tensors.in_order(batch_size)
+        return
+    if order is not None:
+        for chosen in order.split(batch_size):
+            yield {name: tensor.index_select(0, chosen) for name, tensor in tensors.items()}
         return
     rows = len(next(iter(tensors.values())))
     for start in range(0, rows, batch_size):

@@ -25,12 +25,13 @@ from gradus.stopping import Interrupted, on_signals
 from gradus.train import checkpoint, shards
 from gradus.train.capture import Stepper
 from gradus.train.checkpoint import Checkpoint
+from gradus.train.devices import denormals_as_zero
 from gradus.train.folder import RunFolder
 from gradus.train.learner import FLAG, MEANS, Learner, NonFiniteError, OutOfMemory
 from gradus.train.randomness import PROCESS, derive, seed_step
 from gradus.train.schedules import Plateau, factor_at
 from gradus.train.settings import TrainSettings
-from gradus.train.source import Batch, InOrder, Source, evaluation_rows, in_order
+from gradus.train.source import Batch, InOrder, Source, by_length, evaluation_rows, in_order
 from gradus.train.world import ALONE, World, add_up
 
 MEET_SECONDS = 0.2  # how often several processes ask each other whether one was told to stop
@@ -109,7 +110,7 @@ class Trainer:
         if self.world.size > 1:
             self._meet_at = self.step + 1
         try:
-            with self._signals():
+            with self._signals(), denormals_as_zero(self.learner.device):
                 while not self.finished:
                     self._train_epoch()
                     if self.stepper.failed and self.epoch == 0:
@@ -171,7 +172,8 @@ class Trainer:
             f"train_{name}": value for name, value in self.learner.summarize(self._totals, self._counted).items()
         }
         if self.validation is not None:
-            batches = in_order(self.validation, evaluation_rows(self.validation, self.settings.batch_size))
+            rows = evaluation_rows(self.validation, self.settings.batch_size)
+            batches = in_order(self.validation, rows, by_length(self.validation))
             try:
                 found = self.learner.summarize(*self.learner.evaluate(self._until_asked(batches)))
             except _AskedToStop:

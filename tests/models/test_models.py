@@ -96,7 +96,7 @@ def answers(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
         return model.eval()(inputs)
 
 
-# the others give boxes and maps, and have tests of their own
+# the others give boxes and maps or take sequences, and have tests of their own
 CLASSIFIERS = [
     name for name in MODELS if not MODELS[name][0].startswith(("detection.", "segmentation.", "sequence.", "pairs."))
 ]
@@ -327,7 +327,7 @@ def test_the_smallest_pictures_that_the_convnets_take():
     [
         ("lenet", {}, "unknown model 'lenet'; did you mean 'lenet5'?"),
         ("LeNet5", {}, "did you mean 'lenet5'?"),
-        ("transformer", {}, "unknown model 'transformer'; known: logistic_regression, mlp"),
+        ("perceiver", {}, "unknown model 'perceiver'; known: logistic_regression, mlp"),
         ("lenet5", {"num_clases": 3}, "lenet5 has no option 'num_clases'; did you mean 'num_classes'?"),
         ("lenet5", {"depth": 3}, "lenet5 has no option 'depth'; options: num_classes, in_channels, image_size"),
         ("mlp", {"num_classes": 2}, "mlp needs in_features"),

@@ -75,6 +75,14 @@ def test_reviews_are_told_apart():
     assert run.evaluate("test")["accuracy"] == 1.0
 
 
+def test_answers_stand_in_the_order_of_the_rows(tmp_path):
+    run = fit(create_model("gru", num_tokens=12, num_classes=2), reviews(), epochs=1, out=tmp_path / "run")
+    rows = run.task.encode(reviews()["train"])
+    with torch.no_grad():
+        alone = torch.cat([run.model(rows["inputs"][row : row + 1]) for row in range(40)])
+    assert torch.allclose(run.outputs(rows), alone, atol=1e-5)
+
+
 @pytest.mark.parametrize("streams", [0, 4])
 def test_a_text_that_repeats_itself_is_learnt(streams, tmp_path):
     model = create_model("recurrent_lm", num_tokens=10, hidden_size=16, layers=1)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gradus.errors import UserError
-from gradus.train.devices import plan_device
+from gradus.train.devices import denormals_as_zero, plan_device
 
 # Steps of a convnet, counting the page faults that they cause. In a process of its own: the setting holds for a process.
 COUNT_FAULTS = """
@@ -57,3 +57,21 @@ def test_convolution_weights_are_channels_last_and_nothing_else_changes():
     placed = plan_device("cpu").place(model)
     assert placed[0].weight.is_contiguous(memory_format=torch.channels_last)
     assert all(torch.equal(old, new) for old, new in zip(before, placed.parameters(), strict=True))
+
+
+def test_denormals_count_as_zero_for_a_while():
+    tiny = torch.full((4,), 1e-39)
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot")
+    torch.set_flush_denormal(False)
+    with denormals_as_zero(torch.device("cpu")):
+        assert float((tiny * 1).sum()) == 0
+        with denormals_as_zero(torch.device("cpu")):
+            pass
+        assert float((tiny * 1).sum()) == 0  # the inner one leaves it as it was
+    assert float((tiny * 1).sum()) > 0
+
+
+def test_the_device_of_a_gpu_leaves_the_processor_alone():
+    with denormals_as_zero(torch.device("cuda")):
+        assert float(torch.full((4,), 1e-39).sum()) > 0

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gradus.data.device_rows import Ragged
 from gradus.train.randomness import INITIAL_WEIGHTS, ORDER, STEP, derive, seed_step
-from gradus.train.source import Resident, in_order
+from gradus.train.source import Resident, by_length, in_order
 
 quick = settings(max_examples=40, deadline=None)
 
@@ -81,6 +83,16 @@ def test_in_order_copies_nothing():
     tensors = numbered(6)
     storages = {batch["inputs"].untyped_storage().data_ptr() for batch in in_order(tensors, 4)}
     assert storages == {tensors["inputs"].untyped_storage().data_ptr()}
+
+
+def test_rows_that_differ_in_length_are_evaluated_by_length():
+    lengths = [5, 1, 3, 0, 2, 4]
+    texts = Ragged.of([np.arange(1, length + 1) for length in lengths])
+    tensors = {"inputs": texts, "targets": torch.arange(6)}
+    batches = list(in_order(tensors, 2, by_length(tensors)))
+    assert [batch["targets"].tolist() for batch in batches] == [[3, 1], [4, 2], [5, 0]]
+    assert [batch["inputs"].shape[1] for batch in batches] == [1, 3, 5]
+    assert by_length(numbered(4)) is None
 
 
 def test_derived_seeds_do_not_meet():

@@ -11,7 +11,8 @@ from gradus.data.readers.inferred import read_table, read_table_folder, split_ta
 from gradus.data.readers.scenes import read_scenes, read_scenes_file
 from gradus.data.readers.table import read_parquet_columns, read_rows, rows_from_dicts
 from gradus.data.readers.tagged import TAGGED_SUFFIXES, looks_tagged, read_tagged, tagged_files
-from gradus.data.readers.text_file import TEXT_SUFFIXES, read_text_file
+from gradus.data.readers.text_file import TEXT_SUFFIXES, read_split_texts, read_text_file, split_texts
+from gradus.data.readers.text_folder import holds_texts, read_text_folder
 from gradus.errors import UserError
 
 __all__ = ["read", "read_folder", "read_parquet_columns", "read_rows", "read_table", "rows_from_dicts"]
@@ -21,8 +22,9 @@ def read(path: Path, target: str | None = None, check: bool = True) -> Dataset:
     """The data set at `path`, by what lies there.
 
     A folder of boxes or masks (COCO, VOC, YOLO, pictures and masks: `scenes.py`) -> them; one holding tables named train,
-    validation or test -> their rows; any other folder -> its class folders; a file -> COCO's JSON, YOLO's YAML, or a
-    table by its suffix (.csv, .tsv, .jsonl, .ndjson, .json, .parquet), which may be one of boxes.
+    validation or test -> their rows; one holding texts named so -> their lines; one of text files and no pictures -> texts by
+    class folder, or documents; any other folder -> its class folders; a file -> COCO's JSON, YOLO's YAML, the lines of a text,
+    or a table by its suffix (.csv, .tsv, .jsonl, .ndjson, .json, .parquet), which may be one of boxes.
 
     target: the column of a table to learn, or several joined by commas; class folders name their own; boxes are
             `objects` and masks `mask`, of a folder that holds both
@@ -36,7 +38,11 @@ def read(path: Path, target: str | None = None, check: bool = True) -> Dataset:
             return scenes
         if tagged_files(path):
             return read_tagged(path)
-        return read_table_folder(path, target, check) if split_tables(path) else read_folder(path, check)
+        if split_tables(path):
+            return read_table_folder(path, target, check)
+        if not holds_texts(path):
+            return read_folder(path, check)
+        return read_split_texts(path) if split_texts(path) else read_text_folder(path, check)
     if not path.exists():
         raise UserError(f"{path}: there is no such file or folder")
     if (scenes := read_scenes_file(path, target, check)) is not None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,8 +20,11 @@ from gradus.data.columns import ColumnType, Image, Label, Labels, Number, Text
 from gradus.data.images import open_picture
 from gradus.data.readers.cells import Cells, is_missing
 from gradus.data.readers.convert import class_name, is_picture_cell, parse_number, plain_numbers, shorten, split_labels
+from gradus.data.text.tokenizers import UNSPACED
 from gradus.errors import UserError
 
+SENTENCE = 3  # words on average, from which short texts that do not repeat are no classes
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 MOST_WHOLE_NUMBERS = 20  # of a target that is read as classes
 ID_NAMES = frozenset({"id", "ids", "index", "row_id", "uuid", "guid", "unnamed: 0", "编号", "序号", "行号"})
 
@@ -82,9 +86,20 @@ def _few(names: Sequence[str], rows: int) -> bool:
     In a small table nearly every class may occur once, so there short texts count as classes even where they do not
     repeat.
     """
-    if len(names) <= 20 and max(map(len, names)) <= 30 and rows <= 40:
+    if len(names) <= 20 and max(map(len, names)) <= 30 and rows <= 40 and not is_writing(names, SENTENCE):
         return True
     return len(names) <= min(rows / 2, max(50, rows / 20), 1000)
+
+
+def is_writing(texts: Sequence[str], least: float = 8) -> bool:
+    """Whether texts have so many words or more on average: two Chinese characters count as a word."""
+    known = [text for text in texts if text.strip()]
+    return bool(known) and sum(map(_words_in, known)) >= least * len(known)
+
+
+def _words_in(text: str) -> float:
+    unspaced = len(_UNSPACED.findall(text))
+    return len(_UNSPACED.sub(" ", text).split()) + unspaced / 2
 
 
 def infer_target(cells: Sequence[Any], name: str, notes: list[str]) -> ColumnType:
@@ -101,7 +116,8 @@ def infer_target(cells: Sequence[Any], name: str, notes: list[str]) -> ColumnTyp
     if all_numbers(present):
         return _whole_number_classes(present, name, notes) or Number()
     names = _names(present)
-    if len(names) > 1000 or len(names) > max(50, len(present) / 2):
+    differ = len(names) > max(MOST_WHOLE_NUMBERS, len(present) / 2)
+    if len(names) > 1000 or len(names) > max(50, len(present) / 2) or (differ and is_writing(names, SENTENCE)):
         notes.append(
             f"target '{name}' has {len(names):,} distinct texts in {len(present):,} rows: read as text, not as classes"
         )
