@@ -130,6 +130,13 @@ def _print_answers(names: list[str], answers: list[Answer], as_json: bool) -> No
         for name, answer in zip(names, answers, strict=True):
             print(json.dumps({"input": name, **answer.to_json()}, ensure_ascii=False))
         return
+    from gradus.tasks.answer import TaggedWords
+
+    if answers and isinstance(answers[0], TaggedWords):
+        for name, answer in zip(names, answers, strict=True):
+            assert isinstance(answer, TaggedWords)
+            print(name, *answer.to_lines(), "", sep="\n")
+        return
     _print_table([[name, answer.to_text()] for name, answer in zip(names, answers, strict=True)])
 
 

@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "boxes": GROUND | {"reference", "nn", "data"},
     "masks": GROUND | {"reference", "nn", "data"},
     "models": GROUND | {"nn", "boxes", "masks"},
-    "tasks": GROUND | {"nn", "data", "boxes", "masks", "models"},
+    "tasks": GROUND | {"reference", "nn", "data", "boxes", "masks", "models"},
     "train": GROUND | {"nn", "data", "boxes", "masks", "models", "tasks"},
     "look": GROUND | {"reference", "nn", "data", "boxes", "masks", "models", "tasks"},
     "recipes": GROUND | {"nn", "data", "boxes", "masks", "models", "tasks", "train", "look"},

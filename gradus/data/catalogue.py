@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gradus.data import hub
-from gradus.data.columns import Boxes, Column, ColumnType, Label, Mask
+from gradus.data.columns import Boxes, Column, ColumnType, Label, Mask, Tags
 from gradus.data.dataset import SPLITS, Dataset, NumberedRows, Split
 from gradus.data.entries import ENTRIES, Entry
 from gradus.data.packaged import read_packaged
@@ -37,6 +37,8 @@ def load(name: str, target: str | None = None, *, say: hub.Say = hub.print_to_st
         if column.strip() not in entry.types:
             hint = did_you_mean(column.strip(), entry.types)
             raise UserError(f"{name} has no column '{column.strip()}'{hint}; columns: {', '.join(entry.types)}")
+    if entry.derived:
+        return made(entry, target, say)
     if entry.packaged:
         splits, notes = read_packaged(name), list[str]()
     else:
@@ -46,13 +48,24 @@ def load(name: str, target: str | None = None, *, say: hub.Say = hub.print_to_st
     )
 
 
+def made(entry: Entry, target: str, say: hub.Say) -> Dataset:
+    """The data set of an entry that is made from another."""
+    from gradus.data.derived import DERIVED
+
+    source, rule = entry.derived or ("", "")
+    first = load(source, say=say)
+    splits = DERIVED[rule](first.splits)
+    notes = [*first.notes, f"made from {source} by the rule '{rule}' of gradus/data/derived.py"]
+    return Dataset(name=entry.name, source=entry.name, splits=splits, target=target, about=entry.about, notes=notes)
+
+
 def describe() -> list[list[str]]:
     """One row a data set for `gradus list data`: name, rows, target, where `load` would take it from now, about."""
     return [
         [
             entry.name,
             ", ".join(f"{split} {count:,}" if count else split for split, count in entry.splits.items()),
-            f"{entry.target} ({describe_type(entry.types[entry.target])})",
+            f"{entry.target} ({', '.join(describe_type(entry.types[name]) for name in entry.target.split(','))})",
             where(entry),
             entry.about,
         ]
@@ -62,6 +75,8 @@ def describe() -> list[list[str]]:
 
 def describe_type(column_type: ColumnType) -> str:
     """`10 classes`, `boxes of 3 classes` or `number`."""
+    if isinstance(column_type, Tags):
+        return f"{len(column_type.classes)} tags"
     if isinstance(column_type, Label):
         return f"{len(column_type.classes)} classes"
     if isinstance(column_type, Boxes | Mask):
@@ -75,6 +90,8 @@ def where(entry: Entry) -> str:
         return "part of Gradus"
     if entry.sklearn:
         return "scikit-learn, no download"
+    if entry.derived:
+        return f"made from {entry.derived[0]}"
     folder = find(entry)
     public = f"download from the Hub ({entry.hub})" if entry.hub else "not here, and no public source"
     return str(folder) if folder else public

@@ -65,7 +65,8 @@ class DeviceRows(ABC):
 
 
 class Ragged(DeviceRows):
-    """Rows of token ids. Indexed: int64 (R, L), `PAD` behind the end of each row (or before its begin: pad_side="left").
+    """Rows of token ids, or of several ids a token (letters). Indexed: int64 (R, L, ...), `PAD` behind the end of each row (or
+    before its begin: pad_side="left").
 
     On a CPU L is the longest of the rows asked for; on a GPU always the longest of all, so that steps have one shape and can be
     captured, and no length has to be read from the device.
@@ -74,11 +75,11 @@ class Ragged(DeviceRows):
     dtype = torch.int64
 
     def __init__(self, flat: Tensor, offsets: Tensor, pad_side: str = "right") -> None:
-        """flat: int32 (all tokens); offsets: int64 (N + 1,), where each row begins, and the end of the last."""
+        """flat: int32 (all tokens, ...); offsets: int64 (N + 1,), where each row begins, and the end of the last."""
         self.flat, self.offsets, self.pad_side = flat, offsets, pad_side
         self.lengths = (offsets[1:] - offsets[:-1]).cpu()
         self.longest = int(self.lengths.max()) if len(self.lengths) else 0
-        self.shape = torch.Size((len(offsets) - 1, self.longest))
+        self.shape = torch.Size((len(offsets) - 1, self.longest, *flat.shape[1:]))
 
     @classmethod
     def of(cls, rows: Sequence[np.ndarray], pad_side: str = "right") -> Ragged:
@@ -109,8 +110,12 @@ class Ragged(DeviceRows):
         before = longest - lengths if self.pad_side == "left" else torch.zeros_like(lengths)
         places = places - before[:, None]
         inside = (places >= 0) & (places < lengths[:, None])
-        found = self.flat[(begins[:, None] + places).clamp(0, max(len(self.flat) - 1, 0))] if len(self.flat) else places
-        return torch.where(inside, found.long(), PAD)
+        found = (
+            self.flat[(begins[:, None] + places).clamp(0, max(len(self.flat) - 1, 0))]
+            if len(self.flat)
+            else places.new_zeros((*places.shape, *self.flat.shape[1:]))
+        )
+        return torch.where(inside.view(*inside.shape, *[1] * (found.ndim - 2)), found.long(), PAD)
 
 
 class Windows(DeviceRows):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gradus.data.columns import Boxes, ColumnType, Image, Label, Mask, Number, Text, Time
+from gradus.data.columns import Boxes, ColumnType, Image, Label, Mask, Number, Tags, Text, Time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,7 @@ class Entry:
     hub: str | None = None
     renamed: dict[str, str] = field(default_factory=dict)
     shuffle: tuple[int, int] | None = None
+    derived: tuple[str, str] | None = None  # the entry that it is made from, and the rule of `derived.py`
     ordered: bool = False  # rows follow each other in time or in a text
     folder: str = ""  # that the files lie in, where it is not called as the entry is
     files: dict[str, str] = field(default_factory=dict)  # split -> its file, where it is not called SPLIT.parquet; of a
@@ -263,6 +264,38 @@ ENTRIES = (
         splits={"train": 2_393},
         folder="dialogues",
         files={"train": "english.parquet"},
+    ),
+    Entry(
+        name="dialogue_pairs",
+        about="Prompts with a reply that was given to them, and with one that was given to another prompt (half each); made from "
+        "dialogues_english. No prompt is in two splits.",
+        target="belongs",
+        types={"prompt": Text(), "reply": Text(), "belongs": Label(classes=("another's", "its own"))},
+        splits={"train": 3_752, "validation": 276, "test": 694},
+        derived=("dialogues_english", "replies"),
+    ),
+    Entry(
+        name="imdb_capitals",
+        about="Film reviews in lower case and without punctuation, 60 words each: which words began with a capital? Made from "
+        "imdb; nobody labelled it.",
+        target="tags",
+        types={"text": Text(), "tags": Tags(classes=("lower", "capital"))},
+        splits={"train": 25_000, "test": 25_000},
+        derived=("imdb", "capitals"),
+    ),
+    Entry(
+        name="imdb_outputs",
+        about="Film reviews with three columns to learn: good or bad (imdb's own), how many words, and whether the reviewer says "
+        "I (both counted).",
+        target="words,label,speaker",
+        types={
+            "text": Text(),
+            "words": Number(),
+            "label": Label(classes=("negative", "positive")),
+            "speaker": Label(classes=("nobody", "I")),
+        },
+        splits={"train": 25_000, "test": 25_000},
+        derived=("imdb", "review_outputs"),
     ),
     Entry(
         name="dialogues_chinese",

@@ -399,6 +399,11 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "sampling at a temperature, its entropy from greedy to uniform, and what a tail of rare words does",
             ("Deep Learning with Python §8.1.2", "course notes §5.1.15"),
         ),
+        "hidden-dice": Lesson(
+            "Which die was it?",
+            "a hidden Markov model of dice: rolled, decoded, learnt with and without seeing the dice",
+            ("Plain Talk §8.1",),
+        ),
         "ctc": Lesson(
             "Spelling without knowing when",
             "the collapse rule, the paths of a word, the table that adds them up, and greedy decoding",

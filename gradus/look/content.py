@@ -11,15 +11,7 @@ from gradus.data.columns import Image, Text
 from gradus.data.dataset import Split
 from gradus.look.draw import input_names
 from gradus.look.writing import Writing
-from gradus.tasks.assessment import (
-    Assessment,
-    ClassAssessment,
-    DetectionAssessment,
-    LabelsAssessment,
-    PlaceAssessment,
-    SegmentationAssessment,
-    SequenceAssessment,
-)
+from gradus.tasks.assessment import Assessment, ClassAssessment, LabelsAssessment, NumberAssessment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +75,7 @@ def known_rows(content: ReportContent) -> tuple[ReportContent, int]:
         known = (assessment.targets >= 0) & np.isfinite(assessment.probabilities).all(axis=1)
     elif isinstance(assessment, LabelsAssessment):
         known = np.isfinite(assessment.probabilities).all(axis=1)
-    elif isinstance(assessment, DetectionAssessment | SegmentationAssessment | PlaceAssessment | SequenceAssessment):
+    elif not isinstance(assessment, NumberAssessment):
         return content, 0
     else:
         known = np.isfinite(assessment.residuals).all(axis=1)

@@ -15,6 +15,7 @@ from gradus.data.dataset import Split
 from gradus.data.images import Fit
 from gradus.look import charts
 from gradus.look.draw import png
+from gradus.look.evidence_parts import several_evidence
 from gradus.look.evidence_places import places_evidence
 from gradus.look.examples import examples_section
 from gradus.look.measures import Calibration, calibration, roc_curve
@@ -32,6 +33,8 @@ from gradus.tasks.assessment import (
     LocalizationAssessment,
     NumberAssessment,
     SegmentationAssessment,
+    SeveralAssessment,
+    TagsAssessment,
     WordVectorAssessment,
 )
 
@@ -70,6 +73,10 @@ def evidence(
         return forecast_evidence(assessment)
     if isinstance(assessment, WordVectorAssessment):
         return []
+    if isinstance(assessment, TagsAssessment):
+        return _classes(assessment.by_word(), "words")
+    if isinstance(assessment, SeveralAssessment):
+        return several_evidence(assessment, rows)
     if isinstance(assessment, ClassAssessment):
         sections = _classes(assessment, rows)
         if writing is not None:

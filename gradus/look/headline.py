@@ -25,9 +25,9 @@ from gradus.tasks.assessment import (
     DetectionAssessment,
     LabelsAssessment,
     NumberAssessment,
-    PlaceAssessment,
     SegmentationAssessment,
-    SequenceAssessment,
+    SeveralAssessment,
+    TagsAssessment,
 )
 
 CONTENTS = {
@@ -53,9 +53,9 @@ def headline(content: ReportContent, rows: str, left_out: int) -> Html:
         _caution(content, rows, left_out),
     ]
     absent = set() if isinstance(content.assessment, DetectionAssessment) else {"errors"}
-    if isinstance(content.assessment, NumberAssessment | SegmentationAssessment | PlaceAssessment | SequenceAssessment):
+    if not isinstance(content.assessment, ClassAssessment | LabelsAssessment | DetectionAssessment | TagsAssessment):
         absent.add("confidence")
-    if content.examples is None:
+    if content.examples is None or isinstance(content.assessment, SeveralAssessment | TagsAssessment):
         absent.add("examples")
     if not len(content.assessment.targets):
         absent |= {"mistakes", "errors", "confidence", "examples"}

@@ -25,7 +25,9 @@ from gradus.tasks.assessment import (
     LabelsAssessment,
     NumberAssessment,
     SegmentationAssessment,
+    TagsAssessment,
 )
+from gradus.tasks.spans import has_spans, span_metrics, spans_of
 
 Z = 1.959963984540054  # the normal distribution holds 95 % within this many deviations
 RESAMPLES = 1000
@@ -105,6 +107,8 @@ def _measures(assessment: Assessment) -> list[Measure]:
     """The metrics of an assessment that can be recomputed on other rows."""
     if isinstance(assessment, ClassAssessment):
         return _class_measures(assessment)
+    if isinstance(assessment, TagsAssessment):
+        return _tags_measures(assessment)
     if isinstance(assessment, LabelsAssessment):
         return _labels_measures(assessment)
     if isinstance(assessment, DetectionAssessment):
@@ -159,6 +163,31 @@ def _mask_measures(assessment: SegmentationAssessment) -> list[Measure]:
         *found,
         Measure(("boundary_f",), lambda rows: float(np.nanmean(near.by_class(rows))), work=near.recall.size),
     ]
+
+
+def _tags_measures(assessment: TagsAssessment) -> list[Measure]:
+    """Texts are drawn again, not words: those of a text belong together."""
+    right = np.zeros((len(assessment.targets), 2))  # words answered rightly, and all
+    spans = np.zeros((len(assessment.targets), 3))
+    for row, (predicted, targets) in enumerate(zip(assessment.predictions, assessment.targets, strict=True)):
+        known = targets >= 0
+        right[row] = (predicted == targets)[known].sum(), known.sum()
+        if has_spans(assessment.classes):
+            given, found = (
+                {*spans_of([assessment.classes[t] if k else "O" for t, k in zip(tags, known, strict=True)])}
+                for tags in (targets, predicted)
+            )
+            spans[row] = len(given & found), len(found), len(given)
+
+    def accuracy(rows: np.ndarray) -> float:
+        hits, words = right[rows].sum(axis=0)
+        return float(hits / max(words, 1))
+
+    def of_spans(name: str) -> Statistic:
+        return lambda rows: span_metrics(spans[rows].sum(axis=0))[name]
+
+    names = ("span_f1", "span_precision", "span_recall")
+    return [Measure(("accuracy",), accuracy), *(Measure((name,), of_spans(name)) for name in names)]
 
 
 def _class_measures(assessment: ClassAssessment) -> list[Measure]:

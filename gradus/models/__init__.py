@@ -166,6 +166,13 @@ MODELS: dict[str, tuple[str, str]] = {
     "simple_rnn": ("sequence.recurrent:SimpleRNN", "Elman 1990: texts or series, the last output read"),
     "lstm": ("sequence.recurrent:LSTM", "Hochreiter and Schmidhuber 1997: gates and a cell that keeps"),
     "gru": ("sequence.recurrent:GRU", "Cho 2014: two gates, fewer parameters than an LSTM"),
+    "tagger": ("sequence.tagger:Tagger", "a class for each word: recurrent, of words and their letters"),
+    "two_input_lstm": (
+        "pairs.two_input_lstm:TwoInputLSTM",
+        "a text and a question, an LSTM each (Deep Learning with Python, listing 7-1)",
+    ),
+    "siamese_lstm": ("pairs.siamese_lstm:SiameseLSTM", "one LSTM reads both texts; a symmetric head compares"),
+    "memory_network": ("pairs.memory_network:MemoryNetwork", "Sukhbaatar 2015: a question looks among sentences"),
     "peephole_lstm": ("sequence.recurrent:PeepholeNetwork", "Gers 2000: an LSTM whose gates see the cell (slow)"),
     "reset_before_gru": (
         "sequence.recurrent:ResetBeforeNetwork",

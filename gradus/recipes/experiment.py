@@ -323,12 +323,19 @@ def _try_model(model: nn.Module, task: Task, tensors: dict[str, Any], name: str)
             outputs = model.cpu().eval()(inputs)
             task.check_outputs(outputs, len(rows["inputs"]), name)
         needed = operations(model, inputs) / max(len(rows["inputs"]), 1)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
+        if isinstance(inputs, Tensor) and not isinstance(error, RuntimeError):
+            raise  # a mistake within the model; of several inputs it mostly says that the model takes one
         reason = str(error).splitlines()[0]
-        raise UserError(f"model {name} does not take inputs of shape {tuple(inputs.shape)}: {reason}") from None
+        raise UserError(f"model {name} does not take inputs of shape {shape_of(inputs)}: {reason}") from None
     finally:
         model.to(place).train(was_training)
     return needed
+
+
+def shape_of(inputs: Any) -> str:
+    """The shape of what a model takes, or the shapes of several."""
+    return str(tuple(inputs.shape)) if isinstance(inputs, Tensor) else " and ".join(map(shape_of, inputs))
 
 
 def _check_last_batch(model: nn.Module, task: Task, tensors: dict[str, Any], train: TrainSettings) -> None:

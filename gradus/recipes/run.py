@@ -124,7 +124,8 @@ class Run:
                 on_device = {name: tensor.to(self.plan.device) for name, tensor in batch.items()}
                 inputs, _ = self.task.prepare(on_device, training=False)
                 parts.append(self.task.collected(read(inputs), on_device).cpu())
-        return torch.cat(parts) if order is None else torch.cat(parts)[order.argsort()]
+        found = self.task.joined(parts)
+        return found if order is None else found[order.argsort()]
 
     def assess(self, split: str = "test") -> Assessment:
         """The answers on a split and their exact metrics."""

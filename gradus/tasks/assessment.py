@@ -180,6 +180,36 @@ class WordVectorAssessment:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SeveralAssessment:
+    """Answers to several questions about the same rows, by the name of their column. targets (N, ...): as encoded."""
+
+    parts: dict[str, ClassAssessment | LabelsAssessment | NumberAssessment]
+    targets: np.ndarray
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagsAssessment:
+    """A tag for each word: of each text probabilities (words, C) float64, and targets int64 (words,), -1 where none is known."""
+
+    classes: tuple[str, ...]
+    probabilities: list[np.ndarray]
+    targets: list[np.ndarray]
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def predictions(self) -> list[np.ndarray]:
+        return [row.argmax(axis=1) for row in self.probabilities]
+
+    def by_word(self) -> ClassAssessment:
+        """All words with a known tag, as if each were asked about alone."""
+        targets = np.concatenate([*self.targets, np.zeros(0, dtype=np.int64)])
+        probabilities = np.concatenate([*self.probabilities, np.zeros((0, len(self.classes)))])
+        known = targets >= 0
+        return ClassAssessment(classes=self.classes, probabilities=probabilities[known], targets=targets[known])
+
+
 PlaceAssessment = LocalizationAssessment | LandmarksAssessment
 SequenceAssessment = LanguageAssessment | ForecastAssessment | WordVectorAssessment
 Assessment = (
@@ -193,6 +223,8 @@ Assessment = (
     | LanguageAssessment
     | ForecastAssessment
     | WordVectorAssessment
+    | SeveralAssessment
+    | TagsAssessment
 )
 
 

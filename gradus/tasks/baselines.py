@@ -5,6 +5,7 @@ They learn from the training split and are judged on the same rows as the model.
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gradus.tasks.inputs import features_of
 from gradus.tasks.rows import EncodedRows, sample_rows
+from gradus.tasks.several import SeveralTarget
 from gradus.tasks.targets import ClassTarget, NumberTarget
 from gradus.tasks.text import PAIRS, TextInputs
 
@@ -34,6 +35,8 @@ def baselines(task: InputTargetTask, train: dict[str, Tensor], test: dict[str, T
     that are streamed it is judged on at most 10 000 rows, which its name then says. Of texts it learns from all rows, from what
     the model reads of them, as bags of words (and of pairs of words, where their order is known) weighted by TF-IDF.
     """
+    if isinstance(task.target, SeveralTarget):
+        return _of_several(task, task.target, train, test)
     train = {name: tensor.cpu() for name, tensor in train.items()}
     test = {name: tensor.cpu() for name, tensor in test.items()}
     rows = len(train["targets"])
@@ -43,8 +46,8 @@ def baselines(task: InputTargetTask, train: dict[str, Tensor], test: dict[str, T
     if isinstance(test["inputs"], EncodedRows):
         judged = _choose(test["inputs"], LARGEST_JUDGED)
     features, test_features = _scaled(
-        features_of(task.inputs, train["inputs"], None if texts else chosen),
-        features_of(task.inputs, test["inputs"], None if texts else judged),
+        task.inputs.features_at(train, None if texts else chosen),
+        task.inputs.features_at(test, None if texts else judged),
     )
     sampled = f" on {LARGEST_FIT:,} rows" if rows > len(chosen) else ""
     sampled += " on a bag of words" if texts else ""
@@ -58,6 +61,22 @@ def baselines(task: InputTargetTask, train: dict[str, Tensor], test: dict[str, T
         trivial_name: _metrics(task, constant, test["targets"]),
         linear_name + sampled: _metrics(task, linear(test_features), test["targets"][judged]),
     }
+
+
+def _of_several(
+    task: InputTargetTask, target: SeveralTarget, train: dict[str, Tensor], test: dict[str, Tensor]
+) -> dict[str, dict[str, float]]:
+    """The trivial answers to all parts as one baseline, the linear ones as another."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    answers = {split: target.part_targets(rows["targets"].cpu()) for split, rows in (("train", train), ("test", test))}
+    for name, part in target.parts.items():
+        one = copy.copy(task)
+        one.target = part
+        own = baselines(one, train | {"targets": answers["train"][name]}, test | {"targets": answers["test"][name]})
+        for kind, (told, metrics) in zip(("constant answer", "linear model"), own.items(), strict=True):
+            _, where, rows = told.partition(" on ")
+            found.setdefault(kind + where + rows, {})[name] = metrics
+    return {told: target.joined(parts) for told, parts in found.items()}
 
 
 def _scaled(train: Any, test: Any) -> tuple[Any, Any]:

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 import os
+from typing import ClassVar, Self
 
 import numpy as np
+from torch import Tensor
 
 from gradus.data.columns import Column, Label
 from gradus.errors import UserError
+
+
+class HoldsTensors:
+    """Something that computes with tensors of its own: a fleet gives it those of each member."""
+
+    tensor_names: ClassVar[tuple[str, ...]] = ()  # its attributes that hold them; None: not used
+
+    def tensors(self) -> dict[str, Tensor]:
+        found = {name: getattr(self, name) for name in self.tensor_names}
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Self:
+        """A copy with other values in place of those of `tensors()`."""
+        other = copy.copy(self)
+        for name, tensor in tensors.items():
+            setattr(other, name, tensor)
+        return other
+
 
 CONTENTS = {
     **{"Image": "pictures", "Label": "classes", "Labels": "sets of labels", "Number": "numbers", "Text": "text"},

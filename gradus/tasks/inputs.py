@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,17 +22,16 @@ from gradus.data.columns import Column, Image, Label, Number, Text, type_from_di
 from gradus.data.dataset import Split
 from gradus.data.images import EncodedImages, Fit, stack_pictures
 from gradus.errors import UserError
-from gradus.tasks.encode import class_indices, contents, refuse_if_too_large
+from gradus.tasks.encode import HoldsTensors, class_indices, contents, refuse_if_too_large
 from gradus.tasks.rows import PART_BYTES, EncodedRows, natural_sizes, sample_rows
 
 
-class Inputs(ABC):
+class Inputs(HoldsTensors, ABC):
     """One kind of input. `notes` says what `fit` inferred or left out; `types` holds the columns it reads."""
 
     notes: list[str]
     types: dict[str, Any]
     streamed = False  # whether `encode` gives rows that are made when asked for (`EncodedRows`) in place of a tensor
-    tensor_names: ClassVar[tuple[str, ...]] = ()  # the attributes that `prepare` computes with, made by `to_device`
 
     @abstractmethod
     def fit(self, train: Split, exclude: tuple[str, ...]) -> None: ...
@@ -40,7 +39,19 @@ class Inputs(ABC):
     def encode(self, split: Split) -> Tensor | EncodedRows: ...
     @abstractmethod
     def prepare(self, batch: Tensor) -> Tensor: ...
-    def to_device(self, device: torch.device) -> None:  # noqa: B027 - most have nothing to move
+    def rows(self, split: Split) -> dict[str, Any]:
+        """Name -> rows of all that a batch needs of these inputs; "inputs" among them."""
+        return {"inputs": self.encode(split)}
+
+    def taken(self, batch: dict[str, Tensor]) -> Any:
+        """What the model takes, of a batch: a tensor, or a tuple where it takes several."""
+        return self.prepare(batch["inputs"])
+
+    def features_at(self, tensors: dict[str, Any], rows: np.ndarray | None = None) -> Any:
+        """(R, F) features of encoded rows (None: of all), for the linear baseline."""
+        return features_of(self, tensors["inputs"], rows)
+
+    def to_device(self, device: torch.device) -> None:
         """Moves what `prepare` needs to the device."""
 
     def remarks(self, split: Split) -> list[str]:

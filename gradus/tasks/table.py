@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from gradus import settings
-from gradus.data.columns import Boxes, Image, Label, Labels, Mask, Number, Points, Text
+from gradus.data.columns import Boxes, Image, Label, Labels, Mask, Number, Points, Tags, Text
 from gradus.data.dataset import Dataset
 from gradus.data.readers.infer import is_writing
 from gradus.data.text.encoders import TextEncoder, TokenOptions
@@ -19,9 +19,12 @@ from gradus.tasks.inputs import ImageInputs, ImageOptions, Inputs, TableInputs
 from gradus.tasks.landmarks import LandmarkOptions, LandmarksTask
 from gradus.tasks.language import LanguageOptions, LanguageTask
 from gradus.tasks.localization import LocalizationOptions, LocalizationTask
+from gradus.tasks.pairs import PairInputs, PairOptions
 from gradus.tasks.scenes import SceneInputs, SceneOptions
 from gradus.tasks.segmentation import MaskOptions, SegmentationTask
 from gradus.tasks.settings import TaskSettings
+from gradus.tasks.several import SeveralOptions, SeveralTarget
+from gradus.tasks.tagging import TaggingOptions, TaggingTask
 from gradus.tasks.targets import ClassOptions, ClassTarget, LabelsTarget, NumberOptions, NumberTarget, Target
 from gradus.tasks.task import InputTargetTask, Task
 from gradus.tasks.text import TextInputs, TextOptions
@@ -68,6 +71,22 @@ TASKS: dict[str, TaskKind] = {
             *("transformer_encoder", "dilated_convnet", "simple_rnn", "sequence_mlp", "mlp", "logistic_regression"),
         ),
     ),
+    "text-regression": TaskKind(
+        "one or several numbers a text",
+        (TextOptions, TokenOptions, NumberOptions),
+        ("gru", "lstm", "simple_rnn", "mlp", "logistic_regression"),
+    ),
+    "text-pair-classification": TaskKind(
+        "one class a pair of texts: the answer to a question, whether two say the same",
+        (TextOptions, TokenOptions, PairOptions, ClassOptions),
+        ("siamese_lstm", "two_input_lstm", "memory_network"),
+    ),
+    "text-pair-regression": TaskKind(
+        "a number a pair of texts: how alike they are",
+        (TextOptions, TokenOptions, PairOptions, NumberOptions),
+        ("siamese_lstm", "two_input_lstm", "memory_network"),
+    ),
+    "tagging": TaskKind("a class for each word of a text: names, parts of speech", (TaggingOptions,), ("tagger",)),
     "word-vectors": TaskKind(
         "vectors of words, from which words stand around each",
         (WordVectorOptions, TokenOptions),
@@ -86,6 +105,21 @@ TASKS: dict[str, TaskKind] = {
             *("simple_rnn", "sequence_mlp"),
         ),
     ),
+    "text-multi-output": TaskKind(
+        "several columns of different kinds, from a text",
+        (TextOptions, TokenOptions, SeveralOptions, ClassOptions, NumberOptions),
+        ("gru", "lstm", "simple_rnn", "mlp", "logistic_regression"),
+    ),
+    "image-multi-output": TaskKind(
+        "several columns of different kinds, from a picture",
+        (ImageOptions, SeveralOptions, ClassOptions, NumberOptions),
+        ("mnist_convnet", "lenet5", "mlp", "logistic_regression"),
+    ),
+    "tabular-multi-output": TaskKind(
+        "several columns of different kinds, from a table",
+        (SeveralOptions, ClassOptions, NumberOptions),
+        ("mlp", "logistic_regression"),
+    ),
     "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
 }
 
@@ -100,19 +134,27 @@ def infer_task(dataset: Dataset) -> str:
     first = dataset.target.split(",")[0].strip()
     kind = types.get(dataset.target) or types.get(first)
     pictures = any(isinstance(other, Image) for other in types.values())
+    if several_kinds(dataset):
+        others = [other for name, other in types.items() if name not in target_names(dataset)]
+        text = len(others) == 1 and isinstance(others[0], Text)
+        return "image-multi-output" if pictures else "text-multi-output" if text else "tabular-multi-output"
     if pictures and isinstance(kind, Boxes):
         return "object-detection"
     if pictures and isinstance(kind, Points):
         return "landmarks"
     if pictures and isinstance(kind, Mask):
         return "semantic-segmentation"
+    if isinstance(kind, Tags):
+        return "tagging"
     if isinstance(kind, Text):
         return "language-modeling"
     if dataset.ordered and isinstance(kind, Number):
         return "forecasting"
     texts = [isinstance(other, Text) for name, other in types.items() if name not in (first, dataset.target)]
     if texts and isinstance(kind, Label | Labels) and not pictures and (all(texts) or _holds_writing(dataset)):
-        return "text-classification"
+        return "text-pair-classification" if _are_a_pair(dataset) else "text-classification"
+    if texts and all(texts) and isinstance(kind, Number):
+        return "text-pair-regression" if _are_a_pair(dataset) else "text-regression"
     if pictures and isinstance(kind, Label | Labels):
         return "image-classification"
     if isinstance(kind, Label | Labels) and not pictures:
@@ -123,6 +165,29 @@ def infer_task(dataset: Dataset) -> str:
     raise UserError(
         f"{dataset.name}: no task learns {what} from {'pictures' if pictures else 'a table'} yet; tasks: {', '.join(TASKS)}"
     )
+
+
+SECOND_OF_A_PAIR = frozenset(
+    {"question", "query", "hypothesis", "sentence2", "question2", "text2", "text_b", "sentence_b", "b"}
+)
+
+
+def _are_a_pair(dataset: Dataset) -> bool:
+    """Whether two columns of text are two texts, as told by the name of the second, rather than one text in two parts."""
+    texts = [n for n, kind in dataset.types.items() if isinstance(kind, Text) and n not in target_names(dataset)]
+    return len(texts) == 2 and texts[1].casefold() in SECOND_OF_A_PAIR
+
+
+def target_names(dataset: Dataset) -> list[str]:
+    return [name.strip() for name in (dataset.target or "").split(",")]
+
+
+def several_kinds(dataset: Dataset) -> bool:
+    """Whether the target is several columns that are not all numbers."""
+    names, types = target_names(dataset), dataset.types
+    if len(names) < 2 or dataset.target in types or not all(name in types for name in names):
+        return False
+    return not all(isinstance(types[name], Number) for name in names)
 
 
 def _holds_writing(dataset: Dataset) -> bool:
@@ -192,6 +257,8 @@ def _make(task_settings: TaskSettings, labels: bool, model_sizes: tuple[int, ...
         return LandmarksTask(SceneInputs(options[SceneOptions]), options[LandmarkOptions])
     if name == "semantic-segmentation":
         return SegmentationTask(SceneInputs(options[SceneOptions]), options[MaskOptions])
+    if name == "tagging":
+        return TaggingTask(options[TaggingOptions])
     if name == "language-modeling":
         return LanguageTask(options[LanguageOptions], options[TokenOptions])
     if name == "word-vectors":
@@ -199,13 +266,17 @@ def _make(task_settings: TaskSettings, labels: bool, model_sizes: tuple[int, ...
     if name == "forecasting":
         return ForecastTask(options[ForecastOptions])
     target: Target
-    if name == "tabular-regression":
+    if SeveralOptions in options:
+        target = SeveralTarget(options[SeveralOptions], options[ClassOptions], options[NumberOptions])
+    elif NumberOptions in options:
         target = NumberTarget(options[NumberOptions])
     else:
         target = (LabelsTarget if labels else ClassTarget)(options[ClassOptions])
     inputs: Inputs = TableInputs()
     if ImageOptions in options:
         inputs = ImageInputs(options[ImageOptions], model_sizes)
+    elif PairOptions in options:
+        inputs = PairInputs(options[TextOptions], options[TokenOptions], options[PairOptions])
     elif TextOptions in options:
         inputs = TextInputs(options[TextOptions], options[TokenOptions])
     return InputTargetTask(name, inputs, target)

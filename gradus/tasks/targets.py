@@ -16,19 +16,19 @@ from gradus.data.dataset import Dataset, Split
 from gradus.errors import UserError
 from gradus.nn import mean_absolute_percentage_error
 from gradus.tasks import metrics
+from gradus.tasks.answer import Answer
 from gradus.tasks.assessment import Assessment, ClassAssessment, LabelsAssessment, NumberAssessment
-from gradus.tasks.encode import class_indices, contents
+from gradus.tasks.encode import HoldsTensors, class_indices, contents
 
 LEAST_PROBABILITY = 1e-12  # probabilities below are raised to it where a logarithm is taken
 
 
-class Target(ABC):
+class Target(HoldsTensors, ABC):
     """One kind of target. `column` may be several names joined by commas; `source_columns` lists them."""
 
     directions: ClassVar[
         dict[str, str]
     ]  # the metrics of `metrics`, each best at its "max" or "min"; the first one decides
-    tensor_names: ClassVar[tuple[str, ...]] = ()  # the attributes that loss and counts compute with; None: not used
     notes: list[str]
     column: str
     num_outputs: int
@@ -37,7 +37,7 @@ class Target(ABC):
     def source_columns(self) -> tuple[str, ...]:
         return tuple(name.strip() for name in self.column.split(",")) if self.column else ()
 
-    def to_device(self, device: torch.device) -> None:  # noqa: B027 - most have nothing to move
+    def to_device(self, device: torch.device) -> None:
         """Moves what the loss and the counts need to the device."""
 
     @abstractmethod
@@ -66,6 +66,9 @@ class Target(ABC):
 
     @abstractmethod
     def decode(self, outputs: Tensor) -> list[tuple]: ...
+    def answers(self, outputs: Tensor) -> list[Answer]:
+        return [Answer(*answer) for answer in self.decode(outputs)]
+
     @abstractmethod
     def state(self) -> dict[str, Any]: ...
     @abstractmethod

@@ -18,7 +18,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,37 +31,12 @@ from gradus.data.augment.settings import AugmentSettings
 from gradus.data.columns import ColumnType
 from gradus.data.dataset import Dataset, Split
 from gradus.errors import UserError, unknown_name
+from gradus.tasks.answer import Answer
 from gradus.tasks.assessment import Assessment
 from gradus.tasks.inputs import ImageInputs, Inputs
 from gradus.tasks.targets import Target
 
-
-@dataclass(frozen=True)
-class Answer:
-    """One prediction: a value of `type`, how sure the model is of it (None where it cannot say), what else it weighed, and what
-    more there is to say, as JSON."""
-
-    value: Any
-    type: ColumnType
-    certainty: float | None = None
-    alternatives: dict[str, float] = field(default_factory=dict)
-    more: dict[str, Any] = field(default_factory=dict)
-    remark: str = ""  # what its reader should know, such as that nothing of the input was known
-
-    def to_json(self) -> dict[str, Any]:
-        result: dict[str, Any] = {"prediction": self.type.to_json(self.value)}
-        if self.certainty is not None:
-            result["certainty"] = round(self.certainty, 6)
-        if self.alternatives:
-            result["alternatives"] = {name: round(share, 6) for name, share in self.alternatives.items()}
-        if self.remark:
-            result["remark"] = self.remark
-        return {**result, **self.more}
-
-    def to_text(self) -> str:
-        text = self.type.to_text(self.value)
-        text = text if self.certainty is None else f"{text}  ({self.certainty:.1%})"
-        return f"{text}  {self.remark}" if self.remark else text
+__all__ = ["Answer", "InputTargetTask", "Task"]
 
 
 class Task(ABC):
@@ -129,6 +104,10 @@ class Task(ABC):
     def collected(self, outputs: Any, batch: dict[str, Tensor]) -> Tensor:
         """What is kept of a batch's outputs in evaluation, for `assess` and `decode`: (B, ...), rows that can be joined."""
         return outputs.float()
+
+    def joined(self, parts: list[Tensor]) -> Tensor:
+        """What was `collected` of several batches, as one."""
+        return torch.cat(parts)
 
     def answers(self, split: Split, outputs_of: Callable[[dict[str, Any]], Tensor]) -> list[Answer]:
         """The answers for the rows of a split; `outputs_of` gives what is `collected` of encoded rows."""
@@ -202,15 +181,12 @@ class InputTargetTask(Task):
 
     def tensors(self) -> dict[str, Tensor]:
         parts: dict[str, Inputs | Target] = {"inputs": self.inputs, "target": self.target}
-        found = {f"{part}.{name}": getattr(owner, name) for part, owner in parts.items() for name in owner.tensor_names}
-        return {name: tensor for name, tensor in found.items() if tensor is not None}
+        return {f"{part}.{name}": value for part, owner in parts.items() for name, value in owner.tensors().items()}
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Task:
         other = copy.copy(self)
-        other.inputs, other.target = copy.copy(self.inputs), copy.copy(self.target)
-        for name, tensor in tensors.items():
-            part, _, attribute = name.partition(".")
-            setattr(getattr(other, part), attribute, tensor)
+        other.inputs = self.inputs.with_tensors(_part_of(tensors, "inputs."))
+        other.target = self.target.with_tensors(_part_of(tensors, "target."))
         return other
 
     def augmented(self, settings: AugmentSettings, train: dict[str, Any]) -> Task:
@@ -227,16 +203,16 @@ class InputTargetTask(Task):
         self.notes = [*self.inputs.notes, *self.target.notes]
 
     def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Any]:
-        tensors: dict[str, Any] = {"inputs": self.inputs.encode(split)}
+        tensors = self.inputs.rows(split)
         if with_target:
             tensors["targets"] = self.target.encode(split)
         return tensors
 
-    def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Tensor, Any]:
+    def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Any, Any]:
         """Only training inputs are augmented. Where that mixes them, the targets are mixed by the same shares."""
         targets = batch.get("targets")
         if self.augmentation is None or not training:
-            return self.inputs.prepare(batch["inputs"]), targets
+            return self.inputs.taken(batch), targets
         assert isinstance(self.inputs, ImageInputs)
         pictures, shares = self.augmentation(batch["inputs"])
         if shares is not None and targets is not None:
@@ -256,7 +232,7 @@ class InputTargetTask(Task):
         return self.target.assess(outputs, targets)
 
     def decode(self, outputs: Tensor) -> list[Answer]:
-        return [Answer(*answer) for answer in self.target.decode(outputs)]
+        return self.target.answers(outputs)
 
     def answers(self, split: Split, outputs_of: Callable[[dict[str, Any]], Tensor]) -> list[Answer]:
         answers, remarks = super().answers(split, outputs_of), self.inputs.remarks(split)
@@ -276,3 +252,7 @@ class InputTargetTask(Task):
     def restore(self, state: dict[str, Any]) -> None:
         self.inputs.restore(state["inputs"])
         self.target.restore(state["target"])
+
+
+def _part_of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -63,9 +63,10 @@ def _row_with_bad_gradient(
     model: nn.Module, inputs: Any, targets: Any, loss_of: Callable[[Any, Any], Tensor], parameter: Tensor
 ) -> int | None:
     model.eval()  # one row alone has no batch statistics
-    for row in range(len(inputs)):
+    for row in range(len(targets)):
         model.zero_grad()
-        loss_of(model(inputs[row : row + 1]), targets[row : row + 1]).backward()
+        one = inputs[row : row + 1] if isinstance(inputs, Tensor) else tuple(part[row : row + 1] for part in inputs)
+        loss_of(model(one), targets[row : row + 1]).backward()
         if parameter.grad is not None and not is_finite(parameter.grad):
             return row
     return None

@@ -19,6 +19,7 @@ from gradus.train.trainer import Observer, Record
 RATES = (
     *("accuracy", "macro_f1", "map", "map50", "map75", "map_small", "map_medium", "map_large"),
     *("recall_at_1", "recall_at_10", "recall_at_100", "miou", "weighted_iou", "boundary_f"),
+    *("span_f1", "span_precision", "span_recall"),
     *("mean_iou", "iou50", "pck_0.05", "pck_0.1"),
 )
 

@@ -268,7 +268,9 @@ def test_several_number_columns_stay_columns(tmp_path: Path) -> None:
     dataset = read_csv(tmp_path, "x,a,b\n1.5,1,0\n2.5,7.5,0\n3.5,,1\n", "a,b")
     assert dataset.target == "a,b" and dataset.types == {"x": Number(), "a": Number(), "b": Number()}
     assert len(dataset["train"]) == 2
-    assert "but 'b' holds 'red'" in csv_error(tmp_path, "x,a,b\n1,2,red\n", "a,b")
+    mixed = read_csv(tmp_path, "x,a,b\n1,2.5,red\n2,3,blue\n", "a,b")
+    assert mixed.types == {"x": Number(), "a": Number(), "b": Label(classes=("blue", "red"))}
+    assert "only one class, 'red'" in csv_error(tmp_path, "x,a,b\n1,2.5,red\n", "a,b")
     assert "names a column twice" in csv_error(tmp_path, "x,a,b\n1,2,3\n", "a,a")
 
 

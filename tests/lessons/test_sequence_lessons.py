@@ -11,6 +11,7 @@ from pages import shown
 
 from gradus.lessons import attention_by_hand as attention
 from gradus.lessons import ctc
+from gradus.lessons import hidden_dice as dice
 from gradus.lessons import recurrent_memory as memory
 from gradus.lessons import word_vectors as vectors
 
@@ -146,3 +147,34 @@ def test_perfect_directions_answer_every_analogy():
     questions = vectors.analogy_questions()
     assert ("man", "king", "woman", "queen") in questions
     assert len(set(questions)) == 72
+
+
+# ---- hidden-dice
+
+
+def test_hidden_dice_numbers():
+    found = numbers("hidden-dice")
+    # by hand: three ways to a third each, and the chances of the printed dice
+    by_hand = 10 * np.log(1 / 3) - sum(np.log(int(die[1])) for die in dice.PRINTED_DICE)
+    assert found["printed"] == pytest.approx(by_hand)
+    smallest = [min(sides for sides in (4, 6, 8) if roll <= sides) for roll in dice.PRINTED_ROLLS]
+    assert found["best"] == pytest.approx(10 * np.log(1 / 3) - np.log(smallest).sum())
+    each = [sum(1 / sides for sides in (4, 6, 8) if roll <= sides) / 3 for roll in dice.PRINTED_ROLLS]
+    assert found["all"] == pytest.approx(np.log(each).sum())
+    assert found["next_one"] == pytest.approx((1 / 4 + 1 / 6 + 1 / 8) / 3)
+    assert found["next_one_bag"] == pytest.approx(0.2 / 4 + 0.7 / 6 + 0.1 / 8)
+    assert found["next_sticky"] == pytest.approx(0.9 * 0.5 + 0.1 / 8)
+    assert found["by_number"] < found["by_viterbi"] - 0.1
+    assert found["by_posterior"] >= found["by_viterbi"] - 0.02
+
+
+def test_dice_are_learnt_with_and_without_seeing_them():
+    found = numbers("hidden-dice")
+    assert found["counted_transition"] < 0.05 and found["counted_emission"] < 0.05
+    assert found["counted_transition"] < found["learnt_transition"] < 0.15
+    assert found["learnt_emission"] < 0.15
+    assert found["learnt_likelihood"] > found["true_likelihood"]
+
+
+def test_every_printed_number_is_possible_with_its_die():
+    assert all(roll <= int(die[1]) for roll, die in zip(dice.PRINTED_ROLLS, dice.PRINTED_DICE, strict=True))

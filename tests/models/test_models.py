@@ -97,7 +97,9 @@ def answers(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
 
 
 # the others give boxes and maps or take sequences, and have tests of their own
-CLASSIFIERS = [name for name in MODELS if not MODELS[name][0].startswith(("detection.", "segmentation.", "sequence."))]
+CLASSIFIERS = [
+    name for name in MODELS if not MODELS[name][0].startswith(("detection.", "segmentation.", "sequence.", "pairs."))
+]
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

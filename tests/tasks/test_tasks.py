@@ -275,6 +275,9 @@ def test_every_task_is_made_to_learn():
     elsewhere = {"object-localization", "landmarks"}  # test_places_tasks.py
     elsewhere |= {"text-classification", "language-modeling", "forecasting"}  # test_sequence_tasks.py
     elsewhere |= {"word-vectors"}  # test_word_vectors.py
+    elsewhere |= {"text-regression", "text-pair-classification", "text-pair-regression"}  # test_pairs.py
+    elsewhere |= {"text-multi-output", "image-multi-output", "tabular-multi-output"}  # test_several_outputs.py
+    elsewhere |= {"tagging"}  # test_tagging.py
     assert {name.split(" ")[0] for name in SMALL} | set(SCENES) | elsewhere == set(TASKS)
 
 

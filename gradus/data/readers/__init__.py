@@ -10,6 +10,7 @@ from gradus.data.readers.folder import read_folder
 from gradus.data.readers.inferred import read_table, read_table_folder, split_tables
 from gradus.data.readers.scenes import read_scenes, read_scenes_file
 from gradus.data.readers.table import read_parquet_columns, read_rows, rows_from_dicts
+from gradus.data.readers.tagged import TAGGED_SUFFIXES, looks_tagged, read_tagged, tagged_files
 from gradus.data.readers.text_file import TEXT_SUFFIXES, read_split_texts, read_text_file, split_texts
 from gradus.data.readers.text_folder import holds_texts, read_text_folder
 from gradus.errors import UserError
@@ -45,6 +46,8 @@ def read(
     if path.is_dir():
         if (scenes := read_scenes(path, target, check)) is not None:
             return scenes
+        if tagged_files(path):
+            return read_tagged(path)
         if split_tables(path):
             return read_table_folder(path, target, check)
         if not holds_texts(path):
@@ -54,10 +57,12 @@ def read(
         raise UserError(f"{path}: there is no such file or folder")
     if (scenes := read_scenes_file(path, target, check)) is not None:
         return scenes
+    if path.suffix.lower() in TAGGED_SUFFIXES or (path.suffix.lower() == ".txt" and looks_tagged(path)):
+        return read_tagged(path)
     if path.suffix.lower() in TEXT_SUFFIXES:
         return read_text_file(path)
     if path.suffix.lower() not in TABLE_SUFFIXES:
-        known = ", ".join((*TABLE_SUFFIXES, *TEXT_SUFFIXES))
+        known = ", ".join((*TABLE_SUFFIXES, *TEXT_SUFFIXES, *TAGGED_SUFFIXES))
         raise UserError(
             f"{path}: a '{path.suffix}' file cannot be read as a data set; expected {known}, "
             "or a folder of class folders"

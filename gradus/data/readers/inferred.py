@@ -34,7 +34,8 @@ from gradus.data.readers.infer import (
     nearly_numbers,
 )
 from gradus.data.readers.pictures import Headers
-from gradus.data.readers.target import are_flags, rows_with_target, target_names
+from gradus.data.readers.tagged import list_columns, read_lists
+from gradus.data.readers.target import all_are_numbers, are_flags, rows_with_target, target_names
 from gradus.data.readers.times import time_values
 from gradus.data.stored import StoredPictures
 from gradus.errors import UserError, did_you_mean
@@ -114,6 +115,8 @@ def _typed_columns(
     time: str | None = None,
     series: str | None = None,
 ) -> Dataset:
+    if names_of_lists := list_columns(tables["train"], target):
+        return read_lists(tables, names_of_lists, path)
     notes = [note for table in tables.values() for note in table.notes]
     order: Columns = {split: {} for split in tables}
     if time is not None:
@@ -271,8 +274,10 @@ def _target_columns(
         for split, table in tables.items():
             columns[split][joined] = flags_column(table, names)
     else:
+        numbers = all_are_numbers(parts, names)
+        kinds = {name: Number() if numbers else _target_type(parts, name, path, check, notes) for name in names}
         for split, table in tables.items():
-            columns[split] = {name: to_column(table, name, Number()) for name in names}
+            columns[split] = {name: to_column(table, name, kind) for name, kind in kinds.items()}
     return columns, joined
 
 

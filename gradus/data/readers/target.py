@@ -56,21 +56,15 @@ def rows_with_target(table: Cells, names: Sequence[str]) -> Cells:
 
 
 def are_flags(tables: Sequence[Cells], names: Sequence[str]) -> bool:
-    """Whether several target columns are 0/1 columns (True: one multi-label target) or numbers (False: a target each).
-
-    Raises `UserError` naming the row for a target column that is neither.
-    """
-    columns = {name: [cell for cell in all_cells(tables, name) if not is_missing(cell)] for name in names}
-    if all(parse_flag(cell) is not None for cells in columns.values() for cell in cells):
-        return True
-    for name, cells in columns.items():
-        if not all_numbers(cells):
-            raise UserError(
-                f"the targets {','.join(names)}: several targets must be 0/1 columns or numbers, but '{name}' holds "
-                f"'{_first_other(cells)}'"
-            )
-    return False
+    """Whether several target columns are 0/1 columns: one multi-label target. Otherwise they are a target each."""
+    present = _present(tables, names)
+    return all(parse_flag(cell) is not None for cells in present.values() for cell in cells)
 
 
-def _first_other(cells: Sequence[object]) -> object:
-    return next(cell for cell in cells if not all_numbers([cell]))
+def all_are_numbers(tables: Sequence[Cells], names: Sequence[str]) -> bool:
+    """Whether several target columns all hold numbers: then whole numbers are no classes, however few they are."""
+    return all(all_numbers(cells) for cells in _present(tables, names).values())
+
+
+def _present(tables: Sequence[Cells], names: Sequence[str]) -> dict[str, list[object]]:
+    return {name: [cell for cell in all_cells(tables, name) if not is_missing(cell)] for name in names}
