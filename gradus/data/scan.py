@@ -17,7 +17,7 @@ import numpy as np
 
 from gradus.data import readers
 from gradus.data.clock import in_time, sentinels
-from gradus.data.columns import Boxes, Column, ColumnType, Image, Label, Labels, Mask, Number, Points, Text, Time
+from gradus.data.columns import Boxes, Column, ColumnType, Image, Label, Labels, Mask, Number, Points, Tags, Text, Time
 from gradus.data.dataset import Dataset
 from gradus.data.scan_findings import FEW, IMBALANCE, Finding, Findings, ScanResult
 from gradus.data.scan_masks import find_masks
@@ -104,7 +104,7 @@ def _summary(dataset: Dataset, pictures: dict[str, list[PictureFacts]]) -> list[
 
 def _described(kind: ColumnType) -> str:
     what = type(kind).__name__
-    if isinstance(kind, Label | Labels | Boxes | Mask):
+    if isinstance(kind, Label | Labels | Boxes | Mask | Tags):
         what += f" of {len(kind.classes)} classes"
     if isinstance(kind, Image):
         what += " (grey)" if kind.channels == 1 else " (RGB)"
@@ -147,7 +147,7 @@ def _hashable(column: Column) -> Iterator[Any]:
         return (tuple(value) for value in np.asarray(column.values).tolist())
     if isinstance(column.type, Boxes):
         return ((value.boxes.tobytes(), value.labels.tobytes()) for value in column)
-    if isinstance(column.type, Points):
+    if isinstance(column.type, Points | Tags):
         return (value.tobytes() for value in column)
     if isinstance(column.type, Mask):
         return iter(range(len(column)))  # not compared: each would be decoded

@@ -19,7 +19,7 @@ from gradus.data.dataset import Dataset
 from gradus.data.device_rows import DeviceRows
 from gradus.data.load import DataSettings, ordered_as, read_data
 from gradus.data.splits import complete_splits, fewer_rows, hold_out_last, one_fold, rolling_origin
-from gradus.errors import UserError
+from gradus.errors import UserError, unknown_name
 from gradus.models import (
     MODELS,
     ModelSettings,
@@ -212,13 +212,15 @@ def _resolve(recipe: Recipe, dataset: Dataset, model: nn.Module | None) -> tuple
     if not task_name:
         task_name = infer_task(dataset)
         notes.append(f"task: {task_name} (target '{dataset.target}')")
+    if task_name not in TASKS:
+        raise unknown_name("task", task_name, TASKS)
     if model is not None:
         model_settings = getattr(model, "created_as", None) or ModelSettings(name=f"custom:{type(model).__qualname__}")
     elif recipe.model.name:
         model_class(recipe.model.name)  # an unknown name is told before anything long begins
         model_settings = recipe.model
     else:
-        model_settings = replace(recipe.model, name=TASKS[task_name].models[0]) if task_name in TASKS else recipe.model
+        model_settings = replace(recipe.model, name=TASKS[task_name].models[0])
         notes.append(f"model: {model_settings.name}")
     source = dataset.source
     if source not in CATALOGUE and Path(source).exists():
@@ -317,12 +319,22 @@ def _try_model(model: nn.Module, task: Task, tensors: dict[str, Any], name: str)
     task.to_device(torch.device("cpu"))
     rows = {key: value[:2] for key, value in tensors.items()}
     inputs, _ = task.prepare(rows, training=False)
+    size = task.model_options().get("num_tokens", 0)
+    if size and isinstance(inputs, Tensor) and inputs.dtype == torch.int64 and inputs.numel():
+        inputs = inputs.clone()
+        inputs.view(-1)[0] = size - 1  # the largest id, which two rows need not have
     was_training, place = model.training, next((p.device for p in model.parameters()), torch.device("cpu"))
     try:
         with torch.no_grad():
             outputs = model.cpu().eval()(inputs)
             task.check_outputs(outputs, len(rows["inputs"]), name)
         needed = operations(model, inputs) / max(len(rows["inputs"]), 1)
+    except IndexError as error:
+        if not size:
+            raise
+        raise UserError(
+            f"model {name} does not take all of the {size:,} ids of the vocabulary (num_tokens={size}): {error}"
+        ) from None
     except (RuntimeError, TypeError, AttributeError) as error:
         if isinstance(inputs, Tensor) and not isinstance(error, RuntimeError):
             raise  # a mistake within the model; of several inputs it mostly says that the model takes one

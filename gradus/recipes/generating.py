@@ -58,7 +58,8 @@ def language_task(run: Run) -> LanguageTask:
 def prompt_ids(task: LanguageTask, prompt: str | None) -> Tensor:
     """(1, T): what the model reads first. Without a prompt a document begins, and running text goes on from a line break.
 
-    Raises `UserError` for an empty prompt where nothing begins, and for a character that the model does not know.
+    Raises `UserError` for an empty prompt where nothing begins, and for a character that the model does not know, or no
+    word that it does.
     """
     begin = [BEGIN] if task.documents else []
     if prompt is None and not task.documents:
@@ -71,6 +72,8 @@ def prompt_ids(task: LanguageTask, prompt: str | None) -> Tensor:
     if UNKNOWN in ids and task.unit == "character":
         strange = next(letter for letter in prompt or "" if UNKNOWN in task.encoder.encode(letter))
         raise UserError(f"--prompt: the model knows no {strange!r}: it was not in its training text")
+    if ids and set(ids) == {UNKNOWN}:
+        raise UserError("--prompt: the model knows no word of it: none was in its vocabulary")
     return torch.tensor([begin + ids], dtype=torch.int64)
 
 

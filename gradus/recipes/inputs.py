@@ -62,6 +62,8 @@ def _texts(task: Task, inputs: Sequence[Any]) -> Split:
 
 def _existing(item: str | Path) -> Path | None:
     """The file or folder that is named; None for a text. Raises `UserError` for what looks like a file's name and is none."""
+    if item == "":  # as a path it would be the folder that the user is in
+        return None
     path = Path(item)
     try:
         if path.exists():

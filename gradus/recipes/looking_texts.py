@@ -24,6 +24,7 @@ from gradus.recipes.run import Run
 from gradus.tasks.encode import class_indices
 from gradus.tasks.forecasting import ForecastTask
 from gradus.tasks.language import LanguageTask
+from gradus.tasks.pairs import PairInputs
 from gradus.tasks.targets import LabelsTarget, NumberTarget
 from gradus.tasks.task import InputTargetTask, Task
 from gradus.tasks.text import TextInputs
@@ -62,7 +63,17 @@ def words_of(encoder: TextEncoder, text: str, ids: np.ndarray) -> tuple[str, ...
 
 
 def passage_of_text(inputs: TextInputs, text: str | Sequence[str], name: str, label: int | None = None) -> Passage:
-    """A text (of several columns one each) as the network of these inputs reads it, cut where it is too long."""
+    """A text (of several columns one each) as the network of these inputs reads it, cut where it is too long; of a network that
+    reads pairs the first text, with the second as its `other`."""
+    if isinstance(inputs, PairInputs) and len(inputs.columns) == 2:
+        if isinstance(text, str):
+            raise UserError(f"{name}: this run reads two texts; name a row of its data as test:17")
+        alone = []
+        for column, one in zip(inputs.columns, text, strict=True):
+            one_column = copy.copy(inputs)
+            one_column.types = {column: inputs.types[column]}
+            alone.append(passage_of_text(one_column, one, name, label))
+        return replace(alone[0], other=alone[1])
     texts = [text] if isinstance(text, str) else list(text)
     texts += [""] * (len(inputs.columns) - len(texts))
     parts = [words_of(inputs.encoder, one, inputs.encoder.encode(one)) for one in texts]

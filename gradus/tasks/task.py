@@ -97,8 +97,9 @@ class Task(ABC):
         """What is called on the inputs of a split's batches, in their order: the model, unless it carries a state along."""
         return model
 
-    def shown(self, split: Split) -> Split:
-        """The rows that an assessment of a split is made of, for reports; most tasks assess the rows of the split themselves."""
+    def shown(self, split: Split) -> Split | None:
+        """The rows that an assessment of a split is made of, for reports; most tasks assess the rows of the split themselves.
+        None where there is nothing to show of them."""
         return split
 
     def collected(self, outputs: Any, batch: dict[str, Tensor]) -> Tensor:

@@ -157,6 +157,9 @@ class WordVectorTask(Task):
             words += len(found[-1])
         return found
 
+    def shown(self, split: Split) -> None:
+        """Rows are stretches of 16 words or pairs, which tell nothing by themselves."""
+
     def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Any, Tensor]:
         """Skip-gram and cbow: a `Stretch`, and for each score its weight, above 0 where yes is right and below 0 where no is;
         their last column is how many pairs a row has. window: (B, L, C), (B, L). glove: pairs (B, 2), counts (B,)."""

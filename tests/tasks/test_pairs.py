@@ -155,7 +155,7 @@ def test_stories_are_answered_and_the_sentence_is_looked_at(tmp_path):
     assert answer["prediction"] == "office"
     rows = {"story": Column(Text(), [story]), "question": Column(Text(), ["Where is John?"])}
     encoded = run.task.encode(Split(rows, ["one"]), with_target=False)
-    weights = run.model.attention((encoded["inputs"][:], encoded["others"][:]))[0].detach()
+    weights = run.model.attention((encoded["inputs"][:], encoded["others"][:]))[0, -1].detach()
     assert float(weights.sum()) == pytest.approx(1, abs=1e-5)
     assert weights.reshape(3, 6).sum(dim=1).argmax() == 1
 

@@ -187,7 +187,9 @@ def _check_header(path: Path, names: list[str]) -> None:
 
 
 def check_names(path: Path, names: list[str]) -> None:
-    """Raises `UserError` for a column without a name, or two of the same name."""
+    """Raises `UserError` for a column without a name, or two of the same name, or where there is none."""
+    if not names:
+        raise UserError(f"{path}: there are no rows in it")
     if "" in names:
         raise UserError(f"{path}: column {names.index('') + 1} has no name; name it in the first row, or remove it")
     name, count = Counter(names).most_common(1)[0]

@@ -188,7 +188,9 @@ def fit_and_encode(texts: Iterable[str], options: TokenOptions) -> tuple[TextEnc
 
 
 def load_encoder(state: dict[str, Any]) -> TextEncoder:
-    """The encoder that `state` was taken from."""
+    """The encoder that `state` was taken from. Raises `UserError` for a state of a version before the first release."""
+    if "kind" not in state:
+        raise UserError("the vocabulary was saved by an older version, which this one cannot read: train the run again")
     if state["kind"] == "byte-pair":
         from gradus.data.text.byte_pair import BytePairEncoder
 

@@ -51,14 +51,14 @@ class MemoryNetwork(nn.Module):
         return self._read(*inputs)[0]
 
     def attention(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
-        """(B, T): how much the last hop looked at each token of the text. The tokens of a sentence share its weight, so that a
+        """(B, hops, T): how much each hop looked at each token of the text. The tokens of a sentence share its weight, so that a
         row adds up to 1; padding has 0. Networks that look at parts of their (first) text offer this method."""
         _, weights, member = self._read(*inputs)
         sizes = member.sum(dim=2).clamp(min=1)  # tokens of each sentence
-        return ((weights / sizes)[:, None, :] @ member)[:, 0]
+        return (weights / sizes[:, None, :]) @ member
 
     def _read(self, story: Tensor, question: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(answer (B, C), weights (B, S) of the sentences, member (B, S, T): the tokens of each). S is T: most are empty."""
+        """(answer (B, C), weights (B, hops, S) of the sentences, member (B, S, T): tokens of each). S is T: most are empty."""
         exists, ends = story != 0, story == self.separator
         sentence = ends.cumsum(dim=1) - ends.to(torch.int64)  # of each token; its separator belongs to it
         places = torch.arange(story.shape[1], device=story.device)
@@ -67,9 +67,10 @@ class MemoryNetwork(nn.Module):
         last = torch.where(there, places, -1).amax(dim=1, keepdim=True)
         age = (last - places).clamp(0, self.memories - 1)
         state = self.question(question).sum(dim=1)
-        weights = state.new_zeros(there.shape)
+        hops = []
         for hop in range(len(self.words) - 1):
             looked_at, given = (member @ self.words[k](story) + self.ages[k](age) for k in (hop, hop + 1))
             weights = masked_softmax(state[:, None, :] @ looked_at.transpose(1, 2), there)[:, 0]
             state = state + (weights[:, None, :] @ given)[:, 0]
-        return self.head(state), weights, member
+            hops.append(weights)
+        return self.head(state), torch.stack(hops, dim=1), member
