@@ -25,6 +25,7 @@ from gradus.recipes.table import RECIPES
 LOOKS = NETWORK_LOOKS | WORD_LOOKS | WRITING_LOOKS
 ROOT = Path(__file__).parent.parent
 TEXTS = {page: (ROOT / "docs" / page).read_text() for page in ("errata.md", "books.md")}
+TEXT_PAGES = ["data", "text", "sequences", "text-tasks", "word-vectors", "language", "forecasting", "look_inside_texts"]
 PATH = re.compile(r"(?:gradus|tests|docs|scripts)/[\w./-]+(?:::\w+)?")
 OBJECT = re.compile(r"(?:reference|gradus|torch)(?:\.\w+)+")
 SETTING = re.compile(r"((?:augment|data|model|task|train)(?:\.\w+)+)( = .+)?")
@@ -140,6 +141,11 @@ def test_what_the_page_names_exists(page):
 )
 def test_what_a_page_of_things_in_pictures_names_exists(page):
     assert missing((ROOT / "docs" / page).read_text()) == []
+
+
+@pytest.mark.parametrize("page", TEXT_PAGES)
+def test_what_a_page_of_text_and_time_names_exists(page):
+    assert missing((ROOT / "docs" / f"{page}.md").read_text()) == []
 
 
 @pytest.mark.parametrize(
