@@ -120,11 +120,11 @@ class ForecastTask(Task):
 
     def _described(self, dataset: Dataset) -> list[str]:
         options = self.options
-        step = self.clock.step_words() if self.clock else "row"
+        step = self.clock.each_step() if self.clock else "a step"
         each = f"windows of {options.lookback} rows, {self.places()} steps each; foretold: "
         last = f" to {options.ahead}" if options.horizon > 1 else ""
         rows = "row" if options.ahead == 1 else "rows"
-        notes = [f"{each}{options.delay}{last} {rows} after the last, one row a {step}"]
+        notes = [f"{each}{options.delay}{last} {rows} after the last, one row {step}"]
         for name, split in dataset.splits.items():
             starts, crossing, missing = self._windows(split, with_target=True)
             if crossing or missing:
