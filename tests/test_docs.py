@@ -16,13 +16,16 @@ import pytest
 from gradus import cli
 from gradus.errors import UserError
 from gradus.lessons.table import LESSONS
-from gradus.look.inside.table import LOOKS, WORD_LOOKS
+from gradus.look.inside.table import LOOKS as NETWORK_LOOKS
+from gradus.look.inside.table import WORD_LOOKS, WRITING_LOOKS
 from gradus.models import MODELS
 from gradus.recipes.recipe import Recipe
 from gradus.recipes.table import RECIPES
 
+LOOKS = NETWORK_LOOKS | WORD_LOOKS | WRITING_LOOKS
 ROOT = Path(__file__).parent.parent
 TEXTS = {page: (ROOT / "docs" / page).read_text() for page in ("errata.md", "books.md")}
+TEXT_PAGES = ["data", "text", "sequences", "text-tasks", "word-vectors", "language", "forecasting", "look_inside_texts"]
 PATH = re.compile(r"(?:gradus|tests|docs|scripts)/[\w./-]+(?:::\w+)?")
 OBJECT = re.compile(r"(?:reference|gradus|torch)(?:\.\w+)+")
 SETTING = re.compile(r"((?:augment|data|model|task|train)(?:\.\w+)+)( = .+)?")
@@ -61,7 +64,7 @@ def has_setting(name: str) -> bool:
 
 def settings_of(look: str) -> set[str]:
     """The names that `--set` may change in a look."""
-    module, _, name = (LOOKS | WORD_LOOKS)[look].function.partition(":")
+    module, _, name = LOOKS[look].function.partition(":")
     function = getattr(importlib.import_module(f"gradus.look.inside.{module}"), name)
     return {name for name, one in inspect.signature(function).parameters.items() if one.kind is one.KEYWORD_ONLY}
 
@@ -71,7 +74,7 @@ def look_works(arguments: argparse.Namespace) -> bool:
     if arguments.subject is None or arguments.file or arguments.what == "WHAT":
         return True
     known = arguments.subject in MODELS or arguments.subject.isupper() or "/" in arguments.subject
-    if not known or arguments.what not in LOOKS | WORD_LOOKS:
+    if not known or arguments.what not in LOOKS:
         return False
     given = [assignment.partition("=")[0] for assignment in arguments.set]
     given += ["layer"] * bool(arguments.layer) + ["of_class"] * bool(arguments.of_class)
@@ -106,7 +109,7 @@ def exists(name: str) -> bool:
     if name.startswith("gradus "):
         return command_works(name)
     if found := re.fullmatch(r"--set (\w+)=\S+", name):
-        return any(found[1] in settings_of(look) for look in LOOKS | WORD_LOOKS)
+        return any(found[1] in settings_of(look) for look in LOOKS)
     if name.startswith("--set "):
         return command_works(f"gradus train mnist-mlp {name}")
     if setting := SETTING.fullmatch(name):
@@ -138,6 +141,11 @@ def test_what_the_page_names_exists(page):
 )
 def test_what_a_page_of_things_in_pictures_names_exists(page):
     assert missing((ROOT / "docs" / page).read_text()) == []
+
+
+@pytest.mark.parametrize("page", TEXT_PAGES)
+def test_what_a_page_of_text_and_time_names_exists(page):
+    assert missing((ROOT / "docs" / f"{page}.md").read_text()) == []
 
 
 @pytest.mark.parametrize(
@@ -221,7 +229,7 @@ def test_commands_for_users_are_understood(page):
 
 def test_the_page_of_looks_has_each_of_them_in_order():
     text = (ROOT / "docs" / "look.md").read_text()
-    assert re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE) == [*LOOKS, *WORD_LOOKS]
+    assert re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE) == [*LOOKS]
     assert missing(text) == []
 
 

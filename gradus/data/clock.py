@@ -51,6 +51,11 @@ class Clock:
                 return name if self.seconds == size else f"{self.seconds // size} {name}s"
         return "row"
 
+    def each_step(self) -> str:
+        """`an hour`, `a day`, `every 10 minutes`."""
+        words = self.step_words()
+        return f"every {words}" if words[0].isdigit() else f"an {words}" if words == "hour" else f"a {words}"
+
     def between(self, times: np.ndarray) -> np.ndarray:
         """(N - 1,) float64: how many steps lie between each of times (N,) and the next."""
         if self.months:
@@ -196,8 +201,7 @@ def _most_common(values: np.ndarray) -> int:
 
 def _described(split: Split, clock: Clock) -> list[str]:
     times = times_of(split, clock)
-    words = clock.step_words()
-    every = f"every {words}" if words[0].isdigit() else f"one a {words}" if words != "hour" else "one an hour"
+    every = clock.each_step() if clock.step_words()[0].isdigit() else f"one {clock.each_step()}"
     many = len(np.unique(series_of(split, clock)))
     of = f" of {many:,} series" if clock.series else ""
     notes = [f"time: column '{clock.time}', {_told(times.min())} to {_told(times.max())}{of}, {every}"]

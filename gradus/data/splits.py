@@ -54,7 +54,13 @@ def hold_out_last(rows: Split, held: float | int | str, clock: Clock | None = No
     if isinstance(held, str):
         if clock is None:
             raise UserError(f"'{held}' is a date, but the rows have no time; name the column that tells it with --time")
-        last = times_of(rows, clock) >= np.datetime64(held, "s")
+        times = times_of(rows, clock)
+        last = times >= np.datetime64(held, "s")
+        if last.all() or not last.any():
+            span = f"{Time().to_text(times.min())} to {Time().to_text(times.max())}"
+            raise UserError(
+                f"cannot hold out rows from {held} on: the rows are of {span}, and both parts need at least one row"
+            )
     else:
         number = round(len(rows) * held) if held < 1 else int(held)
         if not 0 < number < len(rows):

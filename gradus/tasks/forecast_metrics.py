@@ -18,12 +18,17 @@ def middle(quantiles: tuple[float, ...]) -> int:
     return int(np.abs(np.array(quantiles) - 0.5).argmin())
 
 
-def seasonal_error(values: np.ndarray, season: int) -> list[float]:
+def seasonal_error(values: np.ndarray, season: int, runs: np.ndarray | None = None) -> list[float]:
     """The mean absolute difference of each column of training values (T, K) to what it was one season before: what MASE divides
-    by (Hyndman and Koehler 2006, who take it from the training rows)."""
-    if len(values) <= season:
-        season = 1
-    errors = np.abs(values[season:] - values[:-season])
+    by (Hyndman and Koehler 2006, who take it from the training rows). One row before where no run of rows is that long.
+
+    runs: (T,) which run of rows that follow each other a row is of: values of different series are not compared, nor across gaps
+    """
+    runs = np.zeros(len(values), dtype=np.int64) if runs is None else runs
+    for apart in (season, 1):
+        errors = np.abs(values[apart:] - values[:-apart])[runs[apart:] == runs[:-apart]]
+        if np.isfinite(errors).any():
+            break
     return [float(np.nanmean(column)) if np.isfinite(column).any() else 0.0 for column in errors.T]
 
 

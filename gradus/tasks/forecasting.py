@@ -97,7 +97,7 @@ class ForecastTask(Task):
         self.deviation = np.maximum(np.nanstd(values, axis=0), 1e-12).tolist()
         self.spread = self._spread(train) if self.options.relative else [1.0] * len(self.names)
         self.season = self.options.season or (self.clock.season() if self.clock else 0)
-        self.naive_error = forecast_metrics.seasonal_error(values, self.season or 1)
+        self.naive_error = forecast_metrics.seasonal_error(values, self.season or 1, self._runs(train))
         self.notes = [*self.inputs.notes, *self._described(dataset)]
 
     def _spread(self, train: Split) -> list[float]:
@@ -120,11 +120,11 @@ class ForecastTask(Task):
 
     def _described(self, dataset: Dataset) -> list[str]:
         options = self.options
-        step = self.clock.step_words() if self.clock else "row"
+        step = self.clock.each_step() if self.clock else "a step"
         each = f"windows of {options.lookback} rows, {self.places()} steps each; foretold: "
         last = f" to {options.ahead}" if options.horizon > 1 else ""
         rows = "row" if options.ahead == 1 else "rows"
-        notes = [f"{each}{options.delay}{last} {rows} after the last, one row a {step}"]
+        notes = [f"{each}{options.delay}{last} {rows} after the last, one row {step}"]
         for name, split in dataset.splits.items():
             starts, crossing, missing = self._windows(split, with_target=True)
             if crossing or missing:
@@ -137,6 +137,11 @@ class ForecastTask(Task):
         """(T, K) in the target's own units; nan where missing."""
         return np.stack([np.asarray(split[name].values, dtype=np.float64) for name in self.names], axis=1)
 
+    def _runs(self, split: Split) -> np.ndarray:
+        """(T,) which run of rows that follow each other each row is of."""
+        ends = ~follows(split, self.clock) if self.clock else np.zeros(len(split) - 1, dtype=bool)
+        return np.concatenate([[0], np.cumsum(ends)])
+
     def places(self) -> int:
         """Steps of a window."""
         return -(-self.options.lookback // self.options.step)
@@ -147,10 +152,13 @@ class ForecastTask(Task):
         span = options.lookback + (options.ahead if with_target else 0)
         count = len(split) - span + 1
         if count < 1:
-            raise UserError(f"a split of {len(split):,} rows is too short: lookback, delay and horizon need {span:,}")
+            raise UserError(
+                f"a split of {len(split):,} rows is too short: lookback, delay and horizon need {span:,}; "
+                "set task.options.lookback to fewer, or take a longer split"
+            )
         starts = np.arange(count)
         if self.clock is not None:
-            run = np.concatenate([[0], np.cumsum(~follows(split, self.clock))])
+            run = self._runs(split)
             starts = starts[run[starts] == run[starts + span - 1]]
         crossing = count - len(starts)
         if with_target:

@@ -17,7 +17,7 @@ from gradus.tasks.inputs import TableInputs
 
 CALENDAR = {"hour": 86400.0, "weekday": 7 * 86400.0, "year": 365.2425 * 86400}  # seconds of a day, a week, a mean year
 MOST_SERIES = 50  # that are told apart by a one-hot input
-_DEGREES = re.compile(r"°|\bdeg\b|\bdegrees?\b|direction|azimuth", re.IGNORECASE)
+_DEGREES = re.compile(r"°|\bdeg\b|\bdegrees?\b|direction|azimuth|wind_?dir|richtung", re.IGNORECASE)
 
 
 class SeriesInputs:

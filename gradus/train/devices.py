@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -65,7 +66,7 @@ def keep_freed_memory() -> bool:
 
 @contextmanager
 def denormals_as_zero(device: torch.device) -> Iterator[None]:
-    """Meanwhile, on a CPU, numbers nearer to 0 than 1.2e-38 count as 0.
+    """Meanwhile, on a CPU, numbers nearer to 0 than 1.2e-38 count as 0, in all threads that compute.
 
     Gradients that come back through hundreds of steps get there, as do the moments of dead units, and a processor takes many
     times longer for each: five to six times for the backward pass of an LSTM over 250 steps (benchmarks/text.py). Only the last
@@ -75,9 +76,23 @@ def denormals_as_zero(device: torch.device) -> Iterator[None]:
         yield  # it is so already, or this processor cannot
         return
     try:
+        _flush_in_threads(True)
         yield
     finally:
         torch.set_flush_denormal(False)
+        _flush_in_threads(False)
+
+
+def _flush_in_threads(on: bool) -> None:
+    """Sets it in the threads that PyTorch shares its work among, where they are GNU OpenMP's (PyTorch on Linux). It belongs to
+    each thread by itself, and `torch.set_flush_denormal` sets that of the thread that calls it: those begun before have another.
+    """
+    libraries = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*")) if sys.platform == "linux" else []
+    if not libraries or torch.get_num_threads() == 1:
+        return
+    visit = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: torch.set_flush_denormal(on) and None)
+    everywhere = ctypes.CDLL(str(libraries[0])).GOMP_parallel  # calls a function once in every thread
+    everywhere(visit, None, ctypes.c_uint(torch.get_num_threads()), ctypes.c_uint(0))
 
 
 def plan_device(device: str = "auto", precision: str = "fp32") -> Plan:

@@ -32,7 +32,7 @@ def trained(folder, rows: list[str], ordered: bool, model: str = "recurrent_lm",
     kinds = 4 if words else len(set("".join(rows)))
     made = create_model(model, num_tokens=kinds + 4, **sizes)
     chosen = {"tokenizer": "character", "length": 8, **options}
-    return fit(made, texts(rows, ordered), task_options=chosen, epochs=25, learning_rate=0.03, out=folder)
+    return fit(made, texts(rows, ordered), task_options=chosen, epochs=40, learning_rate=0.01, out=folder)
 
 
 @pytest.fixture(scope="module")

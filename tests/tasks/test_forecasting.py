@@ -289,3 +289,33 @@ def test_what_does_not_fit_is_told():
         made(hourly(heat=np.full(300, 3.0)))
     with pytest.raises(UserError, match="calendar: the rows have no time"):
         made(replace(hourly(), clock=None), calendar=["hour"])
+
+
+def test_what_mase_divides_by_compares_neither_two_series_nor_across_a_gap():
+    heat = np.concatenate([np.arange(100.0), 5000 + np.arange(100.0)])
+    place = np.repeat([0, 1], 100)
+    times = np.datetime64("2020-01-01", "s") + np.tile(np.arange(100), 2) * HOUR
+    times[150:] += 7 * HOUR  # a gap in the second series
+    split = Split(
+        {
+            "time": Column(Time(), times),
+            "heat": Column(Number(), heat),
+            "place": Column(Label(classes=("a", "b")), place),
+        },
+        NumberedRows.count("two", 200),
+    )
+    data = Dataset(name="two", source="two", splits={"train": split}, target="heat", ordered=True)
+    task = made(in_time(data, "time", "place"), lookback=5, season=3)
+    assert task.naive_error == pytest.approx([3.0])  # the series rises by 1 a row
+    assert made(in_time(data, "time", "place"), lookback=5, season=120).naive_error == pytest.approx([1.0])
+
+
+def test_a_date_outside_the_rows_is_told_with_the_times_that_there_are():
+    with pytest.raises(UserError, match="cannot hold out rows from 2031-01-01 on: the rows are of 2020-01-01 00:00:00"):
+        complete_splits(hourly(), 0.1, "2031-01-01", 0, "heat")
+
+
+@pytest.mark.parametrize("name", ["winddir", "wind_dir", "Windrichtung"])
+def test_a_short_name_of_a_direction_is_one(name):
+    task = made(hourly(**{name: np.arange(300.0) % 360}), lookback=5)
+    assert task.inputs.circular == (name,)

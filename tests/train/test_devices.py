@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -70,6 +71,24 @@ def test_denormals_count_as_zero_for_a_while():
             pass
         assert float((tiny * 1).sum()) == 0  # the inner one leaves it as it was
     assert float((tiny * 1).sum()) > 0
+
+
+def test_denormals_count_as_zero_in_every_thread_and_no_longer_after_an_error():
+    tiny, threads = torch.full((200_000,), 1e-39), torch.get_num_threads()
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot")
+    torch.set_flush_denormal(False)
+    if sys.platform != "linux" or not list((Path(torch.__file__).parent / "lib").glob("libgomp*.so*")):
+        pytest.skip("PyTorch's threads are not GNU OpenMP's here")
+    torch.set_num_threads(2)
+    try:
+        assert (tiny * 1).count_nonzero() == len(tiny)  # both threads have begun
+        with pytest.raises(ValueError), denormals_as_zero(torch.device("cpu")):
+            assert (tiny * 1).count_nonzero() == 0
+            raise ValueError
+        assert (tiny * 1).count_nonzero() == len(tiny)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_the_device_of_a_gpu_leaves_the_processor_alone():
