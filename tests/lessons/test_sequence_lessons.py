@@ -171,8 +171,8 @@ def test_hidden_dice_numbers():
 def test_dice_are_learnt_with_and_without_seeing_them():
     found = numbers("hidden-dice")
     assert found["counted_transition"] < 0.05 and found["counted_emission"] < 0.05
-    assert found["counted_transition"] < found["learnt_transition"] < 0.15
-    assert found["learnt_emission"] < 0.15
+    assert found["learnt_transition"] < 0.1
+    assert found["counted_emission"] < found["learnt_emission"] < 0.15
     assert found["learnt_likelihood"] > found["true_likelihood"]
 
 
