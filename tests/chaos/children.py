@@ -214,6 +214,8 @@ def _import_all() -> None:
     import importlib
     import pkgutil
 
+    sys.modules["pandas"] = None  # type: ignore[assignment] # scikit-learn would take it along, and it begins a thread
+
     import matplotlib.backends.backend_svg  # noqa: F401
     import numpy as np
     import sklearn.datasets
@@ -229,6 +231,7 @@ def _import_all() -> None:
     import moments  # noqa: F401
 
     learning_curves("loss", [1, 2], np.ones(2), np.ones(2), title="loss")
+    del sys.modules["pandas"]
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from typing import Any
 # NAME -> (module, attribute path) of each place where it is called. Modules that import a function hold a name of their own.
 WRAPPED: dict[str, list[tuple[str, str]]] = {
     # data building
-    "load": [("gradus.recipes.experiment", "load_data")],
+    "load": [("gradus.recipes.experiment", "read_data")],
     "encode": [("gradus.tasks.task", "InputTargetTask.encode")],
     "fingerprint": [("gradus.recipes.execute", "fingerprint")],
     "create": [("gradus.train.folder", "RunFolder.create")],
