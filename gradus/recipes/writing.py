@@ -15,7 +15,6 @@ from gradus.look.inside.word_credit import Vectors, integrated_gradients, left_o
 from gradus.look.writing import Read, Writing
 from gradus.recipes.looking_texts import is_sequence_task, subject_of_sequences
 from gradus.tasks.assessment import Assessment, ClassAssessment
-from gradus.tasks.pairs import PairInputs
 from gradus.tasks.task import InputTargetTask
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ def writing_of(run: Run, split: str, assessment: Assessment) -> Writing | None:
     if (
         not isinstance(task, InputTargetTask)
         or not is_sequence_task(task)
-        or isinstance(task.inputs, PairInputs)
         or not isinstance(assessment, ClassAssessment)
     ):
         return None

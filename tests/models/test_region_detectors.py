@@ -252,6 +252,26 @@ def test_four_steps_teach_what_they_say() -> None:
     assert learnt == [{"steps", "proposals"}, {"backbone", "lateral", "head"}, {"proposals"}, {"head"}]
 
 
+def test_a_map_that_stays_keeps_its_statistics() -> None:
+    model, (inputs, objects) = made("faster_rcnn", training="four-step"), given("faster_rcnn")
+    changed = []
+    for epoch in range(4):
+        model.train()
+        model.begin_epoch(epoch, 4)
+        before = {name: value.clone() for name, value in model.named_buffers() if "running_mean" in name}
+        assert before
+        model(inputs).loss(objects)
+        changed.append(
+            {
+                name.split(".")[0]
+                for name, value in model.named_buffers()
+                if not torch.equal(value, before.get(name, value))
+            }
+        )
+        model.eval()
+    assert changed == [{"steps"}, {"backbone"}, set(), set()]
+
+
 def test_the_step_goes_with_the_weights() -> None:
     model, (inputs, _) = made("faster_rcnn", training="four-step"), given("faster_rcnn")
     model.begin_epoch(1, 4)

@@ -232,13 +232,27 @@ class FasterRCNN(nn.Module):
 
     def begin_epoch(self, epoch: int, epochs: int) -> str:
         """What is learnt from this epoch on, where that changes."""
-        return "" if self.steps is None else self.steps.begin_epoch(epoch, epochs)
+        if self.steps is None:
+            return ""
+        said = self.steps.begin_epoch(epoch, epochs)
+        self.train(self.training)
+        return said
+
+    def train(self, mode: bool = True) -> FasterRCNN:
+        """A map that stays in this step keeps the statistics of its norms too."""
+        super().train(mode)
+        if self.steps is not None:
+            self.backbone.train(mode and self.steps.learns_map)
+            self.steps.backbone.train(mode and self.steps.now == 0)
+        return self
 
     def forward(self, pictures: Tensor) -> FasterPredictions:
-        (maps,) = self.backbone(pictures)
-        maps = of_proposals = functional.relu(self.lateral(maps))
+        learns = self.steps is None or self.steps.learns_map
+        with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
+            (maps,) = self.backbone(pictures)
+            maps = of_proposals = functional.relu(self.lateral(maps))
         if self.steps is not None:
-            maps, of_proposals = self.steps.maps(pictures, maps)
+            of_proposals = self.steps.map_of_proposals(pictures, maps)
         logits, deltas = self.proposals(of_proposals)
         height, width = pictures.shape[2:]
         return FasterPredictions(self, maps, logits, deltas, (height, width))

@@ -43,14 +43,17 @@ class FourSteps(nn.Module):
         self.step.fill_(float(self.now))  # type: ignore[operator]
         return f"step {self.now + 1} of 4: {STEPS[self.now]}" if self.now != before or epoch == 0 else ""
 
-    def maps(self, pictures: Tensor, of_detector: Tensor) -> tuple[Tensor, Tensor]:
-        """The maps that the head and the proposals read, in each step without a gradient where they stay."""
+    def map_of_proposals(self, pictures: Tensor, of_detector: Tensor) -> Tensor:
+        """The map that the proposals are read from: one of their own in the first two steps, then the detector's."""
         if self.now >= 2:
-            return of_detector.detach(), of_detector.detach()
-        learns = torch.is_grad_enabled() and self.now == 0
-        with torch.set_grad_enabled(learns):
-            of_proposals = functional.relu(self.lateral(self.backbone(pictures)[0]))
-        return (of_detector.detach() if learns else of_detector), of_proposals
+            return of_detector
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.now == 0):
+            return functional.relu(self.lateral(self.backbone(pictures)[0]))
+
+    @property
+    def learns_map(self) -> bool:
+        """Whether the detector's map learns: in the second step alone."""
+        return self.now == 1
 
     @property
     def learns_proposals(self) -> bool:
