@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradus.errors import UserError
@@ -13,24 +14,26 @@ from gradus.errors import UserError
 if TYPE_CHECKING:
     from gradus.recipes.run import Run
 
-FLAGS = ("prompt", "length", "temperature", "top-k", "top-p", "count")
+TEXT_FLAGS = ("prompt", "length", "temperature", "top_k", "top_p")  # for runs that write
+PICTURE_FLAGS = ("label", "out")  # for runs that make pictures
+FLAGS = (*(flag.replace("_", "-") for flag in TEXT_FLAGS), *PICTURE_FLAGS, "count")
 
 
 def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
-    parser = command("generate", "Have a run's model make something new: a language model writes on from a prompt.")
+    parser = command("generate", "Have a run's model make something new: texts from a prompt, or pictures.")
     parser.add_argument("run", metavar="RUN")
     parser.add_argument(
         "--prompt", metavar="TEXT", help="what it goes on from; without it a document, or a line, begins"
     )
-    parser.add_argument("--length", metavar="N", default="400", help="tokens at most (400)")
-    parser.add_argument("--temperature", metavar="T", default="1", help="0: the most probable token, 1: as learnt (1)")
-    parser.add_argument("--top-k", metavar="K", default="0", help="only the K most probable tokens; 0: all (0)")
-    parser.add_argument(
-        "--top-p", metavar="P", default="1", help="only the most probable tokens that hold this share (1)"
-    )
-    parser.add_argument("--seed", metavar="S", default="0", help="the same seed, the same texts (0)")
-    parser.add_argument("--count", metavar="N", default="1", help="how many (1)")
-    parser.add_argument("--json", action="store_true", help="one JSON object a text")
+    parser.add_argument("--length", metavar="N", help="tokens at most (400)")
+    parser.add_argument("--temperature", metavar="T", help="0: the most probable token, 1: as learnt (1)")
+    parser.add_argument("--top-k", metavar="K", help="only the K most probable tokens; 0: all (0)")
+    parser.add_argument("--top-p", metavar="P", help="only the most probable tokens that hold this share (1)")
+    parser.add_argument("--seed", metavar="S", default="0", help="the same seed makes the same (0)")
+    parser.add_argument("--count", metavar="N", help="how many (texts: 1, pictures: 64)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a text, or a picture")
+    parser.add_argument("--label", metavar="CLASS", help="pictures of this class, of a network that is told classes")
+    parser.add_argument("--out", metavar="FOLDER", help="where pictures go (RUN/generated)")
 
 
 def generate(arguments: argparse.Namespace) -> None:
@@ -42,7 +45,33 @@ def generate(arguments: argparse.Namespace) -> None:
         raise UserError(
             f"{arguments.run}: this run's task is {run.task.name}, which makes nothing new; runs of {known} do"
         )
-    GENERATORS[run.task.name](run, arguments)
+    make, flags = GENERATORS[run.task.name]
+    for flag in {*TEXT_FLAGS, *PICTURE_FLAGS} - {*flags}:
+        if getattr(arguments, flag) is not None:
+            raise UserError(f"--{flag.replace('_', '-')}: means nothing to a run of {run.task.name}; leave it out")
+    make(run, arguments)
+
+
+def _write_pictures(run: Run, arguments: argparse.Namespace) -> None:
+    """Each as a PNG file, and all of them on one sheet."""
+    from gradus.files import told_disk_errors, write_atomic
+    from gradus.look.inside.sight import encode_png, grid
+    from gradus.recipes.picturing import make_pictures
+
+    count, seed = _whole(arguments.count or "64", "--count"), _whole(arguments.seed, "--seed")
+    made = make_pictures(run, count, seed=seed, label=arguments.label)
+    folder = Path(arguments.out) if arguments.out else run.path / "generated"
+    with told_disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, picture in enumerate(made):
+            write_atomic(folder / f"{number:04d}.png", encode_png(picture))
+            if arguments.json:
+                print(
+                    json.dumps({"number": number, "label": arguments.label, "path": str(folder / f"{number:04d}.png")})
+                )
+        write_atomic(folder / "all.png", encode_png(grid(made), 2))
+    if not arguments.json:
+        print(f"{count} pictures: {folder / 'all.png'}, and each in {folder}")
 
 
 def _write_texts(run: Run, arguments: argparse.Namespace) -> None:
@@ -50,12 +79,12 @@ def _write_texts(run: Run, arguments: argparse.Namespace) -> None:
     from gradus.recipes.generating import Sampling, write_on
 
     sampling = Sampling(
-        temperature=_number(arguments.temperature, "--temperature"),
-        top_k=_whole(arguments.top_k, "--top-k"),
-        top_p=_number(arguments.top_p, "--top-p"),
+        temperature=_number(arguments.temperature or "1", "--temperature"),
+        top_k=_whole(arguments.top_k or "0", "--top-k"),
+        top_p=_number(arguments.top_p or "1", "--top-p"),
         seed=_whole(arguments.seed, "--seed"),
     )
-    length, count = _whole(arguments.length, "--length"), _whole(arguments.count, "--count")
+    length, count = _whole(arguments.length or "400", "--length"), _whole(arguments.count or "1", "--count")
     if count < 1:
         raise UserError(f"--count: expected 1 or more, received {count}")
     for number in range(count):
@@ -87,5 +116,9 @@ def _whole(text: str, flag: str) -> int:
         raise UserError(f"{flag}: expected a whole number, received '{text}'") from None
 
 
-GENERATORS: dict[str, Callable[[Run, argparse.Namespace], None]] = {"language-modeling": _write_texts}
+Generator = Callable[["Run", argparse.Namespace], None]
+GENERATORS: dict[str, tuple[Generator, tuple[str, ...]]] = {  # task -> what makes, and the flags that it knows
+    "language-modeling": (_write_texts, TEXT_FLAGS),
+    "picture-generation": (_write_pictures, PICTURE_FLAGS),
+}
 COMMANDS = {"generate": generate}

@@ -27,6 +27,7 @@ from gradus.tasks.assessment import (
     ClassAssessment,
     DetectionAssessment,
     ForecastAssessment,
+    GenerationAssessment,
     LabelsAssessment,
     LandmarksAssessment,
     LanguageAssessment,
@@ -73,6 +74,10 @@ def evidence(
         return forecast_evidence(assessment)
     if isinstance(assessment, WordVectorAssessment):
         return []
+    if isinstance(assessment, GenerationAssessment):
+        from gradus.look.evidence_generation import generation_evidence
+
+        return generation_evidence(assessment)
     if isinstance(assessment, TagsAssessment):
         return _classes(assessment.by_word(), "words")
     if isinstance(assessment, SeveralAssessment):

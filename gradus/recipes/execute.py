@@ -22,9 +22,11 @@ from gradus.recipes.environment import describe_environment
 from gradus.recipes.experiment import Experiment, fingerprint, prepare, train_settings
 from gradus.recipes.features import compute_features
 from gradus.recipes.finishing import finish_model
+from gradus.recipes.picturing import write_samples
 from gradus.recipes.recipe import Recipe, write_recipe
 from gradus.recipes.run import FORMAT, Run, load_run
 from gradus.stopping import held_signals, told_when_stopped
+from gradus.tasks.generation import GenerationTask
 from gradus.tasks.settings import TaskSettings
 from gradus.tasks.table import save_state
 from gradus.train import checkpoint
@@ -274,6 +276,8 @@ def create_trainer(
     source: Any = whole if world.size == 1 else SharedSource(whole, world)
     with world.together():
         learner = create_learner(model, task, settings, plan, world)
+    if isinstance(task, GenerationTask) and folder is not None and world.is_main:
+        observers = (*observers, write_samples(folder.path, learner.predictor, task, plan.device, settings.seed))
     return Trainer(
         learner,
         source,

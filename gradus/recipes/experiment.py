@@ -228,7 +228,7 @@ def _resolve(recipe: Recipe, dataset: Dataset, model: nn.Module | None) -> tuple
     data = replace(recipe.data, source=source, target=dataset.target)
     recipe = replace(recipe, data=data, task=replace(recipe.task, name=task_name), model=model_settings)
     recipe, told = _with_proposals(recipe, model)
-    recipe = _with_word_form(recipe, model)
+    recipe = _with_pixels(_with_word_form(recipe, model), model)
     return dataset, named_embeddings(named_weights(recipe)), [*notes, *told]
 
 
@@ -245,6 +245,20 @@ def _with_word_form(recipe: Recipe, model: nn.Module | None) -> Recipe:
             f"known are {known}"
         )
     return replace(recipe, task=replace(recipe.task, options={**recipe.task.options, "form": form}))
+
+
+def _with_pixels(recipe: Recipe, model: nn.Module | None) -> Recipe:
+    """Has the task give a network that makes pictures the range it works in, and tells what else follows from the network.
+    Raises `UserError` for other models."""
+    if recipe.task.name != "picture-generation":
+        return recipe
+    pixels = getattr(model if model is not None else model_class(recipe.model.name), "pixels", None)
+    asked = recipe.task.options.get("pixels", pixels)
+    if pixels is None or asked != pixels:
+        known = ", ".join(TASKS["picture-generation"].models)
+        range_of = "" if pixels is None else f" in the range '{asked}'"
+        raise UserError(f"model {recipe.model.name} makes no pictures{range_of}: known are {known}")
+    return replace(recipe, task=replace(recipe.task, options={**recipe.task.options, "pixels": pixels}))
 
 
 def _with_proposals(recipe: Recipe, model: nn.Module | None) -> tuple[Recipe, list[str]]:

@@ -22,6 +22,7 @@ from gradus.recipes.execute import create_trainer
 from gradus.recipes.experiment import Experiment, prepare
 from gradus.recipes.recipe import Recipe
 from gradus.tasks.detection import DetectionTask
+from gradus.tasks.generation import GenerationTask
 from gradus.train import checkpoint
 from gradus.train.devices import set_up_process
 from gradus.train.fleet import Member
@@ -144,6 +145,8 @@ def obstacle(experiment: Experiment) -> str:
         return "its data are streamed"
     if isinstance(experiment.task, DetectionTask):
         return "how often boxes are suppressed depends on each model's own"
+    if isinstance(experiment.task, GenerationTask):
+        return "it draws random numbers of its own"
     for name, module in experiment.model.named_modules():
         if isinstance(module, nn.modules.dropout._DropoutNd) and type(module) is not nn.Dropout:
             return f"{name} ({type(module).__name__}) draws random numbers of its own"

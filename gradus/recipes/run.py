@@ -24,6 +24,7 @@ from gradus.tasks.task import Answer, Task
 from gradus.train import checkpoint
 from gradus.train.devices import plan_device
 from gradus.train.folder import RunFolder
+from gradus.train.randomness import seed_step
 from gradus.train.source import by_length, evaluation_rows, in_order
 from gradus.train.stream import readable
 
@@ -114,10 +115,12 @@ class Run:
         model = self.model
         parts = []
         with (
+            torch.random.fork_rng(),  # of networks that draw: the same numbers each time
             torch.inference_mode(),
             self.plan.autocast(),
             readable(tensors, max(0, self.recipe.data.workers), self.plan.device) as rows,
         ):
+            seed_step(self.recipe.train.seed, 0, 0, self.plan.device)
             read = self.task.reader(model)
             order = by_length(rows)
             for batch in in_order(rows, evaluation_rows(rows, self.recipe.train.batch_size), order):

@@ -142,6 +142,16 @@ class LandmarksAssessment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GenerationAssessment:
+    """What a generative network says of each picture: values (N, K), one column a name, "loss" first; targets (N,) classes."""
+
+    names: tuple[str, ...]
+    values: np.ndarray
+    targets: np.ndarray
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LanguageAssessment:
     """How well each token of a text was foretold. targets (N, T) ids; nats (N, T): -log p of each, nan where it is not counted;
     tokens: what each id is in a text, with `between` between two; unit: what a token is, in one word."""
@@ -225,6 +235,7 @@ Assessment = (
     | WordVectorAssessment
     | SeveralAssessment
     | TagsAssessment
+    | GenerationAssessment
 )
 
 

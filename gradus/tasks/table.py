@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from gradus import settings
@@ -15,6 +15,7 @@ from gradus.errors import UserError, did_you_mean, unknown_name
 from gradus.tasks.detection import BoxOptions, DetectionTask
 from gradus.tasks.forecast_windows import ForecastOptions
 from gradus.tasks.forecasting import ForecastTask
+from gradus.tasks.generation import GenerationOptions, GenerationTask
 from gradus.tasks.inputs import ImageInputs, ImageOptions, Inputs, TableInputs
 from gradus.tasks.landmarks import LandmarkOptions, LandmarksTask
 from gradus.tasks.language import LanguageOptions, LanguageTask
@@ -119,6 +120,11 @@ TASKS: dict[str, TaskKind] = {
         "several columns of different kinds, from a table",
         (SeveralOptions, ClassOptions, NumberOptions),
         ("mlp", "logistic_regression"),
+    ),
+    "picture-generation": TaskKind(
+        "new pictures that are like those of the data",
+        (ImageOptions, GenerationOptions),
+        ("conv_vae", "dcgan"),
     ),
     "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
 }
@@ -263,6 +269,9 @@ def _make(task_settings: TaskSettings, labels: bool, model_sizes: tuple[int, ...
         return LanguageTask(options[LanguageOptions], options[TokenOptions])
     if name == "word-vectors":
         return WordVectorTask(options[WordVectorOptions], options[TokenOptions])
+    if name == "picture-generation":
+        pictures = replace(options[ImageOptions], normalize="unit")
+        return GenerationTask(ImageInputs(pictures, model_sizes), options[GenerationOptions])
     if name == "forecasting":
         return ForecastTask(options[ForecastOptions])
     target: Target

@@ -29,6 +29,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from gradus.errors import UserError
 from gradus.tasks.task import Task
+from gradus.train.adversarial import Adversarial
 from gradus.train.carried import Carried
 from gradus.train.devices import Plan
 from gradus.train.learner import Supervised, rows_of
@@ -425,6 +426,10 @@ def create_learner(model: nn.Module, task: Task, settings: TrainSettings, plan: 
                 "a state that is carried from row to row is not shared: train with one process, or streams=0"
             )
         return Carried(model, task, settings, plan)
+    if hasattr(model, "players"):
+        if world.size > 1:
+            raise UserError("a game of several players is learnt by one process; leave out --nproc")
+        return Adversarial(model, task, settings, plan)
     if world.size == 1:
         return Supervised(model, task, settings, plan)
     kind = Sharded if settings.distribution == "fsdp" else Replicated

@@ -88,6 +88,7 @@ class Supervised:
     capture_obstacle: str = ""  # why a step cannot be captured as a graph, in words
     averaged: nn.Module | None  # holds the moving average of the weights, where they are averaged
     updates: int
+    chooses_best = True  # whether a validation metric tells the best weights; else the last ones are kept
 
     def __init__(self, model: nn.Module, task: Task, settings: TrainSettings, plan: Plan) -> None:
         self.model = plan.place(model)

@@ -167,6 +167,19 @@ class FineTuneSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AdversarialSettings:
+    """How the players of a game take turns (`train/adversarial.py`)."""
+
+    turns: int = 1  # of the discriminator for one of the generator; a batch is cut into so many parts
+    discriminator_rate: float | None = None  # its learning rate; None: that of the optimiser
+
+    def __post_init__(self) -> None:
+        _need(self.turns >= 1, "adversarial.turns", "a whole number above 0", self.turns)
+        rate = self.discriminator_rate
+        _need(rate is None or 0 < rate < math.inf, "adversarial.discriminator_rate", "a number above 0", rate)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """How long, in what steps, on what, and when to stop."""
 
@@ -188,6 +201,7 @@ class TrainSettings:
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     regularization: RegularizationSettings = field(default_factory=RegularizationSettings)
     fine_tune: FineTuneSettings = field(default_factory=FineTuneSettings)
+    adversarial: AdversarialSettings = field(default_factory=AdversarialSettings)
     average: float | None = (
         None  # decay of an exponential moving average of the weights, used in place of them to evaluate
     )

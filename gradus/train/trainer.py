@@ -174,6 +174,7 @@ class Trainer:
         if self.validation is not None:
             rows = evaluation_rows(self.validation, self.settings.batch_size)
             batches = in_order(self.validation, rows, by_length(self.validation))
+            seed_step(self._step_seed, self.epoch, self.source.steps, self.learner.device)  # of networks that draw
             try:
                 found = self.learner.summarize(*self.learner.evaluate(self._until_asked(batches)))
             except _AskedToStop:
@@ -205,7 +206,7 @@ class Trainer:
     def _choose_best(self, record: Record) -> None:
         metric, direction = self.monitor
         value, loss = record.get(f"validation_{metric}"), record.get("validation_loss", 0.0)
-        if value is None:
+        if value is None or not getattr(self.learner, "chooses_best", True):
             return
         sign = 1 if direction == "max" else -1  # of equal values the one with the lower loss is better
         if self.best is None or (sign * value, -loss) > (sign * self.best["value"], -self.best["loss"]):
