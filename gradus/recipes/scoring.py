@@ -113,9 +113,9 @@ def score_run(
     )
 
 
-def pictures_learnt(task: GenerationTask, tensors: dict[str, Any], seed: int) -> np.ndarray:
-    """(N, H, W, C) uint8: up to `KNOWN` pictures of a split, drawn by the seed, as the network learns them."""
-    rows = _drawn(len(tensors["targets"]), seed)
+def pictures_learnt(task: GenerationTask, tensors: dict[str, Any], seed: int, most: int = KNOWN) -> np.ndarray:
+    """(N, H, W, C) uint8: up to `most` pictures of a split, drawn by the seed, as the network learns them."""
+    rows = _drawn(len(tensors["targets"]), seed)[:most]
     parts = []
     for start in range(0, len(rows), AT_ONCE):
         chosen = rows[start : start + AT_ONCE]
