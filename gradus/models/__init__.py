@@ -218,10 +218,13 @@ MODELS: dict[str, tuple[str, str]] = {
         "sequence.causal:WindowLanguageModel",
         "language model: one layer over the last tokens' vectors (Bengio 2003)",
     ),
-    "conv_vae": (
-        "generative.vae:ConvVAE",
-        "Kingma 2013: a variational autoencoder of convolutions (Deep Learning with Python §8.4)",
+    "conv_vae": ("generative.vae:ConvVAE", "Kingma 2013: a variational autoencoder, of convolutions"),
+    "dense_vae": ("generative.vae:DenseVAE", "Kingma 2013: a variational autoencoder, dense"),
+    "dense_autoencoder": (
+        "generative.autoencoder:DenseAutoencoder",
+        "says its picture again through a code; sparse or denoising too (Hinton 2006, Vincent 2008)",
     ),
+    "conv_autoencoder": ("generative.autoencoder:ConvAutoencoder", "the same of convolutions"),
     "dcgan": ("generative.dcgan:DCGAN", "Radford 2015: a generator and a discriminator of convolutions"),
     "densenet_40_12": ("vision.densenet:DenseNet40", "Huang 2016, for CIFAR: 40 layers, growth 12"),
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from gradus.errors import unknown_name
 from gradus.recipes import (
+    autoencoders,
     bccd,
     bccd_places,
     bccd_regions,
@@ -30,6 +31,13 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "mnist-convnet": mnist.mnist_convnet,
     "lenet5-mnist": mnist.lenet5_mnist,
     "lenet5-mnist-1998": mnist.lenet5_mnist_1998,
+    "mnist-vae": autoencoders.mnist_vae,
+    "mnist-vae-20": autoencoders.mnist_vae_20,
+    "mnist-vae-binary": autoencoders.mnist_vae_binary,
+    "mnist-vae-dlwp": autoencoders.mnist_vae_dlwp,
+    "mnist-autoencoder": autoencoders.mnist_autoencoder,
+    "mnist-denoising": autoencoders.mnist_denoising,
+    "mnist-sparse": autoencoders.mnist_sparse,
     "cats-dogs-scratch": cats_dogs.cats_dogs_scratch,
     "cats-dogs-scratch-small": cats_dogs.cats_dogs_scratch_small,
     "cats-dogs-augmented": cats_dogs.cats_dogs_augmented,

@@ -88,6 +88,8 @@ def test_a_recipe_runs(tiny_data, tmp_path: Path, name: str):
     expected = {"majority class", "logistic regression"}
     if recipe.task.name == "tabular-regression":
         expected = {"mean", "ridge regression"}
+    elif recipe.task.name == "picture-generation":
+        expected = set()
     assert set(run.evaluation["baselines"]) == expected
     assert run.report().stat().st_size > 10_000
     assert gradus.load_run(run.path).evaluate("test") == run.evaluation["metrics"]
