@@ -67,6 +67,20 @@ class Stack(nn.Module):
                 return replace(outcome, made=None)
             return replace(outcome, made=self.pictured(outcome.made, self.layer))
 
+    @torch.no_grad()
+    def complete(
+        self, pictures: Tensor, known: Tensor, steps: int, generator: torch.Generator | None = None, kept: int = 50
+    ) -> Tensor:
+        """As `Machine.complete`: up through all machines, a Gibbs step in the topmost one, and down again, so often."""
+        top, below, known = self.machines[-1], len(self.layers) - 1, known.expand_as(pictures)
+        states, kept = torch.where(known, pictures, torch.full_like(pictures, 0.5)), min(kept, steps)
+        total = torch.zeros_like(pictures)
+        for step in range(steps):
+            made = self.pictured(top.leave(top.gibbs(top.enter(self.below(states, below)), 1, generator)), below)
+            states = torch.where(known, pictures, made)
+            total += states if step >= steps - kept else 0
+        return total / kept
+
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         return self.machines[-1].draw(count, generator)
 
