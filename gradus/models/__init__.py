@@ -225,6 +225,17 @@ MODELS: dict[str, tuple[str, str]] = {
         "says its picture again through a code; sparse or denoising too (Hinton 2006, Vincent 2008)",
     ),
     "conv_autoencoder": ("generative.autoencoder:ConvAutoencoder", "the same of convolutions"),
+    "rbm": ("generative.rbm:RBM", "Hinton 2002: a restricted Boltzmann machine, learnt by contrastive divergence"),
+    "dbn": (
+        "generative.dbn:DBN",
+        "Hinton 2006: restricted Boltzmann machines on each other, learnt one after the other",
+    ),
+    "conv_rbm": ("generative.conv_rbm:ConvRBM", "Lee 2009: shared weights and probabilistic max pooling"),
+    "conv_dbn": ("generative.conv_rbm:ConvDBN", "Lee 2009: convolutional machines on each other"),
+    "dbn_classifier": (
+        "dbn_classifier:DBNClassifier",
+        "Hinton 2006: sigmoid layers that begin as those of an rbm or dbn (--weights RUN)",
+    ),
     "dcgan": ("generative.dcgan:DCGAN", "Radford 2015: a generator and a discriminator of convolutions"),
     "densenet_40_12": ("vision.densenet:DenseNet40", "Huang 2016, for CIFAR: 40 layers, growth 12"),
 }

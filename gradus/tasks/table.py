@@ -124,7 +124,17 @@ TASKS: dict[str, TaskKind] = {
     "picture-generation": TaskKind(
         "new pictures that are like those of the data",
         (ImageOptions, GenerationOptions),
-        ("conv_vae", "dense_vae", "dense_autoencoder", "conv_autoencoder", "dcgan"),
+        (
+            "conv_vae",
+            "dense_vae",
+            "dense_autoencoder",
+            "conv_autoencoder",
+            "dcgan",
+            "rbm",
+            "dbn",
+            "conv_rbm",
+            "conv_dbn",
+        ),
     ),
     "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
 }
