@@ -237,6 +237,7 @@ MODELS: dict[str, tuple[str, str]] = {
         "Hinton 2006: sigmoid layers that begin as those of an rbm or dbn (--weights RUN)",
     ),
     "dcgan": ("generative.dcgan:DCGAN", "Radford 2015: a generator and a discriminator of convolutions"),
+    "diffusion": ("generative.diffusion:Diffusion", "Ho 2020: a small U-Net that takes noise away, step by step"),
     "densenet_40_12": ("vision.densenet:DenseNet40", "Huang 2016, for CIFAR: 40 layers, growth 12"),
 }
 
