@@ -85,6 +85,7 @@ class AtariGame(gymnasium.Env):
         self.fires = press_fire and ale_py.Action.FIRE in known
         self.action_space = gymnasium.spaces.Discrete(len(self.actions))
         self.observation_space = gymnasium.spaces.Box(0, 255, (stack, SIDE, SIDE), np.uint8)
+        self.stacked = stack if stack > 1 else 0
         self.pictures: deque[np.ndarray] = deque(maxlen=stack)
         self.lives, self.over = 0, True
         self.spec = gymnasium.envs.registration.EnvSpec(f"{PREFIX}{title_of(self.game)}-v5")

@@ -108,6 +108,7 @@ def spaces_of(environment: Any) -> Spaces:
         dtype=np.dtype(observation.dtype).name,
         states=int(observation.n) if discrete else 0,
         actions=int(action.n),
+        stacked=getattr(environment, "stacked", 0),
         max_steps=spec.max_episode_steps or 0,
         repeatable=not spec.nondeterministic,
     )

@@ -45,6 +45,7 @@ class Spaces:
     dtype:      of an observation, as NumPy names it
     states:     how many states there are, where an observation is the number of one; else 0
     actions:    how many actions there are: 0..actions-1
+    stacked:    of how many frames an observation is a stack, the newest last; 0: it is none
     max_steps:  after how many steps an episode is truncated; 0: never
     repeatable: whether the same seed and the same actions give the same episode
     """
@@ -54,6 +55,7 @@ class Spaces:
     dtype: str
     states: int = 0
     actions: int
+    stacked: int = 0
     max_steps: int = 0
     repeatable: bool = True
 
@@ -182,6 +184,14 @@ class Environments:
                 self.returns[index] += told.get("reward", reward)
         self.observations = self._stack(observations)
         self.lengths = np.array(state["lengths"], np.int64)
+
+    def bring_back(self, state: Mapping[str, NDArray]) -> str:
+        """Comes back to where `state` stood, or to the begin of the episodes after; what could not be brought back, in words."""
+        if self.spaces.repeatable:
+            self.restore(state)
+            return ""
+        self._begin(np.array(state["episodes"], np.int64) + 1)
+        return "these environments cannot be brought back to where they stood: new episodes are begun"
 
     def render(self, index: int = 0) -> NDArray[np.uint8]:
         """(H, W, 3): the picture of one environment, where they were made with render_mode "rgb_array"."""

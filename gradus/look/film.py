@@ -58,7 +58,9 @@ def _video(frames: Sequence[np.ndarray], frames_a_second: float, suffix: str) ->
     written = io.BytesIO()
     names = {".mkv": "matroska", ".webm": "webm"}
     with av.open(written, "w", format=names.get(suffix, suffix[1:])) as container:
-        stream = container.add_stream("vp9" if suffix == ".webm" else "h264", Fraction(frames_a_second).limit_denominator(1000))
+        stream = container.add_stream(
+            "vp9" if suffix == ".webm" else "h264", Fraction(frames_a_second).limit_denominator(1000)
+        )
         height, width = frames[0].shape[:2]
         stream.width, stream.height, stream.pix_fmt = width - width % 2, height - height % 2, "yuv420p"
         for frame in frames:

@@ -70,9 +70,7 @@ def draw_returns(path: Path, groups: Sequence[Curves], *, metric: str, across: s
                 )
                 plot.fill_between(places, low, high, color=colour, alpha=0.18, linewidth=0)
             many = f", mean of {len(values)} seeds" if len(values) > 1 else ""
-            plot.plot(
-                places, mean, color=colour, marker="o" if len(places) < 3 else None, label=f"{curves.name}{many}"
-            )
+            plot.plot(places, mean, color=colour, marker="o" if len(places) < 3 else None, label=f"{curves.name}{many}")
         if goal is not None:
             plot.axhline(goal, color=INK, linewidth=1, linestyle=(0, (3, 3)))
         plot.xaxis.set_major_formatter(FuncFormatter(short_number))

@@ -64,7 +64,7 @@ def writing(text: str, lines: int = 0, columns: int = 0) -> np.ndarray:
 
 
 def _marked(row: str) -> list[tuple[str, str]]:
-    """Each letter of a line, and whether a coloured "ground" or a coloured "letter" was switched on before it, or neither ("")."""
+    """Each letter of a line, and whether a coloured "ground", a coloured "letter" or neither was switched on before it."""
     found: list[tuple[str, str]] = []
     marked, place = "", 0
     for code in ESCAPE.finditer(row):

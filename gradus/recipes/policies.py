@@ -105,7 +105,9 @@ def dqn_pong() -> Recipe:
                 n_step=3,
             ),
         ),
-        published=Published(metric="return", value=18.9, source="Mnih 2015, extended data table 2: DQN, 50 million frames"),
+        published=Published(
+            metric="return", value=18.9, source="Mnih 2015, extended data table 2: DQN, 50 million frames"
+        ),
     )
 
 

@@ -127,7 +127,11 @@ TASKS: dict[str, TaskKind] = {
         (ImageOptions, GenerationOptions),
         ("conv_vae", "dcgan"),
     ),
-    "control": TaskKind("actions in an environment that earn rewards", (ControlOptions,), ("q_network",)),
+    "control": TaskKind(
+        "actions in an environment that earn rewards",
+        (ControlOptions,),
+        ("q_network", "actor_critic", "atari_dqn", "atari_dqn_2013", "atari_actor_critic"),
+    ),
     "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
 }
 

@@ -2,9 +2,9 @@
 
 T, N: steps and environments of a rollout; B: rows of a minibatch; A: actions.
 
-REINFORCE (Williams 1992) raises the log-probability of each action by its advantage. PPO (Schulman 2017) does the same for as long as
-the ratio of the new probability to the one that it was drawn with stays within 1 +- clip, so that a rollout can be learnt from
-several times. Advantages are GAE (Schulman 2016). A2C (Mnih 2016) is REINFORCE with short rollouts.
+REINFORCE (Williams 1992) raises the log-probability of each action by its advantage. PPO (Schulman 2017) does the same for as
+long as the ratio of the new probability to the one that it was drawn with stays within 1 +- clip, so that a rollout can be learnt
+from several times. Advantages are GAE (Schulman 2016). A2C (Mnih 2016) is REINFORCE with short rollouts.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def advantages(
     rewards, values: (T, N), of each step and of the state that it was made in
     following:       (T, N), the values of what was reached: at the last step of an episode that of its last observation
     terminated:      (T, N) bool: nothing comes after, so the value of what was reached counts as 0
-    ended:           (T, N) bool: terminated or cut off. An advantage reaches over neither; but one that was cut off by a time limit
-                     goes on with the value of what was reached (Pardo 2018)
+    ended:           (T, N) bool: terminated or cut off. An advantage reaches over neither; but one that was cut off by a time
+                     limit goes on with the value of what was reached (Pardo 2018)
     trace:           lambda; 1: the whole return less the value; 0: one step
     """
     errors = rewards + discount * following * ~terminated - values

@@ -6,10 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
-from gradus.errors import UserError
 from gradus.tasks.control import ControlTask
 from gradus.train.devices import Plan
 from gradus.train.experience import VALIDATING
@@ -22,16 +20,14 @@ from gradus.train.source import Batch
 class Player(Supervised):
     """`experience` is the source of its batches, and acts with its model.
 
-    A step returns sums over the rows that were learnt from, `learnt` how many these were, and `played` (3,): how many episodes ended
-    beside it, and the sums of their returns and lengths.
+    A step returns sums over the rows that were learnt from, `learnt` how many these were, and `played` (3,): how many episodes
+    ended beside it, and the sums of their returns and lengths.
     """
 
     task: ControlTask
     experience: Any
 
     def __init__(self, model: nn.Module, task: ControlTask, settings: TrainSettings, plan: Plan) -> None:
-        if settings.accumulate > 1:
-            raise UserError("accumulate: minibatches of what was played are learnt from whole; leave it out")
         super().__init__(model, task, settings, plan)
         self.shrinks = False
         self.said = ""  # what could not be brought back when a run was resumed
@@ -56,7 +52,9 @@ class Player(Supervised):
             return found
         means = {name: float(totals[name] / samples) for name in MEANS if name in totals}
         learnt = max(float(totals["learnt"]), 1.0)
-        others = {name: float(total) / learnt for name, total in totals.items() if name not in (*means, "played", "learnt")}
+        others = {
+            name: float(total) / learnt for name, total in totals.items() if name not in (*means, "played", "learnt")
+        }
         return means | found | others
 
     def diagnose(self, batch: Batch) -> tuple[str, int | None]:

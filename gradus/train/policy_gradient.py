@@ -10,8 +10,8 @@ Minibatches are `batch_size` rows; for the first two it is the whole rollout. Th
 `schedule.name = "polynomial"`, the limit to gradients `regularization.clip_norm`.
 
 Choices. An episode that the end of a rollout cuts goes on with the value of what was reached, with REINFORCE too. The factor
-discount^t before the gradient of the step t, which the theorem has, is left out, as everywhere. Advantages are normalised within a
-minibatch. The loss of the values is not clipped: it did no good where that was measured (Engstrom 2020, Andrychowicz 2021).
+discount^t before the gradient of the step t, which the theorem has, is left out, as everywhere. Advantages are normalised within
+a minibatch. The loss of the values is not clipped: it did no good where that was measured (Engstrom 2020, Andrychowicz 2021).
 """
 
 from __future__ import annotations

@@ -24,6 +24,19 @@ from gradus.train.settings import TrainSettings
 from gradus.train.source import Batch
 
 
+def check_rollouts(settings: TrainSettings) -> None:
+    """Raises `UserError` where the numbers of steps do not go into each other."""
+    experience, length = settings.experience, settings.policy.steps
+    whole = length * experience.environments
+    what = (
+        f"a rollout of {whole} steps (policy.steps = {length} of experience.environments = {experience.environments})"
+    )
+    if whole % settings.batch_size:
+        raise UserError(f"batch_size: {settings.batch_size} does not go into {what}")
+    if experience.epoch_steps % whole:
+        raise UserError(f"experience.epoch_steps: {experience.epoch_steps} is no multiple of {what}")
+
+
 class Rollouts:
     """The source of policy gradients. model: observations -> (logits (N, A), values (N,)), as it is when a rollout begins."""
 
@@ -32,23 +45,13 @@ class Rollouts:
         experience = settings.experience
         self.length, self.passes = self.policy.steps, self.policy.passes  # T
         whole = self.length * experience.environments
-        if whole % settings.batch_size:
-            raise UserError(
-                f"batch_size: {settings.batch_size} does not go into a rollout of {whole} steps "
-                f"(train.policy.steps = {self.length} of {experience.environments} environments)"
-            )
-        if experience.epoch_steps % whole:
-            raise UserError(
-                f"experience.epoch_steps: {experience.epoch_steps} is no multiple of {whole}, the steps of a rollout "
-                f"(train.policy.steps = {self.length} of {experience.environments} environments)"
-            )
         self.rows, self.whole = experience.epoch_steps, whole
         self.minibatches = whole // settings.batch_size
         self.each = self.passes * self.minibatches  # steps of the trainer for each rollout
         self.steps = self.rows // whole * self.each
         self.environments = task.environments(experience.environments, derive(settings.seed, EPISODES, LEARNING))
         self.rollout: Batch = {}  # name -> (T N, ...), step by step
-        self.place = (-1, -1)  # (epoch, step) of the batch that was given last
+        self.left = 0  # batches that are still to come from it
         self._order = torch.empty(0)
 
     def order(self, epoch: int) -> Tensor:
@@ -60,18 +63,18 @@ class Rollouts:
         return (part + 1) * self.whole // self.each - part * self.whole // self.each
 
     def batch(self, epoch: int, step: int) -> Batch:
-        """observations (B, ...), actions, worth, returns, drawn_with (B,); and played (3,): how many episodes ended since the last
-        batch, and the sums of their returns and lengths."""
+        """observations (B, ...), actions, worth, returns, drawn_with (B,); and played (3,): how many episodes ended since
+        the last batch, and the sums of their returns and lengths."""
         part = step % self.each
         played = np.zeros(3)
         if part == 0:
             self.rollout, played = self._act()
         number, rest = divmod(part, self.minibatches)
-        if rest == 0 or (epoch, step - 1) != self.place:  # the second: continued from a checkpoint
+        if rest == 0 or not len(self._order):  # none yet: continued from a checkpoint
             rollout = epoch * (self.steps // self.each) + step // self.each
             generator = torch.Generator().manual_seed(derive(self.settings.seed, ORDER, rollout, number))
             self._order = torch.randperm(self.whole, generator=generator).to(self.device)
-        self.place = (epoch, step)
+        self.left = self.each - 1 - part
         rows = self._order[rest * self.settings.batch_size : (rest + 1) * self.settings.batch_size]
         return {name: tensor[rows] for name, tensor in self.rollout.items()} | {"played": torch.from_numpy(played)}
 
@@ -119,7 +122,8 @@ class Rollouts:
     def state(self) -> dict[str, Tensor]:
         """Where the environments stand, and the rollout where it is not yet learnt from to the end."""
         found = {f"environments.{name}": torch.from_numpy(value) for name, value in self.environments.state().items()}
-        if (self.place[1] + 1) % self.each:
+        if self.left:
+            found |= {"left": torch.tensor(self.left)}
             found |= {f"rollout.{name}": tensor for name, tensor in self.rollout.items()}
         return found
 
@@ -130,6 +134,7 @@ class Rollouts:
             for name, tensor in state.items()
             if name.startswith("rollout.")
         }
+        self.left, self._order = int(state.get("left", 0)), torch.empty(0)
         where = {
             name.partition(".")[2]: tensor.cpu().numpy()
             for name, tensor in state.items()

@@ -62,7 +62,9 @@ def test_with_a_trace_of_one_it_is_the_return_less_the_value_and_a_cut_goes_on_w
 
 def test_the_plain_loss_has_the_exact_gradient_of_the_expected_return():
     """Two states, two actions, episodes of two steps, all eight enumerated: what is expected is known, so is its gradient."""
-    move = torch.tensor([[0.8, 0.3], [0.1, 0.6]], dtype=torch.float64)  # (state, action): probability of going to state 1
+    move = torch.tensor(
+        [[0.8, 0.3], [0.1, 0.6]], dtype=torch.float64
+    )  # (state, action): probability of going to state 1
     reward = torch.tensor([[1.0, -2.0], [0.5, 3.0]], dtype=torch.float64)
 
     def expected(logits: torch.Tensor) -> torch.Tensor:
@@ -80,13 +82,21 @@ def test_the_plain_loss_has_the_exact_gradient_of_the_expected_return():
         exact[place] = (expected(moved[0]) - expected(moved[1])) / 2e-5
 
     policy = logits.detach().softmax(1)
-    values = torch.tensor([4.0, -1.0], dtype=torch.float64)  # any baseline of the state leaves the mean gradient as it is
+    values = torch.tensor(
+        [4.0, -1.0], dtype=torch.float64
+    )  # any baseline of the state leaves the mean gradient as it is
     total = torch.zeros((), dtype=torch.float64)
     for first, reached, second in itertools.product(range(2), range(2), range(2)):
         chance = policy[0, first] * (move[0, first] if reached else 1 - move[0, first]) * policy[reached, second]
         seen, done = torch.tensor([0, reached]), torch.tensor([first, second])
         worth = advantages(
-            reward[seen, done][:, None], values[seen][:, None], column(values[reached], 0), flags(0, 1), flags(0, 1), 1, 1
+            reward[seen, done][:, None],
+            values[seen][:, None],
+            column(values[reached], 0),
+            flags(0, 1),
+            flags(0, 1),
+            1,
+            1,
         )[:, 0]
         outcome = policy_loss(
             logits[seen], values[seen], done, worth, worth, worth, clip=0, value_weight=0.0, entropy_weight=0.0
@@ -124,7 +134,9 @@ def test_the_clipped_loss_stops_to_push_where_the_ratio_has_gone_far_enough_and_
     assert loss == pytest.approx(1.5) and gradient > 0
     loss, gradient = loss_at(low, 1.0)  # good and less likely: raised
     assert loss == pytest.approx(-0.5) and gradient < 0
-    assert loss_at(0.0, 1.0)[1] == pytest.approx(loss_at(0.0, 1.0, clip=0)[1])  # at the first pass it is the plain gradient
+    assert loss_at(0.0, 1.0)[1] == pytest.approx(
+        loss_at(0.0, 1.0, clip=0)[1]
+    )  # at the first pass it is the plain gradient
 
 
 def test_parts_of_the_loss():

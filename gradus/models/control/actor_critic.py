@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from gradus.errors import UserError
@@ -46,7 +46,7 @@ class ActorCritic(nn.Module):
     def _network(in_features: int, hidden: Sequence[int], outputs: int, gain: float) -> nn.Sequential:
         widths = [in_features, *hidden]
         layers: list[nn.Module] = [nn.Flatten()]
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), nn.Tanh()]
         layers.append(nn.Linear(widths[-1], outputs))
         for layer in layers[:-1]:
@@ -94,5 +94,3 @@ class AtariActorCritic(nn.Module):
 
     def greedy(self, observations: Tensor) -> Tensor:
         return self(observations)[0].argmax(dim=1)
-
-
