@@ -222,7 +222,7 @@ class TagsAssessment:
 
 @dataclass(frozen=True, kw_only=True)
 class ControlAssessment:
-    """Episodes that were played: returns (N,), the sums of rewards, and lengths (N,) in steps. targets: (N,) zeros, of nothing."""
+    """Episodes that were played: returns (N,), the sums of rewards, and lengths (N,) in steps. targets: (N,) zeros."""
 
     returns: np.ndarray
     lengths: np.ndarray

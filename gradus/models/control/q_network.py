@@ -7,6 +7,7 @@ What every network for control offers: `learns`, the name of what teaches it (`t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -31,7 +32,7 @@ class QNetwork(nn.Module):
             raise UserError(f"q_network: hidden must be one or more whole numbers above 0, received {list(hidden)}")
         widths = [in_features, *hidden]
         layers: list[nn.Module] = [nn.Flatten()]
-        for before, after in zip(widths[: len(widths) - int(dueling)], widths[1:], strict=False):
+        for before, after in pairwise(widths[:-1] if dueling else widths):
             layers += [nn.Linear(before, after), nn.ReLU()]
         self.features = nn.Sequential(*layers)
         before = widths[-2] if dueling else widths[-1]
