@@ -238,6 +238,20 @@ MODELS: dict[str, tuple[str, str]] = {
     ),
     "dcgan": ("generative.dcgan:DCGAN", "Radford 2015: a generator and a discriminator of convolutions"),
     "diffusion": ("generative.diffusion:Diffusion", "Ho 2020: a small U-Net that takes noise away, step by step"),
+    "q_network": ("control.q_network:QNetwork", "Mnih 2013: what each action is worth; dueling heads (Wang 2015)"),
+    "atari_dqn": (
+        "control.atari:AtariDQN",
+        "Mnih 2015: three convolutions over four screens; dueling heads (Wang 2015)",
+    ),
+    "atari_dqn_2013": ("control.atari:AtariDQN2013", "Mnih 2013: two convolutions over four screens"),
+    "actor_critic": (
+        "control.actor_critic:ActorCritic",
+        "Schulman 2017: a policy and a value, tanh layers over vectors",
+    ),
+    "atari_actor_critic": (
+        "control.actor_critic:AtariActorCritic",
+        "a policy and a value on the features of either network for Atari",
+    ),
     "densenet_40_12": ("vision.densenet:DenseNet40", "Huang 2016, for CIFAR: 40 layers, growth 12"),
 }
 

@@ -12,6 +12,7 @@ from gradus.data.dataset import Dataset
 from gradus.data.readers.infer import is_writing
 from gradus.data.text.encoders import TextEncoder, TokenOptions
 from gradus.errors import UserError, did_you_mean, unknown_name
+from gradus.tasks.control import ControlOptions, ControlTask
 from gradus.tasks.detection import BoxOptions, DetectionTask
 from gradus.tasks.forecast_windows import ForecastOptions
 from gradus.tasks.forecasting import ForecastTask
@@ -128,6 +129,11 @@ TASKS: dict[str, TaskKind] = {
             *("conv_vae", "dcgan", "diffusion", "dense_vae", "dense_autoencoder", "conv_autoencoder"),
             *("rbm", "dbn", "conv_rbm", "conv_dbn"),
         ),
+    ),
+    "control": TaskKind(
+        "actions in an environment that earn rewards",
+        (ControlOptions,),
+        ("q_network", "actor_critic", "atari_dqn", "atari_dqn_2013", "atari_actor_critic"),
     ),
     "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
 }
@@ -275,6 +281,8 @@ def _make(task_settings: TaskSettings, labels: bool, model_sizes: tuple[int, ...
     if name == "picture-generation":
         pictures = replace(options[ImageOptions], normalize="unit")
         return GenerationTask(ImageInputs(pictures, model_sizes), options[GenerationOptions])
+    if name == "control":
+        return ControlTask(options[ControlOptions])
     if name == "forecasting":
         return ForecastTask(options[ForecastOptions])
     target: Target
