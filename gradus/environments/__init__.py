@@ -1,6 +1,6 @@
 """Environments: worlds that an agent acts in, stepped side by side, and Markov decision processes as tables."""
 
-from gradus.environments.make import SCHEMES, is_environment, make_environments
+from gradus.environments.make import SCHEMES, decision_process, is_environment, make_environments
 from gradus.environments.vector import Environments, Spaces, Step
 
-__all__ = ["SCHEMES", "Environments", "Spaces", "Step", "is_environment", "make_environments"]
+__all__ = ["SCHEMES", "Environments", "Spaces", "Step", "decision_process", "is_environment", "make_environments"]
