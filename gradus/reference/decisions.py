@@ -159,7 +159,7 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(
         name="policy iteration",
         function="decisions.policy_iteration",
-        formula=r"\pi(s) \leftarrow \arg\max_a \Big( r(s, a) + \gamma \sum_{s'} P(s' \mid s, a)\, V^\pi(s') \Big)",
+        formula=r"\pi(s) \leftarrow \operatorname{argmax}_a \Big( r(s, a) + \gamma \sum_{s'} P(s' \mid s, a)\, V^\pi(s') \Big)",
         source="Howard 1960",
     ),
     Entry(

@@ -78,13 +78,13 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(
         name="double Q-learning",
         function="temporal_difference.double_q_target",
-        formula=r"y = r + \gamma\, Q_2\big(s', \arg\max_{a'} Q_1(s', a')\big)",
+        formula=r"y = r + \gamma\, Q_2\big(s', \operatorname{argmax}_{a'} Q_1(s', a')\big)",
         source="van Hasselt 2010",
     ),
     Entry(
         name="ε-greedy",
         function="temporal_difference.epsilon_greedy",
-        formula=r"\pi(a \mid s) = \frac{\varepsilon}{A} + (1 - \varepsilon)\, [a = \arg\max Q(s, \cdot)]",
+        formula=r"\pi(a \mid s) = \frac{\varepsilon}{A} + (1 - \varepsilon)\, [a = \operatorname{argmax} Q(s, \cdot)]",
         range="[0, 1]",
         source="Watkins 1989; *Plain Talk* §11.2",
         note="The random action may be the best one too: it is taken with 1 - ε + ε/A.",
