@@ -115,6 +115,11 @@ class Environments:
         self._begin(self.episodes + (self.lengths > 0))
         return self.observations
 
+    def start_again(self) -> NDArray:
+        """Begins the very first episodes again: the same actions then lead to the same steps."""
+        self._begin(np.zeros(len(self.each), np.int64))
+        return self.observations
+
     def step(self, actions: NDArray | Sequence[int]) -> Step:
         """Takes actions (N,) of 0..A-1."""
         actions = np.asarray(actions)

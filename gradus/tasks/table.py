@@ -12,6 +12,7 @@ from gradus.data.dataset import Dataset
 from gradus.data.readers.infer import is_writing
 from gradus.data.text.encoders import TextEncoder, TokenOptions
 from gradus.errors import UserError, did_you_mean, unknown_name
+from gradus.tasks.control import ControlOptions, ControlTask
 from gradus.tasks.detection import BoxOptions, DetectionTask
 from gradus.tasks.forecast_windows import ForecastOptions
 from gradus.tasks.forecasting import ForecastTask
@@ -126,6 +127,7 @@ TASKS: dict[str, TaskKind] = {
         (ImageOptions, GenerationOptions),
         ("conv_vae", "dcgan"),
     ),
+    "control": TaskKind("actions in an environment that earn rewards", (ControlOptions,), ("q_network",)),
     "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
 }
 
@@ -272,6 +274,8 @@ def _make(task_settings: TaskSettings, labels: bool, model_sizes: tuple[int, ...
     if name == "picture-generation":
         pictures = replace(options[ImageOptions], normalize="unit")
         return GenerationTask(ImageInputs(pictures, model_sizes), options[GenerationOptions])
+    if name == "control":
+        return ControlTask(options[ControlOptions])
     if name == "forecasting":
         return ForecastTask(options[ForecastOptions])
     target: Target

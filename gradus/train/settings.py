@@ -180,6 +180,60 @@ class AdversarialSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExperienceSettings:
+    """How a model that acts meets its environment (`train/experience.py`)."""
+
+    environments: int = 1  # stepped side by side; the network is asked once for all of them
+    epoch_steps: int = 5_000  # environment steps an epoch, all environments together
+    discount: float = 0.99  # gamma: what a reward one step later counts
+    validation_episodes: int = 10  # played greedily after every epoch, to choose the best weights by; 0: none
+
+    def __post_init__(self) -> None:
+        for name in ("environments", "epoch_steps"):
+            _need(getattr(self, name) >= 1, f"experience.{name}", "a whole number above 0", getattr(self, name))
+        _need(0 <= self.discount <= 1, "experience.discount", "0 to 1", self.discount)
+        episodes = self.validation_episodes
+        _need(episodes >= 0, "experience.validation_episodes", "a whole number from 0", episodes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QLearningSettings:
+    """Deep Q-learning (`train/q_learning.py`; Mnih et al. 2015 where nothing else is said). Steps are those of environments."""
+
+    replay_size: int = 100_000  # transitions that are remembered
+    replay_start: int = 1_000  # steps with random actions before anything is learnt
+    train_frequency: int = 4  # steps from one time of learning to the next
+    updates: int = 1  # minibatches of `batch_size` learnt from each time
+    epsilon_start: float = 1.0  # share of actions that are chosen at random: at the beginning,
+    epsilon_end: float = 0.05  # and from `epsilon_steps` on; between them it falls in a line
+    epsilon_steps: int = 10_000
+    target_every: int = 500  # updates from one change of the target network to the next
+    target_share: float = (
+        1.0  # tau: the target network becomes tau * network + (1 - tau) * itself (Lillicrap et al. 2015)
+    )
+    loss: Literal["squared", "huber"] = "huber"  # of the temporal difference; huber: as Mnih's clipped error
+    double: bool = True  # the network chooses the next action, the target network values it (van Hasselt et al. 2015)
+    n_step: int = 1  # rewards that are summed before a value is trusted
+    prioritized: bool = False  # what was foretold badly is drawn more often (Schaul et al. 2015)
+    priority_exponent: float = 0.6  # alpha: 0 draws evenly
+    importance_start: float = 0.4  # beta: how far weights make up for that; it rises in a line to 1 at the end
+
+    def __post_init__(self) -> None:
+        whole = ("replay_size", "train_frequency", "updates", "epsilon_steps", "target_every", "n_step")
+        for name in whole:
+            _need(getattr(self, name) >= 1, f"q_learning.{name}", "a whole number above 0", getattr(self, name))
+        _need(self.replay_start >= 0, "q_learning.replay_start", "a whole number from 0", self.replay_start)
+        for name in ("epsilon_start", "epsilon_end", "importance_start", "priority_exponent"):
+            _need(0 <= getattr(self, name) <= 1, f"q_learning.{name}", "0 to 1", getattr(self, name))
+        _need(0 < self.target_share <= 1, "q_learning.target_share", "above 0, at most 1", self.target_share)
+        if self.replay_start > self.replay_size:
+            raise UserError(
+                f"q_learning.replay_start: {self.replay_start} steps before learning, but only {self.replay_size} are "
+                "remembered (q_learning.replay_size)"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """How long, in what steps, on what, and when to stop."""
 
@@ -202,6 +256,8 @@ class TrainSettings:
     regularization: RegularizationSettings = field(default_factory=RegularizationSettings)
     fine_tune: FineTuneSettings = field(default_factory=FineTuneSettings)
     adversarial: AdversarialSettings = field(default_factory=AdversarialSettings)
+    experience: ExperienceSettings = field(default_factory=ExperienceSettings)
+    q_learning: QLearningSettings = field(default_factory=QLearningSettings)
     average: float | None = (
         None  # decay of an exponential moving average of the weights, used in place of them to evaluate
     )
