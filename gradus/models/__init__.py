@@ -223,6 +223,7 @@ MODELS: dict[str, tuple[str, str]] = {
         "Kingma 2013: a variational autoencoder of convolutions (Deep Learning with Python §8.4)",
     ),
     "dcgan": ("generative.dcgan:DCGAN", "Radford 2015: a generator and a discriminator of convolutions"),
+    "q_table": ("control.q_table:QTable", "Watkins 1989: one number for each state and action"),
     "q_network": ("control.q_network:QNetwork", "Mnih 2013: what each action is worth; dueling heads (Wang 2015)"),
     "densenet_40_12": ("vision.densenet:DenseNet40", "Huang 2016, for CIFAR: 40 layers, growth 12"),
 }

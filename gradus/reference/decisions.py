@@ -147,7 +147,7 @@ CATALOGUE: tuple[Entry, ...] = (
         function="decisions.value_iteration",
         formula=r"V(s) \leftarrow \max_a \Big( r(s, a) + \gamma \sum_{s'} P(s' \mid s, a)\, V(s') \Big)",
         source="Bellman 1957",
-        note=r"Stops when \(\lVert V_{k+1} - V_k \rVert_\infty\, \gamma / (1 - \gamma)\) is small: "
+        note="Stops when the largest change of a sweep times γ / (1 - γ) is small: "
         "that bounds the distance to the optimal values.",
     ),
     Entry(

@@ -61,7 +61,7 @@ CATALOGUE: tuple[Entry, ...] = (
         function="temporal_difference.q_learning_target",
         formula=r"Q(s, a) \leftarrow Q(s, a) + \alpha \big( r + \gamma \max_{a'} Q(s', a') - Q(s, a) \big)",
         source="Watkins 1989; *Plain Talk* §11.2",
-        note=r"\(\alpha\) is the learning rate. The text reads it as the weight of later income; that is \(\gamma\).",
+        note="α is the learning rate. The text reads it as the weight of later income; that is γ.",
     ),
     Entry(
         name="SARSA",

@@ -127,7 +127,7 @@ TASKS: dict[str, TaskKind] = {
         (ImageOptions, GenerationOptions),
         ("conv_vae", "dcgan"),
     ),
-    "control": TaskKind("actions in an environment that earn rewards", (ControlOptions,), ("q_network",)),
+    "control": TaskKind("actions in an environment that earn rewards", (ControlOptions,), ("q_network", "q_table")),
     "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
 }
 
