@@ -57,7 +57,7 @@ def frozenlake() -> Recipe:
             metric="return", value=0.74, source="gymnasium: the optimum within 100 steps, as its registry notes"
         ),
         learning_rate=0.2,
-        epochs=40,
+        epochs=20,
         schedule="cosine",
         discount=0.999,
         epsilon_end=0.2,

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gradus.environments import Step
 from gradus.errors import UserError
 from gradus.tasks.control import ControlTask
 from gradus.tasks.control_exact import expected, greedy_policy
@@ -135,9 +136,11 @@ class Tabular(Supervised):
         for number, drawn in enumerate(draws):
             epsilon = epsilon_at(self.learning, first + number * every)
             epsilons += epsilon * every
-            squared, ended = self._round(alpha, epsilon, drawn)
+            squared, step = self._round(alpha, epsilon, drawn)
             errors += squared
-            played += ended
+            ended = step.ended
+            if ended.any():
+                played += ended.sum(), step.returns[ended].sum(), step.lengths[ended].sum()
         self._show()
         return {
             "loss": torch.tensor(errors / (rounds * every)),
@@ -145,15 +148,15 @@ class Tabular(Supervised):
             "played": torch.from_numpy(played),
         }
 
-    def _round(self, alpha: float, epsilon: float, drawn: list[list[float]]) -> tuple[float, np.ndarray]:
-        """One step in each environment: the sum of squared errors; how many episodes ended, their returns and lengths."""
+    def _round(self, alpha: float, epsilon: float, drawn: list[list[float]]) -> tuple[float, Step]:
+        """One step in each environment: the sum of squared errors, and what came of the step."""
         states = self.environments.observations.tolist()
         actions = [
             pending if pending >= 0 else choose(self._values(state), epsilon, draws[0], draws[1])
             for state, pending, draws in zip(states, self.pending, drawn, strict=True)
         ]
         step = self.environments.step(actions)
-        ended = step.ended
+        ended = step.ended.tolist()
         happened = zip(
             states, actions, step.rewards.tolist(), step.reached.tolist(), step.terminated.tolist(), strict=True
         )
@@ -171,7 +174,7 @@ class Tabular(Supervised):
             row[action] += alpha * error
             squared += error * error
             self.pending[index] = -1 if ended[index] else next_action
-        return squared, np.array([ended.sum(), step.returns[ended].sum(), step.lengths[ended].sum()])
+        return squared, step
 
     def _learns(self, coin: float) -> int:
         """Which table learns from this step."""
