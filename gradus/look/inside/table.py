@@ -100,3 +100,10 @@ WRITING_LOOKS: dict[str, Look] = {
     ),
     "samples": Look("temperature:samples", "what a language model writes at several temperatures, side by side"),
 }
+
+# Looks at the worlds that a network acts in: `function(subject, inputs, *, ...settings) -> Sight`
+WORLD_LOOKS: dict[str, Look] = {
+    "values": Look(
+        "values:values", "what the places of a world are worth, the best actions there, and an episode", pictures=False
+    ),
+}
