@@ -238,6 +238,7 @@ MODELS: dict[str, tuple[str, str]] = {
     ),
     "dcgan": ("generative.dcgan:DCGAN", "Radford 2015: a generator and a discriminator of convolutions"),
     "diffusion": ("generative.diffusion:Diffusion", "Ho 2020: a small U-Net that takes noise away, step by step"),
+    "q_table": ("control.q_table:QTable", "Watkins 1989: one number for each state and action"),
     "q_network": ("control.q_network:QNetwork", "Mnih 2013: what each action is worth; dueling heads (Wang 2015)"),
     "atari_dqn": (
         "control.atari:AtariDQN",

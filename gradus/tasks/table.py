@@ -133,7 +133,7 @@ TASKS: dict[str, TaskKind] = {
     "control": TaskKind(
         "actions in an environment that earn rewards",
         (ControlOptions,),
-        ("q_network", "actor_critic", "atari_dqn", "atari_dqn_2013", "atari_actor_critic"),
+        ("q_network", "q_table", "actor_critic", "atari_dqn", "atari_dqn_2013", "atari_actor_critic"),
     ),
     "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
 }
