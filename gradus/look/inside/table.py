@@ -129,6 +129,8 @@ MAKING_LOOKS: dict[str, Look] = {
     "walk": Look("latent_walk:walk", "a way from picture to picture, class to class or draw to draw; a GIF too"),
     "arithmetic": Look("latent_walk:arithmetic", "an attribute added and taken away, and how far that holds"),
     "bound": Look("reconstructions:bound", "the importance-weighted bound of a variational one", pictures=False),
+}
+
 # Looks at the worlds that a network acts in: `function(subject, inputs, *, ...settings) -> Sight`
 WORLD_LOOKS: dict[str, Look] = {
     "values": Look(
