@@ -49,15 +49,18 @@ def play(run: Run, arguments: argparse.Namespace, print_table: Callable[[list[li
         return
     print(f"{len(found.returns)} episodes, the best action always taken, best weights")
     spread = found.metrics.get("return_deviation", 0.0)
-    print_table(
+    rows = [
         [
-            [
-                "return",
-                f"{found.metrics['return']:.5g} ± {spread:.3g} (least {found.returns.min():g}, most {found.returns.max():g})",
-            ],
-            ["length", f"{found.metrics['length']:.5g} steps"],
-        ]
-    )
+            "return",
+            f"{found.metrics['return']:.5g} ± {spread:.3g} (least {found.returns.min():g}, most {found.returns.max():g})",
+        ],
+        ["length", f"{found.metrics['length']:.5g} steps"],
+    ]
+    if "expected_return" in found.metrics:
+        rows.append(
+            ["expected return", f"{found.metrics['expected_return']:.6g}, computed from the chances of the environment"]
+        )
+    print_table(rows)
     told = _film(run, arguments.video, seed)
     if told:
         print(told)

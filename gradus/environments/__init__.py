@@ -1,7 +1,7 @@
 """Environments: worlds that an agent acts in, stepped side by side, and Markov decision processes as tables."""
 
 from gradus.environments.episodes import Played, Policy, play_episodes
-from gradus.environments.make import SCHEMES, is_environment, make_environments
+from gradus.environments.make import SCHEMES, decision_process, is_environment, make_environments
 from gradus.environments.vector import Environments, Spaces, Step
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Policy",
     "Spaces",
     "Step",
+    "decision_process",
     "is_environment",
     "make_environments",
     "play_episodes",

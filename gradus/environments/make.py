@@ -1,4 +1,8 @@
-"""From the name of an environment to as many of them as wanted: `gym:CartPole-v1` is gymnasium's CartPole-v1."""
+"""From the name of an environment to as many of them as wanted.
+
+gym:CartPole-v1   gymnasium's CartPole-v1
+grid:cliff        a grid world of ours (`grids.py`), or of a text file: grid:MAP.txt
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from gradus.environments.grids import known_grid
+from gradus.environments.tables import DecisionProcess, TableEnvironment, process_of_gymnasium, spaces_of_process
 from gradus.environments.vector import Environment, Environments, Spaces
 from gradus.errors import UserError, unknown_name
 
-SCHEMES = ("gym",)  # what stands in front of the colon
+SCHEMES = ("gym", "grid")  # what stands in front of the colon
 
 
 def is_environment(source: str) -> bool:
@@ -29,22 +35,52 @@ def make_environments(
 ) -> Environments:
     """`count` environments stepped together.
 
-    source:  gym:NAME; without its version NAME is the newest one
+    source:  gym:NAME (without its version NAME is the newest one), grid:NAME or grid:FILE
     seed:    each environment and episode has a seed of its own, derived from it
-    options: of the environment itself, as gymnasium.make takes them: max_episode_steps=500, render_mode="rgb_array", ...
+    options: of the environment itself, as gymnasium.make takes them: max_episode_steps=500, render_mode="rgb_array", ...; of a
+             grid world max_episode_steps and `GridOptions`
     wrap:    called with each environment; what it gives takes its place (gymnasium's wrappers are such functions)
 
     Raises `UserError` for unknown names and options, packages that are missing, and spaces that nothing here can learn in.
     """
     if count < 1:
         raise UserError(f"{source}: {count} environments; at least 1 is needed")
-    if not is_environment(source):
-        raise UserError(f"'{source}' is no environment; write gym:NAME, as in gym:CartPole-v1")
-    name = source.partition(":")[2]
+    scheme, name = _parts(source)
+    if scheme == "grid":
+        given = dict(options or {})
+        max_steps = int(given.pop("max_episode_steps", 0))
+        process = known_grid(name, **given)
+        grids = [partial(TableEnvironment, process, max_steps)] * count
+        makers: list[Callable[[], Environment]] = [
+            grid if wrap is None else partial(_wrapped, grid, wrap) for grid in grids
+        ]
+        return Environments(makers, spaces_of_process(process, source, max_steps), seed)
     maker = partial(_make_gymnasium, name, dict(options or {}), wrap)
     first = maker()
-    spaces = spaces_of(first)
-    return Environments([lambda: first, *[maker] * (count - 1)], spaces, seed)
+    return Environments([lambda: first, *[maker] * (count - 1)], spaces_of(first), seed)
+
+
+def decision_process(source: str, options: dict[str, Any] | None = None) -> DecisionProcess:
+    """The table of an environment whose chances are known: a grid world, or one of gymnasium's toy texts.
+
+    Raises `UserError` for environments that do not tell their chances.
+    """
+    scheme, name = _parts(source)
+    given = {key: value for key, value in (options or {}).items() if key not in ("max_episode_steps", "render_mode")}
+    if scheme == "grid":
+        return known_grid(name, **given)
+    return process_of_gymnasium(_make_gymnasium(name, given, None))
+
+
+def _parts(source: str) -> tuple[str, str]:
+    if not is_environment(source):
+        raise UserError(f"'{source}' is no environment; write gym:NAME, as in gym:CartPole-v1, or grid:NAME")
+    scheme, _, name = source.partition(":")
+    return scheme, name
+
+
+def _wrapped(make: Callable[[], Environment], wrap: Callable[[Environment], Environment]) -> Environment:
+    return wrap(make())
 
 
 def gymnasium_package() -> Any:

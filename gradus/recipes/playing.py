@@ -14,6 +14,7 @@ from gradus.recipes.experiment import Experiment, make_model, try_model
 from gradus.recipes.recipe import Recipe
 from gradus.tasks.assessment import ControlAssessment
 from gradus.tasks.control import ControlTask
+from gradus.tasks.control_exact import expected, greedy_policy
 from gradus.tasks.table import TASKS, create_task
 from gradus.train.acting import TEACHERS, check_acting
 from gradus.train.devices import plan_device
@@ -98,4 +99,8 @@ def play_run(run: Run, episodes: int | None = None, *, seed: int | None = None) 
     if count < 1:
         raise UserError(f"--episodes: expected 1 or more, received {count}")
     chosen = derive(run.recipe.train.seed, EPISODES, TESTING) if seed is None else seed
-    return task.assessed(task.play(task.policy(run.model), count, chosen))
+    assessed = task.assessed(task.play(task.policy(run.model), count, chosen))
+    exact = expected(task, greedy_policy(task, run.model)) if task.spaces.states else None
+    if exact is not None:
+        assessed.metrics["expected_return"] = exact.returned
+    return assessed

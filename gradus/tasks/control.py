@@ -20,6 +20,7 @@ from gradus.data.dataset import Dataset, Split
 from gradus.environments import Environments, Played, Policy, Spaces, make_environments, play_episodes
 from gradus.errors import UserError
 from gradus.tasks.assessment import ControlAssessment
+from gradus.tasks.control_exact import best_expected
 from gradus.tasks.task import Answer, Task
 
 AT_ONCE = 16  # episodes that are played side by side where a policy is measured
@@ -124,13 +125,15 @@ class ControlTask(Task):
         return {"return": returns / episodes, "length": lengths / episodes} if episodes else {}
 
     def baselines(self, train: dict[str, Tensor], test: dict[str, Tensor]) -> dict[str, dict[str, float]]:
-        """Actions drawn at random, in as many episodes as are played in the end."""
+        """Actions drawn at random, as many episodes as in the end; and the best there can be, where that is known."""
         random = np.random.default_rng(0)
 
         def act(observations: NDArray) -> NDArray:
             return random.integers(self.spaces.actions, size=len(observations))
 
-        return {"random actions": self.assessed(self.play(act, self.options.episodes, seed=0)).metrics}
+        found = {"random actions": self.assessed(self.play(act, self.options.episodes, seed=0)).metrics}
+        best = best_expected(self)
+        return found if best is None else found | {"the best there can be": {"return": best}}
 
     def encode(self, split: Split, *, with_target: bool = True) -> dict[str, Any]:
         """First observations, one a row."""

@@ -18,6 +18,7 @@ from gradus.train.q_learning import learn_q
 from gradus.train.rollouts import check_rollouts
 from gradus.train.settings import TrainSettings
 from gradus.train.source import InOrder, Source
+from gradus.train.tabular import check_tabular, learn_table
 from gradus.train.world import World
 
 # the learner, what it learns from (which acts), and the episodes that choose the best weights
@@ -35,6 +36,7 @@ class Teacher:
 TEACHERS: dict[str, Teacher] = {
     "q_learning": Teacher(check_steps, learn_q),
     "policy_gradient": Teacher(check_rollouts, learn_policy),
+    "tabular": Teacher(check_tabular, learn_table),
 }
 
 

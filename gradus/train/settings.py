@@ -262,6 +262,29 @@ class PolicySettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TabularSettings:
+    """Learning a table of action values (`train/tabular.py`). Its learning rate alpha is `optimizer.learning_rate` (0.1 if none
+    is given) times the factor of the schedule."""
+
+    method: Literal["q_learning", "sarsa", "expected_sarsa", "double_q"] = "q_learning"
+    epsilon_start: float = 1.0  # share of actions that are chosen at random: at the beginning,
+    epsilon_end: float = 0.05  # and from `epsilon_steps` steps of environments on
+    epsilon_steps: int = 10_000
+    epsilon_decay: Literal["linear", "exponential"] = "linear"  # by the same amount, or the same factor, a step
+    block: int = 1_000  # steps of environments in one step of the trainer
+
+    def __post_init__(self) -> None:
+        for name in ("epsilon_steps", "block"):
+            _need(getattr(self, name) >= 1, f"tabular.{name}", "a whole number above 0", getattr(self, name))
+        for name in ("epsilon_start", "epsilon_end"):
+            _need(0 <= getattr(self, name) <= 1, f"tabular.{name}", "0 to 1", getattr(self, name))
+        if self.epsilon_decay == "exponential" and not (self.epsilon_start > 0 and self.epsilon_end > 0):
+            raise UserError(
+                "tabular.epsilon_decay: exponential never reaches 0; give epsilon_start and epsilon_end above 0"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """How long, in what steps, on what, and when to stop."""
 
@@ -287,6 +310,7 @@ class TrainSettings:
     experience: ExperienceSettings = field(default_factory=ExperienceSettings)
     q_learning: QLearningSettings = field(default_factory=QLearningSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
+    tabular: TabularSettings = field(default_factory=TabularSettings)
     average: float | None = (
         None  # decay of an exponential moving average of the weights, used in place of them to evaluate
     )
