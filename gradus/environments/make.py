@@ -95,7 +95,8 @@ def gymnasium_package() -> Any:
 def _make_gymnasium(name: str, options: dict[str, Any], wrap: Callable[[Any], Any] | None) -> Any:
     gymnasium = gymnasium_package()
     if name.startswith("ALE/"):
-        _register_atari(gymnasium, name)
+        made = _make_atari(name, options)
+        return made if wrap is None else wrap(made)
     # gymnasium warns of its own naming habits on standard error; what matters is said by `UserError`
     level = gymnasium.logger.min_level
     gymnasium.logger.min_level = logging.ERROR
@@ -114,14 +115,17 @@ def _make_gymnasium(name: str, options: dict[str, Any], wrap: Callable[[Any], An
     return made if wrap is None else wrap(made)
 
 
-def _register_atari(gymnasium: Any, name: str) -> None:
+def _make_atari(name: str, options: dict[str, Any]) -> Any:
+    """A game as the papers on DQN see it, not as gymnasium gives it."""
     try:
-        import ale_py
-    except ImportError:
-        raise UserError(
-            f"gym:{name}: Atari games need a package that is not installed: pip install 'gradus[atari]'"
-        ) from None
-    gymnasium.register_envs(ale_py)
+        from gradus.environments.atari import AtariGame
+
+        return AtariGame(name, **options)
+    except UserError as error:
+        raise UserError(f"gym:{name}: {error}") from None
+    except TypeError as error:
+        told = ", ".join(f"{key}={value!r}" for key, value in options.items())
+        raise UserError(f"gym:{name}: these options cannot be used ({told}): {error}") from None
 
 
 def spaces_of(environment: Any) -> Spaces:
@@ -140,6 +144,7 @@ def spaces_of(environment: Any) -> Spaces:
         dtype=np.dtype(observation.dtype).name,
         states=int(observation.n) if discrete else 0,
         actions=int(action.n),
+        stacked=getattr(environment, "stacked", 0),
         max_steps=spec.max_episode_steps or 0,
         repeatable=not spec.nondeterministic,
     )

@@ -4,7 +4,8 @@ Choices. An environment whose episode ended is begun anew within the same step, 
 them; the last observation of the ended episode is kept apart, because a return that only the time limit cut off (truncated) goes
 on with the value of that observation, while one that ended by the rules (terminated) does not. Every episode is begun with a seed
 of its own, which follows from (seed, number of the environment, number of the episode): so the actions since then are all that
-is needed to come back to where an environment stood. Not covered: actions that are not numbers 0..A-1; a process per environment.
+is needed to come back to where an environment stood; one that can save its state itself (`saved_state`, `restore_state`)
+does. Not covered: actions that are not numbers 0..A-1; a process per environment.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Spaces:
     dtype:      of an observation, as NumPy names it
     states:     how many states there are, where an observation is the number of one; else 0
     actions:    how many actions there are: 0..actions-1
+    stacked:    of how many frames an observation is a stack, the newest last; 0: it is none
     max_steps:  after how many steps an episode is truncated; 0: never
     repeatable: whether the same seed and the same actions give the same episode
     """
@@ -53,6 +55,7 @@ class Spaces:
     dtype: str
     states: int = 0
     actions: int
+    stacked: int = 0
     max_steps: int = 0
     repeatable: bool = True
 
@@ -66,7 +69,8 @@ class Step:
     rewards:      (N,) float64
     terminated:   (N,) bool, ended by the rules: nothing comes after it
     truncated:    (N,) bool, cut off by a limit and not terminated: its return goes on with the value of `reached`
-    returns:      (N,) float64, the rewards of the episode up to here, undiscounted; of the whole one where it ended
+    returns:      (N,) float64, the rewards of the episode up to here, undiscounted; of the whole one where it ended. Where an
+                  environment gives changed rewards and tells the true ones (`info["reward"]`), these are added up
     lengths:      (N,) int64, its steps up to here
     """
 
@@ -128,10 +132,11 @@ class Environments:
         if actions.shape != (len(self.each),):
             raise UserError(f"{len(self.each)} environments take as many actions, not {actions.shape}")
         reached, following = [], []
-        rewards = np.zeros(len(self.each))
+        rewards, scores = np.zeros(len(self.each)), np.zeros(len(self.each))
         terminated, truncated = np.zeros(len(self.each), bool), np.zeros(len(self.each), bool)
         for index, action in enumerate(actions.tolist()):
-            observation, rewards[index], terminated[index], cut, _ = self.each[index].step(action)
+            observation, rewards[index], terminated[index], cut, told = self.each[index].step(action)
+            scores[index] = told.get("reward", rewards[index])
             truncated[index] = cut and not terminated[index]
             self.taken[index].append(action)
             reached.append(observation)
@@ -140,7 +145,7 @@ class Environments:
                 self.taken[index] = []
                 observation = self._first(index)
             following.append(observation)
-        self.returns = self.returns + rewards
+        self.returns = self.returns + scores
         self.lengths = self.lengths + 1
         self.observations = self._stack(following)
         done = Step(self.observations, self._stack(reached), rewards, terminated, truncated, self.returns, self.lengths)
@@ -155,7 +160,15 @@ class Environments:
             "episodes": self.episodes.copy(),
             "taken": np.array(taken, np.int64),
             "lengths": np.array([len(actions) for actions in self.taken], np.int64),
-        }
+        } | self._saved()
+
+    def _saved(self) -> dict[str, NDArray]:
+        """What the environments save of themselves, where they do, and then the returns up to here, which no replay adds up."""
+        saving = [one for one in self.each if hasattr(one, "saved_state")]
+        if not saving:
+            return {}
+        saved = {f"saved.{index}": np.frombuffer(one.saved_state(), np.uint8) for index, one in enumerate(saving)}
+        return saved | {"returns": self.returns.copy()}
 
     def restore(self, state: Mapping[str, NDArray]) -> None:
         """Comes back to where `state` stood, by taking its actions again."""
@@ -163,12 +176,24 @@ class Environments:
         ends = np.cumsum(state["lengths"])
         observations: list[Any] = list(self.observations)
         for index, (end, length) in enumerate(zip(ends.tolist(), state["lengths"].tolist(), strict=True)):
-            for action in state["taken"][end - length : end].tolist():
-                observations[index], reward, *_ = self.each[index].step(action)
-                self.returns[index] += reward
-                self.taken[index].append(action)
+            self.taken[index] = np.asarray(state["taken"])[end - length : end].tolist()
+            if "returns" in state:
+                observations[index] = self.each[index].restore_state(state[f"saved.{index}"].tobytes())  # type: ignore[attr-defined]
+                self.returns[index] = state["returns"][index]
+                continue
+            for action in self.taken[index]:
+                observations[index], reward, _, _, told = self.each[index].step(action)
+                self.returns[index] += told.get("reward", reward)
         self.observations = self._stack(observations)
         self.lengths = np.array(state["lengths"], np.int64)
+
+    def bring_back(self, state: Mapping[str, NDArray]) -> str:
+        """Comes back to where `state` stood, or to the begin of the episodes after; what could not be brought back, in words."""
+        if self.spaces.repeatable:
+            self.restore(state)
+            return ""
+        self._begin(np.array(state["episodes"], np.int64) + 1)
+        return "these environments cannot be brought back to where they stood: new episodes are begun"
 
     def render(self, index: int = 0) -> NDArray[np.uint8]:
         """(H, W, 3): the picture of one environment, where they were made with render_mode "rgb_array"."""

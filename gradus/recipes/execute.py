@@ -287,7 +287,8 @@ def create_trainer(
     with world.together():
         learner = create_learner(model, task, settings, plan, world)
     if isinstance(task, GenerationTask) and folder is not None and world.is_main:
-        observers = (*observers, write_samples(folder.path, learner.predictor, task, plan.device, settings.seed))
+        shown = write_samples(folder.path, learner.predictor, task, plan.device, settings.seed, settings.epochs)
+        observers = (*observers, shown)
     return Trainer(
         learner,
         source,

@@ -263,6 +263,9 @@ def _with_pixels(recipe: Recipe, model: nn.Module | None) -> Recipe:
         known = ", ".join(TASKS["picture-generation"].models)
         range_of = "" if pixels is None else f" in the range '{asked}'"
         raise UserError(f"model {recipe.model.name} makes no pictures{range_of}: known are {known}")
+    named = recipe.model.name in MODELS
+    if recipe.task.options.get("conditional") and named and "num_classes" not in accepted_options(recipe.model.name):
+        raise UserError(f"model {recipe.model.name} is told no classes; leave out task.options.conditional")
     return replace(recipe, task=replace(recipe.task, options={**recipe.task.options, "pixels": pixels}))
 
 

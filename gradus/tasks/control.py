@@ -77,7 +77,7 @@ class ControlTask(Task):
     @property
     def stacked(self) -> int:
         """Of how many frames an observation is a stack, along its first axis; 0: it is none."""
-        return 0
+        return self.spaces.stacked
 
     def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Tensor, Any]:
         return self.seen(batch["inputs"]), batch.get("targets")
@@ -102,7 +102,10 @@ class ControlTask(Task):
 
     def play(self, policy: Policy, episodes: int, seed: int) -> Played:
         """Whole episodes; the same seed begins the same ones."""
-        environments = self.environments(min(episodes, AT_ONCE), seed)
+        whole = (
+            {"life_ends": False} if "life_ends" in self.options.environment else {}
+        )  # games, not lives, are measured
+        environments = self.environments(min(episodes, AT_ONCE), seed, **whole)
         try:
             return play_episodes(environments, policy, episodes)
         finally:

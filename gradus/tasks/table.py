@@ -125,9 +125,16 @@ TASKS: dict[str, TaskKind] = {
     "picture-generation": TaskKind(
         "new pictures that are like those of the data",
         (ImageOptions, GenerationOptions),
-        ("conv_vae", "dcgan"),
+        (
+            *("conv_vae", "dcgan", "diffusion", "dense_vae", "dense_autoencoder", "conv_autoencoder"),
+            *("rbm", "dbn", "conv_rbm", "conv_dbn"),
+        ),
     ),
-    "control": TaskKind("actions in an environment that earn rewards", (ControlOptions,), ("q_network", "q_table")),
+    "control": TaskKind(
+        "actions in an environment that earn rewards",
+        (ControlOptions,),
+        ("q_network", "q_table", "actor_critic", "atari_dqn", "atari_dqn_2013", "atari_actor_critic"),
+    ),
     "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
 }
 

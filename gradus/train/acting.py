@@ -13,7 +13,9 @@ from gradus.tasks.control import ControlTask
 from gradus.train.devices import Plan
 from gradus.train.experience import check_steps
 from gradus.train.learner import Learner
+from gradus.train.policy_gradient import learn_policy
 from gradus.train.q_learning import learn_q
+from gradus.train.rollouts import check_rollouts
 from gradus.train.settings import TrainSettings
 from gradus.train.source import InOrder, Source
 from gradus.train.tabular import check_tabular, learn_table
@@ -33,6 +35,7 @@ class Teacher:
 
 TEACHERS: dict[str, Teacher] = {
     "q_learning": Teacher(check_steps, learn_q),
+    "policy_gradient": Teacher(check_rollouts, learn_policy),
     "tabular": Teacher(check_tabular, learn_table),
 }
 

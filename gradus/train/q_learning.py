@@ -11,8 +11,6 @@ is up, so that its value is that of any such state.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,27 +19,21 @@ from torch.nn import functional
 
 from gradus.tasks.control import ControlTask
 from gradus.train.devices import Plan
-from gradus.train.experience import VALIDATING, Experience, Trials
-from gradus.train.learner import Supervised
-from gradus.train.randomness import EPISODES, derive
+from gradus.train.experience import Experience, Trials
+from gradus.train.player import Player, part_of
 from gradus.train.settings import TrainSettings
 from gradus.train.source import Batch
 
 
-class QLearning(Supervised):
+class QLearning(Player):
     """A model that gives the values of all actions; `experience` is what it acts in and remembers."""
-
-    task: ControlTask
 
     def __init__(self, model: nn.Module, task: ControlTask, settings: TrainSettings, plan: Plan) -> None:
         super().__init__(model, task, settings, plan)
-        self.shrinks = False
         self.learning = settings.q_learning
         self.target = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.experience = Experience(task, settings, plan.device, task.policy(self.predictor))
         self.learnt = 0  # minibatches
-        self.said = ""  # what could not be brought back when a run was resumed
-        self.trials = derive(settings.seed, EPISODES, VALIDATING)
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """Learns from the minibatches of a batch, one after the other. `learnt` counts the steps in which it did."""
@@ -107,19 +99,6 @@ class QLearning(Supervised):
         for mine_, theirs_ in zip(self.target.buffers(), self.model.buffers(), strict=True):
             mine_.copy_(theirs_)
 
-    def evaluate(self, batches: Iterable[Batch]) -> tuple[dict[str, np.ndarray], int]:
-        """Plays the episodes that are asked for with the actions it holds for the best."""
-        sums = np.zeros(3)
-        self.predictor.eval()
-        try:
-            for batch in batches:
-                first, count = int(batch["episodes"][0]), len(batch["episodes"])
-                played = self.task.play(self.task.policy(self.predictor), count, derive(self.trials, first))
-                sums += [count, played.returns.sum(), played.lengths.sum()]
-        finally:
-            self.learn_mode()
-        return {"played": sums}, int(sums[0])
-
     def summarize(self, totals: dict[str, np.ndarray], samples: int) -> dict[str, float]:
         found = self.task.metrics(totals, samples)
         if "learnt" not in totals:
@@ -128,23 +107,14 @@ class QLearning(Supervised):
         means = {"loss": float(totals["loss"]) / learnt, "value": float(totals["value"]) / learnt}
         return means | found | {"epsilon": float(totals["epsilon"]) / samples}
 
-    def diagnose(self, batch: Batch) -> tuple[str, int | None]:
-        return "the loss of Q-learning", None
-
     def training_state(self) -> dict[str, Tensor]:
         target = {f"target.{name}": tensor for name, tensor in self.target.state_dict().items()}
-        acted = {f"experience.{name}": tensor for name, tensor in self.experience.state().items()}
-        return super().training_state() | target | acted | {"learnt": torch.tensor(self.learnt)}
+        return super().training_state() | target | {"learnt": torch.tensor(self.learnt)}
 
     def restore(self, predicting: dict[str, Tensor], training: dict[str, Tensor], updates: int) -> None:
         super().restore(predicting, training, updates)
-        self.target.load_state_dict(_part_of(training, "target."))
+        self.target.load_state_dict(part_of(training, "target."))
         self.learnt = int(training["learnt"])
-        self.said = self.experience.restore(_part_of(training, "experience."))
-
-
-def _part_of(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def learn_q(

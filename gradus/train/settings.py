@@ -234,6 +234,34 @@ class QLearningSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PolicySettings:
+    """Policy gradients (`train/policy_gradient.py`). The usual values are those of PPO (Schulman et al. 2017)."""
+
+    steps: int = 128  # of each environment, with the policy as it is, before it learns from them (a rollout)
+    passes: int = 4  # how often each rollout is gone through, in minibatches of `batch_size`
+    clip: float = (
+        0.2  # no push where an action's probability has changed by more than this share; 0: the plain gradient
+    )
+    trace: float = 0.95  # lambda of the advantages: 1: whole returns, 0: one reward and the next value
+    value_weight: float = 0.5  # of the loss of the values
+    entropy_weight: float = 0.01  # what is gained by a policy that stays undecided
+    normalize: bool = True  # advantages have mean 0 and deviation 1 in each minibatch
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "passes"):
+            _need(getattr(self, name) >= 1, f"policy.{name}", "a whole number above 0", getattr(self, name))
+        _need(0 <= self.clip < 1, "policy.clip", "0 to below 1", self.clip)
+        _need(0 <= self.trace <= 1, "policy.trace", "0 to 1", self.trace)
+        for name in ("value_weight", "entropy_weight"):
+            value = getattr(self, name)
+            _need(0 <= value < math.inf, f"policy.{name}", "0 or more", value)
+        if self.passes > 1 and not self.clip:
+            raise UserError(
+                "policy.passes: the plain gradient holds for the policy that acted alone; take 1 pass, or a clip above 0"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TabularSettings:
     """Learning a table of action values (`train/tabular.py`). Its learning rate alpha is `optimizer.learning_rate` (0.1 if none
     is given) times the factor of the schedule."""
@@ -281,6 +309,7 @@ class TrainSettings:
     adversarial: AdversarialSettings = field(default_factory=AdversarialSettings)
     experience: ExperienceSettings = field(default_factory=ExperienceSettings)
     q_learning: QLearningSettings = field(default_factory=QLearningSettings)
+    policy: PolicySettings = field(default_factory=PolicySettings)
     tabular: TabularSettings = field(default_factory=TabularSettings)
     average: float | None = (
         None  # decay of an exponential moving average of the weights, used in place of them to evaluate
