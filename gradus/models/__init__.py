@@ -222,7 +222,12 @@ MODELS: dict[str, tuple[str, str]] = {
         "generative.vae:ConvVAE",
         "Kingma 2013: a variational autoencoder of convolutions (Deep Learning with Python §8.4)",
     ),
+    "gan": ("generative.gan:GAN", "Goodfellow 2014: a dense generator and a dense discriminator"),
+    "cgan": ("generative.gan:CGAN", "Mirza 2014: both are told the class"),
     "dcgan": ("generative.dcgan:DCGAN", "Radford 2015: a generator and a discriminator of convolutions"),
+    "dcgan_frogs": ("generative.dcgan:DCGANFrogs", "that of Deep Learning with Python §8.5, for 32x32"),
+    "wgan_gp": ("generative.wgan_gp:WGANGP", "Gulrajani 2017: a critic that measures a distance, its slope held at 1"),
+    "lapgan": ("generative.lapgan:LAPGAN", "Denton 2015: a game for each level of a Laplacian pyramid"),
     "densenet_40_12": ("vision.densenet:DenseNet40", "Huang 2016, for CIFAR: 40 layers, growth 12"),
 }
 

@@ -124,7 +124,7 @@ TASKS: dict[str, TaskKind] = {
     "picture-generation": TaskKind(
         "new pictures that are like those of the data",
         (ImageOptions, GenerationOptions),
-        ("conv_vae", "dcgan"),
+        ("conv_vae", "gan", "cgan", "dcgan", "dcgan_frogs", "wgan_gp", "lapgan"),
     ),
     "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
 }
