@@ -27,11 +27,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": GROUND,
     "boxes": GROUND | {"reference", "nn", "data"},
     "masks": GROUND | {"reference", "nn", "data"},
-    "models": GROUND | {"nn", "boxes", "masks"},
-    "tasks": GROUND | {"reference", "nn", "data", "boxes", "masks", "models"},
-    "train": GROUND | {"nn", "data", "boxes", "masks", "models", "tasks"},
-    "look": GROUND | {"reference", "nn", "data", "boxes", "masks", "models", "tasks"},
-    "recipes": GROUND | {"nn", "data", "boxes", "masks", "models", "tasks", "train", "look"},
+    "environments": GROUND | {"reference"},
+    "models": GROUND | {"nn", "boxes", "masks", "environments"},
+    "tasks": GROUND | {"reference", "nn", "data", "boxes", "masks", "environments", "models"},
+    "train": GROUND | {"nn", "data", "boxes", "masks", "environments", "models", "tasks"},
+    "look": GROUND | {"reference", "nn", "data", "boxes", "masks", "environments", "models", "tasks"},
+    "recipes": GROUND | {"nn", "data", "boxes", "masks", "environments", "models", "tasks", "train", "look"},
 }
 EVERYTHING = set(MAY_IMPORT)
 MAY_IMPORT["lessons"] = set(EVERYTHING)

@@ -76,6 +76,7 @@ def test_a_recipe_is_its_toml(tmp_path: Path, name: str):
 ELSEWHERE = (
     *("cifar10-", "camvid-", "bccd-", "babi-", "siamese-", "several-", "imdb-", "weather-"),
     *("shakespeare-", "nietzsche", "dinosaur-", "code", "ptb-", "next-word"),
+    *("mnist-rbm", "mnist-dbn", "mnist-mlp-1000"),
 )
 RUN_HERE = [name for name in RECIPES if not name.startswith(ELSEWHERE) and not name.endswith("-vgg16")]
 
@@ -88,6 +89,8 @@ def test_a_recipe_runs(tiny_data, tmp_path: Path, name: str):
     expected = {"majority class", "logistic regression"}
     if recipe.task.name == "tabular-regression":
         expected = {"mean", "ridge regression"}
+    elif recipe.task.name == "picture-generation":
+        expected = set()
     assert set(run.evaluation["baselines"]) == expected
     assert run.report().stat().st_size > 10_000
     assert gradus.load_run(run.path).evaluate("test") == run.evaluation["metrics"]

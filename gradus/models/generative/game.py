@@ -12,7 +12,6 @@ what was made passes for real (D above 1/2): half of them do where the players a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -31,7 +30,7 @@ NEW = (0.0, 0.02)  # mean and deviation of new weights (Radford 2015, §4)
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """How the game is played: `model.options.rules`. All tricks are heuristics; what holds for one network may not for another."""
+    """How the game is played: `model.options.rules`. The tricks are heuristics: what helps one network may harm another."""
 
     loss: Literal["non-saturating", "minimax"] = "non-saturating"  # of the generator
     label_smoothing: float = 0.0  # real pictures are called 1 - this, made ones 0 (one-sided, Salimans 2016 §3.4)
@@ -176,6 +175,3 @@ def halvings(name: str, image_size: int) -> tuple[int, int]:
             f"the nearest is {near}: --set task.options.image_size={near}"
         )
     return side, doubled
-
-
-VALUE_AT_BALANCE = -math.log(4)  # of value(D, G), where D is 1/2 everywhere
