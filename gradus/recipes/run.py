@@ -16,8 +16,10 @@ from gradus.errors import UserError, did_you_mean
 from gradus.models import create_model
 from gradus.recipes.experiment import Experiment, prepare
 from gradus.recipes.inputs import read_inputs
+from gradus.recipes.playing import play_run
 from gradus.recipes.recipe import Recipe
-from gradus.tasks.assessment import Assessment
+from gradus.tasks.assessment import Assessment, ControlAssessment
+from gradus.tasks.control import ControlTask
 from gradus.tasks.generation import GenerationTask
 from gradus.tasks.settings import TaskSettings
 from gradus.tasks.table import load_task
@@ -137,6 +139,9 @@ class Run:
             tensors = self.experiment.tensors
             if split not in tensors:
                 raise UserError(f"{self.path}: there is no split '{split}'; there are {', '.join(tensors)}")
+            if isinstance(self.task, ControlTask):
+                self._assessments[split] = play_run(self)
+                return self._assessments[split]
             outputs = self.outputs(tensors[split])
             self._assessments[split] = self.task.assess(outputs, tensors[split]["targets"])
         return self._assessments[split]
@@ -144,6 +149,13 @@ class Run:
     def evaluate(self, split: str = "test") -> dict[str, float]:
         """Metrics of the best weights on a split."""
         return dict(self.assess(split).metrics)
+
+    def play(self, episodes: int | None = None, *, seed: int | None = None) -> ControlAssessment:
+        """Returns and lengths of whole episodes, played with the actions that the model holds for the best.
+
+        episodes, seed: None: those by which the run was measured. Raises `UserError` for a run of another task.
+        """
+        return play_run(self, episodes, seed=seed)
 
     def answers(self, inputs: Sequence[Any] | Any) -> tuple[list[str], list[Answer]]:
         """Names and answers for inputs; see `predict`."""
