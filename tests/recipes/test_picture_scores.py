@@ -270,7 +270,7 @@ def test_who_cannot_judge_is_told_in_a_sentence(runs, judge, tmp_path):
         score_run(judge, judge)
     with pytest.raises(UserError, match="10 pictures or more"):
         score_run(runs["dcgan"], judge, count=3)
-    small = trained(tmp_path / "small", "dcgan", 1, digits(100, 20, size=4))
+    small = trained(tmp_path / "small", "conv_vae", 1, digits(100, 20, size=4))
     with pytest.raises(UserError, match="it judges 8x8 grey pictures, but 4x4 grey ones are made"):
         score_run(small, judge)
     alone = digits(100)
