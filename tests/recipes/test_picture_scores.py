@@ -44,7 +44,7 @@ def digits(rows: int = 300, held: int = 60, size: int = 8) -> Dataset:
 
 
 OPTIONS = {
-    "conv_vae": {"latent_size": 3, "hidden": 8},
+    "conv_vae": {"latent_size": 3, "hidden": [8]},
     "dcgan": {"latent_size": 4, "width": 4},
     "diffusion": {"width": 8, "num_steps": 40},
 }
