@@ -28,7 +28,7 @@ from gradus.train.stream import readable, resident_limit
 ROWS = 64  # of a batch that features are computed for
 # without weights, and the same in every step: they may follow the frozen modules
 FIXED = (
-    *(nn.Flatten, nn.Identity, nn.ReLU, nn.ReLU6, nn.MaxPool2d, nn.AvgPool2d),
+    *(nn.Flatten, nn.Identity, nn.ReLU, nn.ReLU6, nn.Sigmoid, nn.MaxPool2d, nn.AvgPool2d),
     *(nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d),
 )
 CHAINING = ("forward", "run", "chain", "apply_modules")  # a network with one of its own may do more than apply a chain

@@ -35,8 +35,10 @@ from gradus.recipes.looking_texts import (
     subject_of_sequences,
     takes_ids,
 )
+from gradus.recipes.picturing import generation_task
 from gradus.recipes.pretrained import create_with_weights
 from gradus.recipes.run import Run, load_run
+from gradus.tasks.generation import GenerationTask
 from gradus.tasks.inputs import ImageInputs, TableInputs
 from gradus.tasks.rows import EncodedRows
 from gradus.tasks.task import InputTargetTask
@@ -74,6 +76,8 @@ def look(
 def _is_for(subject: Subject | TableSubject | PassageSubject) -> str:
     if isinstance(subject, PassageSubject):
         return "texts"
+    if isinstance(subject, Subject) and subject.run is not None and isinstance(subject.run.task, GenerationTask):
+        return "pictures that it makes"
     return "tables" if isinstance(subject, TableSubject) else "pictures"
 
 
@@ -160,6 +164,8 @@ def _row_names(split: str, part: Split) -> list[str]:
 def subject_of_run(run: Run) -> Subject:
     """A trained run: its model, its own preprocessing, its classes, its splits."""
     task = run.task
+    if isinstance(task, GenerationTask):
+        return subject_of_maker(run)
     if not isinstance(task, InputTargetTask) or not isinstance(task.inputs, ImageInputs):
         raise UserError(
             f"{run.path}: only networks that answer for a picture as a whole are looked into, this run's task is {task.name}"
@@ -197,6 +203,37 @@ def subject_of_run(run: Run) -> Subject:
         channels=channels,
         fit=inputs.options.fit,
         classes=tuple(getattr(task.target, "classes", None) or ()) or None,
+        rows=rows,
+        run=run,
+    )
+
+
+def subject_of_maker(run: Run) -> Subject:
+    """A run that makes pictures: its model, with pictures in the range that it takes."""
+    task = generation_task(run)
+    inputs, symmetric = task.inputs, task.options.pixels == "symmetric"
+
+    def prepare(pictures: Tensor) -> Tensor:
+        made, _ = task.prepare({"inputs": pictures}, training=False)
+        return made[0] if isinstance(made, tuple) else made
+
+    def rows(split: str) -> Rows:
+        tensors = run.experiment.tensors
+        if split not in tensors:
+            raise unknown_name("split", split, tensors)
+        shown = task.shown(run.experiment.dataset[split])
+        originals = shown.columns.get(inputs.column)
+        return Rows(tensors[split]["inputs"], tensors[split]["targets"], _row_names(split, shown), originals=originals)
+
+    return Subject(
+        name=run.path.name,
+        model=without_in_place(run.model),
+        prepare=prepare,
+        invert=lambda given: (given + 1) / 2 if symmetric else given,
+        size=inputs.seen_size,
+        channels=inputs.channels,
+        fit=inputs.options.fit,
+        classes=task.asked or None,
         rows=rows,
         run=run,
     )

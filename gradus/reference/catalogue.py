@@ -29,6 +29,8 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "words": ("Words: embeddings and losses over vocabularies", ("embedding", "word_losses", "hierarchical_softmax")),
     "ctc": ("Connectionist temporal classification", ("ctc",)),
     "markov": ("Hidden Markov models", ("hmm",)),
+    "energy": ("Energies", ("energy",)),
+    "decisions": ("Decisions and their values", ("decisions", "temporal_difference")),
     "initializers": ("Initial weights", ("initializers",)),
     "optimizers": ("Optimisers", ("optimizers", "gradients")),
     "schedules": ("Learning rates over time, and averages", ("schedules", "averages")),

@@ -88,7 +88,8 @@ class Supervised:
     capture_obstacle: str = ""  # why a step cannot be captured as a graph, in words
     averaged: nn.Module | None  # holds the moving average of the weights, where they are averaged
     updates: int
-    chooses_best = True  # whether a validation metric tells the best weights; else the last ones are kept
+    # whether a validation metric tells the best weights; else, or where the model says `chooses_best = False`, the last are kept
+    chooses_best = True
 
     def __init__(self, model: nn.Module, task: Task, settings: TrainSettings, plan: Plan) -> None:
         self.model = plan.place(model)
@@ -106,6 +107,7 @@ class Supervised:
         self.forward = torch.compile(self.model) if settings.compile else self.model
         self.average = settings.average
         self.averaged = copy.deepcopy(self.model).eval() if settings.average else None
+        self.chooses_best = getattr(model, "chooses_best", self.chooses_best)
         self.updates = 0
         self.buffers = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
         self.flag = torch.zeros((), device=plan.device)
@@ -148,9 +150,12 @@ class Supervised:
             parameter.requires_grad_(self.learns[name])
 
     def begin_epoch(self, epoch: int) -> str:
-        """Besides what thaws, a model with `begin_epoch(epoch, epochs)` is told, and says what it learns from here on."""
-        tell = getattr(self.model, "begin_epoch", None)
-        said = tell(epoch, self.train_settings.epochs) if tell is not None else ""
+        """Besides what thaws, a model with `begin_epoch(epoch, epochs)` is told, and says what it learns from here on. So is the
+        one that holds the averages."""
+        said = ""
+        for model in filter(None, (self.averaged, self.model)):
+            tell = getattr(model, "begin_epoch", None)
+            said = tell(epoch, self.train_settings.epochs) if tell is not None else ""
         thawed = self._thaw(epoch)
         return "; ".join(filter(None, [said, thawed]))
 

@@ -92,7 +92,8 @@ def operations(model: nn.Module, inputs: Tensor) -> float:
             total += 2 * output.numel() * weights[0][0].numel()  # linear layers and convolutions
         elif weights:
             first = output[0] if isinstance(output, tuple) else output
-            uses = first.numel() / first.shape[-1]  # recurrent layers: every weight once at each position
+            # recurrent layers: every weight once at each position; of what is no tensor, once a row
+            uses = first.numel() / first.shape[-1] if isinstance(first, Tensor) else len(first)
             total += 2 * uses * sum(weight.numel() for weight in weights)
 
     handles = [module.register_forward_hook(count) for module in model.modules()]

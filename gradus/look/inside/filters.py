@@ -9,9 +9,12 @@ import numpy as np
 from torch import nn
 
 from gradus.errors import UserError
+from gradus.look.inside.energy import machine_filters
 from gradus.look.inside.painting import captioned, coloured, enlarged
 from gradus.look.inside.sight import Panel, Sight, grid, to_uint8
 from gradus.look.inside.subject import Picture, Subject
+from gradus.models.generative.dbn import Stack
+from gradus.models.generative.machine import Machine
 
 Scale = Literal["layer", "filter"]
 
@@ -19,12 +22,14 @@ Scale = Literal["layer", "filter"]
 def filters(
     subject: Subject, pictures: Sequence[Picture] = (), *, layer: str = "", scale: Scale = "layer", most: int = 128
 ) -> Sight:
-    """The weights (out, in, h, w) of a convolution; as colours where it sees three channels.
+    """The weights (out, in, h, w) of a convolution, or of a machine's hidden units; as colours where they see three channels.
 
-    layer: its name; the first convolution where none is given
+    layer: its name; the first convolution where none is given; of a stack of machines the number, from 1
     scale: layer: all filters share one, so that weak ones look weak; filter: each has its own
     most:  filters, and input channels of each, that are drawn; 0: all. The array holds all.
     """
+    if isinstance(subject.model, Machine | Stack):
+        return machine_filters(subject, layer, scale, most)
     found = {name: module for name, module in subject.model.named_modules() if isinstance(module, nn.Conv2d)}
     if not found:
         raise UserError(f"{subject.name} has no convolutions, so no filters to be shown")

@@ -21,13 +21,19 @@ class Look:
 
 
 TEXTS = ("texts",)  # and series
+MADE = ("pictures that it makes",)  # generative networks
 
 LOOKS: dict[str, Look] = {
     # what it is
     "structure": Look(
         "structure:structure", "layers, sizes, costs, and a drawing of any network", pictures=False, any_network=True
     ),
-    "filters": Look("filters:filters", "the weights of a convolution as pictures", pictures=False),
+    "filters": Look(
+        "filters:filters",
+        "the weights of a convolution, or of a machine's hidden units, as pictures",
+        pictures=False,
+        takes=("pictures", *MADE),
+    ),
     # what it holds and wants
     "activations": Look(
         "activations:activations", "the outputs of every layer: grids of maps, and how sparse they are"
@@ -78,6 +84,18 @@ LOOKS: dict[str, Look] = {
     "units": Look("units:units", "hidden units over a text, and what they follow", pictures=False, takes=TEXTS),
     "gates": Look("gates:gates", "the gates of an LSTM or GRU over a text: what is kept and dropped", takes=TEXTS),
     "memory": Look("memory:memory", "how many steps back an answer hears", pictures=False, takes=TEXTS),
+    # machines with an energy
+    "fantasies": Look(
+        "energy:fantasies", "chains of a Boltzmann machine on their way from noise", pictures=False, takes=MADE
+    ),
+    "damaged": Look("energy:damaged", "what a machine puts where pictures are hidden", pictures=False, takes=MADE),
+    "free-energy": Look(
+        "energy:free_energies",
+        "what a machine finds likely, and whether it overfits",
+        pictures=False,
+        takes=MADE,
+        rows=True,
+    ),
     # pictures made with it
     "style": Look("style:style", "the first picture in the style of the others (Gatys)"),
     "texture": Look("texture:texture", "a new picture of a texture's kind, of any size"),
@@ -111,4 +129,11 @@ MAKING_LOOKS: dict[str, Look] = {
     "walk": Look("latent_walk:walk", "a way from picture to picture, class to class or draw to draw; a GIF too"),
     "arithmetic": Look("latent_walk:arithmetic", "an attribute added and taken away, and how far that holds"),
     "bound": Look("reconstructions:bound", "the importance-weighted bound of a variational one", pictures=False),
+}
+
+# Looks at the worlds that a network acts in: `function(subject, inputs, *, ...settings) -> Sight`
+WORLD_LOOKS: dict[str, Look] = {
+    "values": Look(
+        "values:values", "what the places of a world are worth, the best actions there, and an episode", pictures=False
+    ),
 }
