@@ -23,6 +23,7 @@ from gradus import (
     cli_import,
     cli_learn,
     cli_look,
+    cli_play,
     cli_predict,
     cli_search,
 )
@@ -116,6 +117,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", default="test", help="train, validation or test")
     evaluate.add_argument("--json", action="store_true", help="one JSON object")
     evaluate.add_argument("--set", metavar="part.field=value", action="append", default=[], help=cli_predict.SET_HELP)
+    cli_play.add_flags(evaluate)
 
     cli_predict.add_commands(command)
     report = command("report", "Write report.html into a run's folder.")
@@ -123,6 +125,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     compare = command("compare", "Runs side by side: differing settings and measured metrics.")
     compare.add_argument("runs", metavar="RUN", nargs="+")
+    compare.add_argument("--curves", metavar="FILE.png", help="draw how they learnt: runs of other seeds as one band")
+    compare.add_argument("--metric", metavar="NAME", help="what --curves draws, such as train_return")
 
     listing = command("list", "What there is: models, data, tasks or recipes.")
     listing.add_argument("what", choices=("models", "data", "tasks", "recipes"))
@@ -273,6 +277,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
                 *cli_look.FLAGS,
                 *cli_import.FLAGS,
                 *cli_generate.FLAGS,
+                *cli_play.FLAGS,
             )
         ]
         raise UserError(f"{parsed.command}: unknown argument '{unknown[0]}'{did_you_mean(unknown[0], flags)}")
@@ -343,7 +348,11 @@ def _load(path: str) -> Run | Ensemble:
 
 
 def _eval(arguments: argparse.Namespace) -> None:
-    metrics = cli_predict.with_settings(_load(arguments.run), arguments.set, measured=True).evaluate(arguments.split)
+    run = _load(arguments.run)
+    if cli_play.plays(run, arguments):
+        cli_play.play(run, arguments, _print_table)  # type: ignore[arg-type]
+        return
+    metrics = cli_predict.with_settings(run, arguments.set, measured=True).evaluate(arguments.split)
     if arguments.json:
         print(json.dumps({"run": arguments.run, "split": arguments.split, **metrics}))
         return
@@ -358,10 +367,17 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from gradus.recipes.compare import compare
+    from gradus.recipes.compare import compare, draw_curves
     from gradus.recipes.run import load_run
 
-    header, rows = compare([load_run(path) for path in arguments.runs])
+    runs = [load_run(path) for path in arguments.runs]
+    if arguments.metric is not None and arguments.curves is None:
+        raise UserError("--metric: is what --curves FILE.png draws; name the file too")
+    if arguments.curves is not None:
+        names = draw_curves(runs, Path(arguments.curves), arguments.metric or "")
+        print(f"{arguments.curves}: {', '.join(names)}")
+        return
+    header, rows = compare(runs)
     _print_table([header, *rows])
 
 

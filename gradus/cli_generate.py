@@ -1,4 +1,4 @@
-"""The command `generate`: what a generative model makes, by the task of the run."""
+"""The commands `generate`, what a generative model makes, by the task of the run, and `score`, how good its pictures are."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from gradus.recipes.run import Run
 
 TEXT_FLAGS = ("prompt", "length", "temperature", "top_k", "top_p")  # for runs that write
-PICTURE_FLAGS = ("label", "out")  # for runs that make pictures
-FLAGS = (*(flag.replace("_", "-") for flag in TEXT_FLAGS), *PICTURE_FLAGS, "count")
+PICTURE_FLAGS = ("label", "out", "set")  # for runs that make pictures
+FLAGS = (*(flag.replace("_", "-") for flag in TEXT_FLAGS), "label", "count", "judge")  # others have out and set too
 
 
 def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
@@ -34,6 +34,21 @@ def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None
     parser.add_argument("--json", action="store_true", help="one JSON object a text, or a picture")
     parser.add_argument("--label", metavar="CLASS", help="pictures of this class, of a network that is told classes")
     parser.add_argument("--out", metavar="FOLDER", help="where pictures go (RUN/generated)")
+    parser.add_argument(
+        "--set", metavar="name=value", action="append", help="a setting of the sampling, such as steps=20"
+    )
+    score = command(
+        "score", "How good the pictures are that a run makes, by a classifier's eyes: each number is explained."
+    )
+    score.add_argument("run", metavar="RUN")
+    score.add_argument("--judge", metavar="RUN", help="a classifier of such pictures; without it one is trained")
+    score.add_argument("--count", metavar="N", help="pictures that are made (2000, or as many as were held out)")
+    score.add_argument("--seed", metavar="S", default="0", help="the same seed makes the same pictures (0)")
+    score.add_argument("--out", metavar="FOLDER", help="where page and pictures go (RUN/score)")
+    score.add_argument(
+        "--set", metavar="name=value", action="append", help="a setting of the sampling, such as steps=20"
+    )
+    score.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def generate(arguments: argparse.Namespace) -> None:
@@ -54,24 +69,68 @@ def generate(arguments: argparse.Namespace) -> None:
 
 def _write_pictures(run: Run, arguments: argparse.Namespace) -> None:
     """Each as a PNG file, and all of them on one sheet."""
-    from gradus.files import told_disk_errors, write_atomic
-    from gradus.look.inside.sight import encode_png, grid
-    from gradus.recipes.picturing import make_pictures
+    from gradus.recipes.picturing import check_folder, labels_asked, make_pictures, write_pictures
 
     count, seed = _whole(arguments.count or "64", "--count"), _whole(arguments.seed, "--seed")
-    made = make_pictures(run, count, seed=seed, label=arguments.label)
+    sampling = _settings(arguments.set)
     folder = Path(arguments.out) if arguments.out else run.path / "generated"
-    with told_disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for number, picture in enumerate(made):
-            write_atomic(folder / f"{number:04d}.png", encode_png(picture))
-            if arguments.json:
-                print(
-                    json.dumps({"number": number, "label": arguments.label, "path": str(folder / f"{number:04d}.png")})
-                )
-        write_atomic(folder / "all.png", encode_png(grid(made), 2))
+    check_folder(folder)  # before anything long begins
+    made = make_pictures(run, count, seed=seed, label=arguments.label, sampling=sampling, tell=_tell(count))
+    labels = labels_asked(run.task, count, arguments.label)  # type: ignore[arg-type]
+    made_by = {"run": str(run.path), "seed": seed, "label": arguments.label, "sampling": sampling}
+    paths = write_pictures(folder, made, labels, made_by)
     if not arguments.json:
-        print(f"{count} pictures: {folder / 'all.png'}, and each in {folder}")
+        print(f"{count} picture{'s' if count > 1 else ''}: {folder / 'all.png'}, and each in {folder}")
+        return
+    for number, (path, label) in enumerate(zip(paths, labels, strict=True)):
+        print(json.dumps({"number": number, "label": label, "path": str(path)}, ensure_ascii=False))
+
+
+def _settings(assignments: list[str] | None) -> dict[str, str]:
+    """What `--set name=value` was given."""
+    found = {}
+    for assignment in assignments or ():
+        name, equals, value = assignment.partition("=")
+        if not equals or not name.strip():
+            raise UserError(f"--set {assignment}: expected name=value, for example steps=20")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _tell(count: int) -> Callable[[int], None]:
+    """How many pictures are made, on a terminal, where it takes several batches."""
+
+    def tell(made: int) -> None:
+        if sys.stderr.isatty() and count > made:
+            print(f"\r{made} of {count} pictures", end="\r", file=sys.stderr, flush=True)
+
+    return tell
+
+
+def score(arguments: argparse.Namespace) -> None:
+    from gradus.cli import _say
+    from gradus.recipes.run import load_run
+    from gradus.recipes.scoring import score_run
+
+    run = load_run(arguments.run)
+    count = None if arguments.count is None else _whole(arguments.count, "--count")
+    say = (lambda line: None) if arguments.json else _say
+    scored = score_run(
+        run,
+        judge=None if arguments.judge is None else load_run(arguments.judge),
+        count=count,
+        seed=_whole(arguments.seed, "--seed"),
+        sampling=_settings(arguments.set),
+        tell=_tell(count or 2000),
+        say=say,
+    )
+    paths = scored.to_sight().write(Path(arguments.out) if arguments.out else run.path / "score")
+    if arguments.json:
+        print(json.dumps({**scored.to_json(), "page": str(paths[0])}, ensure_ascii=False))
+        return
+    for line in scored.lines():
+        print(line)
+    print(f"page: {paths[0]}")
 
 
 def _write_texts(run: Run, arguments: argparse.Namespace) -> None:
@@ -121,4 +180,4 @@ GENERATORS: dict[str, tuple[Generator, tuple[str, ...]]] = {  # task -> what mak
     "language-modeling": (_write_texts, TEXT_FLAGS),
     "picture-generation": (_write_pictures, PICTURE_FLAGS),
 }
-COMMANDS = {"generate": generate}
+COMMANDS = {"generate": generate, "score": score}

@@ -42,16 +42,20 @@ def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None
 
 def run_look(arguments: argparse.Namespace) -> None:
     from gradus.cli import _print_table, _say
-    from gradus.look.inside.table import LOOKS, WORD_LOOKS, WRITING_LOOKS
+    from gradus.look.inside.table import LOOKS, MAKING_LOOKS, WORD_LOOKS, WORLD_LOOKS, WRITING_LOOKS
 
     if arguments.file:
         arguments.subject, arguments.what = arguments.file, arguments.what or arguments.subject
     if not arguments.subject or not arguments.what:
         if arguments.subject:
-            raise UserError(f"look: at what? Known: {', '.join((*LOOKS, *WORD_LOOKS, *WRITING_LOOKS))}")
+            raise UserError(
+                f"look: at what? Known: {', '.join((*LOOKS, *WORD_LOOKS, *WRITING_LOOKS, *MAKING_LOOKS, *WORLD_LOOKS))}"
+            )
         _print_table([[name, kind.shows, "PICTURE..." if kind.pictures else ""] for name, kind in LOOKS.items()])
         _print_table([[name, kind.shows, "WORD..."] for name, kind in WORD_LOOKS.items()])
         _print_table([[name, kind.shows, "PROMPT..."] for name, kind in WRITING_LOOKS.items()])
+        _print_table([[name, kind.shows, "PICTURE..." if kind.pictures else ""] for name, kind in MAKING_LOOKS.items()])
+        _print_table([[name, kind.shows] for name, kind in WORLD_LOOKS.items()])
         return
     chosen = _settings(arguments)
     if arguments.what in WORD_LOOKS:
@@ -60,10 +64,16 @@ def run_look(arguments: argparse.Namespace) -> None:
     if arguments.what in WRITING_LOOKS:
         _look_at_writing(arguments, chosen)
         return
+    if arguments.what in MAKING_LOOKS:
+        _look_at_making(arguments, chosen)
+        return
+    if arguments.what in WORLD_LOOKS:
+        _look_at_world(arguments, chosen)
+        return
     from gradus.recipes.looking import look, read_pictures, subject_of
 
     if arguments.what not in LOOKS:
-        raise unknown_name("look", arguments.what, [*LOOKS, *WORD_LOOKS, *WRITING_LOOKS])
+        raise unknown_name("look", arguments.what, [*LOOKS, *WORD_LOOKS, *WRITING_LOOKS, *MAKING_LOOKS, *WORLD_LOOKS])
     if LOOKS[arguments.what].any_network:
         _look_at_network(arguments, chosen)
         return
@@ -100,6 +110,34 @@ def _look_at_writing(arguments: argparse.Namespace, chosen: dict[str, Any]) -> N
     writer = writer_of(arguments.subject)
     folder = _folder(arguments, writer.run.path, writer.name)
     _tell(look_at_writing(writer, arguments.what, arguments.inputs, **chosen), folder, arguments.json)
+
+
+def _look_at_making(arguments: argparse.Namespace, chosen: dict[str, Any]) -> None:
+    """A look at how a run's network makes pictures."""
+    from gradus.recipes.looking import read_pictures
+    from gradus.recipes.looking_making import look_at_making, maker_of
+
+    for flag in ("file", "input_shape", "weights", "data"):
+        if getattr(arguments, flag):
+            raise UserError(
+                f"{arguments.what}: --{flag.replace('_', '-')} is not for looks at networks that make pictures"
+            )
+    maker = maker_of(arguments.subject)
+    folder = _folder(arguments, maker.subject.run.path, maker.name)
+    pictures: list[Any] = read_pictures(maker.subject, arguments.inputs)
+    _tell(look_at_making(maker, arguments.what, pictures, **chosen), folder, arguments.json)
+
+
+def _look_at_world(arguments: argparse.Namespace, chosen: dict[str, Any]) -> None:
+    """A look at the world that a run acts in."""
+    from gradus.recipes.looking_worlds import look_at_world, subject_of_world
+
+    for flag in ("file", "input_shape", "weights", "data"):
+        if getattr(arguments, flag):
+            raise UserError(f"{arguments.what}: --{flag.replace('_', '-')} is not for looks at the world of a run")
+    subject = subject_of_world(arguments.subject)
+    folder = _folder(arguments, subject.run.path, subject.name)
+    _tell(look_at_world(subject, arguments.what, arguments.inputs, **chosen), folder, arguments.json)
 
 
 def _look_at_network(arguments: argparse.Namespace, chosen: dict[str, Any]) -> None:

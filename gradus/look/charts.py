@@ -190,6 +190,19 @@ def one_curve(name: str, epochs: Sequence[float], values: np.ndarray, *, title: 
     return draw(name, paint, title)
 
 
+def balance(name: str, epochs: Sequence[float], real: np.ndarray, fake: np.ndarray) -> Html:
+    """A discriminator's mean answers (epochs,) to real and to made pictures, with the line at one half."""
+
+    def paint(axes: Axes) -> None:
+        axes.axhline(0.5, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
+        for values, colour in ((real, MODEL), (fake, SECOND)):
+            axes.plot(epochs, values, color=colour, marker="o" if len(epochs) <= 12 else None, markersize=3.6)
+        axes.set(xlabel="epoch", ylim=(-0.02, 1.02))
+        _epoch_axis(axes, epochs)
+
+    return draw(name, paint, "The discriminator's answers by epoch")
+
+
 def _epoch_axis(axes: Axes, epochs: Sequence[float]) -> None:
     from matplotlib.ticker import MaxNLocator
 

@@ -10,6 +10,7 @@ import numpy as np
 from gradus.data.columns import Image, Text
 from gradus.data.dataset import Split
 from gradus.look.draw import input_names
+from gradus.look.making import Making
 from gradus.look.writing import Writing
 from gradus.tasks.assessment import Assessment, ClassAssessment, LabelsAssessment, NumberAssessment
 
@@ -35,6 +36,7 @@ class ReportContent:
     environment: versions, device, commit, ...
     timing:      seconds by part, and rates under names that end in `_per_second`
     writing:     of texts, what is shown of them beside the answers; None for all else
+    making:      of a network that makes pictures, what is shown of them; None for all else
     """
 
     title: str
@@ -54,6 +56,7 @@ class ReportContent:
     environment: dict[str, Any]
     timing: dict[str, float]
     writing: Writing | None = None
+    making: Making | None = None
 
     def __post_init__(self) -> None:
         rows = len(self.assessment.targets)

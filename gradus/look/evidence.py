@@ -25,6 +25,7 @@ from gradus.look.writing import Writing, writing_section
 from gradus.tasks.assessment import (
     Assessment,
     ClassAssessment,
+    ControlAssessment,
     DetectionAssessment,
     ForecastAssessment,
     GenerationAssessment,
@@ -78,6 +79,10 @@ def evidence(
         from gradus.look.evidence_generation import generation_evidence
 
         return generation_evidence(assessment)
+    if isinstance(assessment, ControlAssessment):
+        from gradus.look.evidence_control import control_evidence
+
+        return control_evidence(assessment)
     if isinstance(assessment, TagsAssessment):
         return _classes(assessment.by_word(), "words")
     if isinstance(assessment, SeveralAssessment):

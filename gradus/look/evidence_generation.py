@@ -16,4 +16,4 @@ def generation_evidence(assessment: GenerationAssessment) -> list[Html]:
         values = assessment.values[:, index].astype(np.float64)
         rows.append([name, *(number(value) for value in (values.mean(), values.std(), values.min(), values.max()))])
     told = table(["a picture", "mean", "deviation", "least", "most"], rows)
-    return [section("pictures", "What it says of the pictures", told)]
+    return [section("told", "What it says of pictures of the split", told)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from gradus.look.content import ReportContent
+from gradus.look.making import making_sentence
 from gradus.look.measures import Interval, confidence_interval
 from gradus.look.page import Html, element, join, name, pairs, paragraph, section, table
 from gradus.look.text import (
@@ -23,6 +24,7 @@ from gradus.look.text import (
 from gradus.tasks.assessment import (
     ClassAssessment,
     DetectionAssessment,
+    GenerationAssessment,
     LabelsAssessment,
     NumberAssessment,
     SegmentationAssessment,
@@ -31,6 +33,7 @@ from gradus.tasks.assessment import (
 )
 
 CONTENTS = {
+    "pictures": "Pictures",
     "comparison": "Compared",
     "learning": "Learning",
     "mistakes": "Mistakes",
@@ -53,6 +56,10 @@ def headline(content: ReportContent, rows: str, left_out: int) -> Html:
         _caution(content, rows, left_out),
     ]
     absent = set() if isinstance(content.assessment, DetectionAssessment) else {"errors"}
+    if isinstance(content.assessment, GenerationAssessment):
+        absent |= {"comparison", "mistakes", "examples"}
+    if content.making is None:
+        absent.add("pictures")
     if not isinstance(content.assessment, ClassAssessment | LabelsAssessment | DetectionAssessment | TagsAssessment):
         absent.add("confidence")
     if content.examples is None or isinstance(content.assessment, SeveralAssessment | TagsAssessment):
@@ -82,6 +89,8 @@ def _sentence(content: ReportContent, rows: str) -> Html:
     value = assessment.metrics.get(metric, math.nan)
     who = name(brief(content.model.get("name") or content.title, 60))
     where = f"{count(len(assessment.targets))} {content.split} {rows}"
+    if isinstance(assessment, GenerationAssessment) and len(assessment.targets):
+        return making_sentence(who, assessment, where)
     big = element("em", metric_value(metric, value, decimals(content)))
     if not is_number(value):
         return join((who, f" has no {metric_words(metric)} on the {content.split} {rows}: it is not a number."))
@@ -174,6 +183,10 @@ def published_words(content: ReportContent) -> Html:
 
 def _caution(content: ReportContent, rows: str, left_out: int) -> str:
     said = []
+    if isinstance(content.assessment, GenerationAssessment):
+        return (
+            "Nothing is answered here, so there is no accuracy: look at the pictures; gradus score RUN measures them."
+        )
     if content.split == "train":
         said.append(f"These {rows} were learnt from, so the number says nothing about new ones.")
     elif content.split == "validation":

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradus.look import charts
+from gradus.look.making import balance_figure
 from gradus.look.page import Html, details, element, figure, join, name, pairs, paragraph, section, table
 from gradus.look.text import capital, count, duration, is_number, is_share, metric_words, number, plural
 
@@ -22,14 +23,16 @@ def values_of(history: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
     return np.array([float(value) if is_number(value) else math.nan for value in found])
 
 
-def learning_section(history: Sequence[Mapping[str, Any]], metric: str, best_epoch: int | None) -> Html:
-    """Loss and metric against the epoch, and what they say in words."""
+def learning_section(
+    history: Sequence[Mapping[str, Any]], metric: str, best_epoch: int | None, parts: Sequence[str] = ()
+) -> Html:
+    """Loss and metric against the epoch, and what they say in words. parts: further numbers that are drawn."""
     if not history:
         return section("learning", "How it learnt", paragraph("No epochs were recorded."))
     numbered = [record.get("epoch") for record in history]
     epochs = [float(epoch) if is_number(epoch) else index + 1.0 for index, epoch in enumerate(numbered)]
     figures: list[Html] = []
-    for quantity in dict.fromkeys(("loss", metric)):
+    for quantity in dict.fromkeys(("loss", metric, *parts)):
         training, validation = (values_of(history, f"{part}_{quantity}") for part in ("train", "validation"))
         measured = [("model", "training", training), ("second", "validation", validation)]
         keys = [(role, word) for role, word, values in measured if np.isfinite(values).any()]
@@ -45,7 +48,12 @@ def learning_section(history: Sequence[Mapping[str, Any]], metric: str, best_epo
     if np.isfinite(rates).all() and len(set(rates)) > 1:
         drawing = charts.one_curve("learning-rate", epochs, rates, title="Learning rate by epoch")
         figures.append(figure(drawing, "Learning rate"))
-    words = paragraph(*learning_words(epochs, values_of(history, "train_loss"), values_of(history, "validation_loss")))
+    said = learning_words(epochs, values_of(history, "train_loss"), values_of(history, "validation_loss"))
+    game = balance_figure(history, epochs)
+    if game is not None:  # whose losses say nothing of how good what is made is
+        figures.insert(0, game[0])
+        said = [game[1], "The losses are those of players: that one falls does not mean that the pictures get better."]
+    words = paragraph(*said)
     return section("learning", "How it learnt", words, element("div", *figures, class_="figures"))
 
 

@@ -14,6 +14,7 @@ from gradus.files import write_atomic
 from gradus.look.content import ReportContent, known_rows, row_word
 from gradus.look.headline import comparison_section, headline, metrics_table
 from gradus.look.page import Html, document, element, join
+from gradus.tasks.assessment import GenerationAssessment
 
 __all__ = ["ReportContent", "page", "write_report"]
 
@@ -27,6 +28,7 @@ def page(content: ReportContent) -> str:
     """The whole report as one HTML document."""
     # Drawing needs matplotlib, which takes a while to import; `gradus --help` must not wait for it.
     from gradus.look.evidence import evidence
+    from gradus.look.making import making_sections, parts_of
     from gradus.look.record import (
         data_section,
         environment_section,
@@ -39,9 +41,11 @@ def page(content: ReportContent) -> str:
     content, left_out = known_rows(content)
     rows = row_word(content.examples, content.target)
     fit = content.settings.get("task", {}).get("options", {}).get("fit", "pad")
+    made = isinstance(content.assessment, GenerationAssessment)  # there is nothing simpler to compare with
+    first = making_sections(content.making, content.split) if content.making is not None else []
     sections = [
-        comparison_section(content, metrics_table(content)),
-        learning_section(content.history, content.primary[0], content.best_epoch),
+        *(first if made else [comparison_section(content, metrics_table(content))]),
+        learning_section(content.history, content.primary[0], content.best_epoch, parts_of(content.assessment)),
         *(
             evidence(content.assessment, content.examples, content.target, rows, fit, content.writing)
             if len(content.assessment.targets)

@@ -222,10 +222,13 @@ MODELS: dict[str, tuple[str, str]] = {
         "sequence.causal:WindowLanguageModel",
         "language model: one layer over the last tokens' vectors (Bengio 2003)",
     ),
-    "conv_vae": (
-        "generative.vae:ConvVAE",
-        "Kingma 2013: a variational autoencoder of convolutions (Deep Learning with Python §8.4)",
+    "conv_vae": ("generative.vae:ConvVAE", "Kingma 2013: a variational autoencoder, of convolutions"),
+    "dense_vae": ("generative.vae:DenseVAE", "Kingma 2013: a variational autoencoder, dense"),
+    "dense_autoencoder": (
+        "generative.autoencoder:DenseAutoencoder",
+        "says its picture again through a code; sparse or denoising too (Hinton 2006, Vincent 2008)",
     ),
+    "conv_autoencoder": ("generative.autoencoder:ConvAutoencoder", "the same of convolutions"),
     "rbm": ("generative.rbm:RBM", "Hinton 2002: a restricted Boltzmann machine, learnt by contrastive divergence"),
     "dbn": (
         "generative.dbn:DBN",
@@ -237,7 +240,28 @@ MODELS: dict[str, tuple[str, str]] = {
         "dbn_classifier:DBNClassifier",
         "Hinton 2006: sigmoid layers that begin as those of an rbm or dbn (--weights RUN)",
     ),
+    "gan": ("generative.gan:GAN", "Goodfellow 2014: a dense generator and a dense discriminator"),
+    "cgan": ("generative.gan:CGAN", "Mirza 2014: both are told the class"),
     "dcgan": ("generative.dcgan:DCGAN", "Radford 2015: a generator and a discriminator of convolutions"),
+    "dcgan_frogs": ("generative.dcgan:DCGANFrogs", "that of Deep Learning with Python §8.5, for 32x32"),
+    "wgan_gp": ("generative.wgan_gp:WGANGP", "Gulrajani 2017: a critic that measures a distance, its slope held at 1"),
+    "lapgan": ("generative.lapgan:LAPGAN", "Denton 2015: a game for each level of a Laplacian pyramid"),
+    "diffusion": ("generative.diffusion:Diffusion", "Ho 2020: a small U-Net that takes noise away, step by step"),
+    "q_table": ("control.q_table:QTable", "Watkins 1989: one number for each state and action"),
+    "q_network": ("control.q_network:QNetwork", "Mnih 2013: what each action is worth; dueling heads (Wang 2015)"),
+    "atari_dqn": (
+        "control.atari:AtariDQN",
+        "Mnih 2015: three convolutions over four screens; dueling heads (Wang 2015)",
+    ),
+    "atari_dqn_2013": ("control.atari:AtariDQN2013", "Mnih 2013: two convolutions over four screens"),
+    "actor_critic": (
+        "control.actor_critic:ActorCritic",
+        "Schulman 2017: a policy and a value, tanh layers over vectors",
+    ),
+    "atari_actor_critic": (
+        "control.actor_critic:AtariActorCritic",
+        "a policy and a value on the features of either network for Atari",
+    ),
     "densenet_40_12": ("vision.densenet:DenseNet40", "Huang 2016, for CIFAR: 40 layers, growth 12"),
 }
 

@@ -26,10 +26,12 @@ from gradus.recipes.picturing import write_samples
 from gradus.recipes.recipe import Recipe, write_recipe
 from gradus.recipes.run import FORMAT, Run, load_run
 from gradus.stopping import held_signals, told_when_stopped
+from gradus.tasks.control import ControlTask
 from gradus.tasks.generation import GenerationTask
 from gradus.tasks.settings import TaskSettings
 from gradus.tasks.table import save_state
 from gradus.train import checkpoint
+from gradus.train.acting import create_acting
 from gradus.train.devices import DEFAULT_THREADS, set_up_process
 from gradus.train.distributed import SharedSource, create_learner
 from gradus.train.folder import RunFolder
@@ -212,6 +214,9 @@ def _restore(trainer: Trainer, folder: RunFolder, say: Callable[[str], None], wo
             if checkpoint.is_whole(folder.checkpoints, "best"):
                 way = f"its best weights so far are whole, so gradus eval and predict still work; {way}"
         raise UserError(f"{error}; {way}") from None
+    said = getattr(trainer.learner, "said", "")
+    if said:
+        say(said)
     say(f"continuing at epoch {trainer.epoch + 1}, step {trainer.step} of {trainer.source.steps}")
 
 
@@ -264,6 +269,11 @@ def create_trainer(
     threads = settings.threads if world.size == 1 else min(settings.threads, DEFAULT_THREADS)  # the cores are shared
     set_up_process(plan, threads, settings.deterministic)
     task.to_device(plan.device)
+    if isinstance(task, ControlTask):
+        with world.together():
+            taught, acting, trials = create_acting(experiment.model, task, settings, plan, world)
+        monitor = task.monitored(settings.monitor)
+        return Trainer(taught, acting, settings, validation=trials, monitor=monitor, folder=folder, observers=observers)
     origins = experiment.dataset["train"].origins
     with world.together():
         features = compute_features(experiment, say if world.is_main else lambda line: None)
@@ -277,7 +287,8 @@ def create_trainer(
     with world.together():
         learner = create_learner(model, task, settings, plan, world)
     if isinstance(task, GenerationTask) and folder is not None and world.is_main:
-        observers = (*observers, write_samples(folder.path, learner.predictor, task, plan.device, settings.seed))
+        shown = write_samples(folder.path, learner.predictor, task, plan.device, settings.seed, settings.epochs)
+        observers = (*observers, shown)
     return Trainer(
         learner,
         source,

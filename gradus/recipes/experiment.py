@@ -19,6 +19,7 @@ from gradus.data.dataset import Dataset
 from gradus.data.device_rows import DeviceRows
 from gradus.data.load import DataSettings, ordered_as, read_data
 from gradus.data.splits import complete_splits, fewer_rows, hold_out_last, one_fold, rolling_origin
+from gradus.environments import is_environment
 from gradus.errors import UserError, unknown_name
 from gradus.models import (
     MODELS,
@@ -80,6 +81,10 @@ def prepare(
 
     Raises `UserError` for whatever does not fit.
     """
+    if dataset is None and is_environment(recipe.data.source):
+        from gradus.recipes.playing import prepare_playing  # it makes an `Experiment` by what stands below
+
+        return prepare_playing(recipe, model)
     plan = plan_device(recipe.train.device, recipe.train.precision)
     if dataset is None:
         data = recipe.data
@@ -115,12 +120,12 @@ def prepare(
     if recipe.model.embeddings and weights:
         recipe, vectors = with_embedding_size(recipe, task)
     if model is None:
-        recipe, model = _make_model(recipe, task)
+        recipe, model = make_model(recipe, task)
         _show_inputs(model, task, tensors["train"])
     inferred += put_vectors(model, task, vectors) if vectors is not None else []
     learning = put_into(model, begin_with, task) if begin_with else []
     learning += _describe_learning(recipe, model)
-    per_row = _try_model(model, task, tensors["train"], recipe.model.name)
+    per_row = try_model(model, task, tensors["train"], recipe.model.name)
     task.monitored(recipe.train.monitor)
     if recipe.train.patience and "validation" not in tensors:
         raise UserError("patience: stopping early needs validation rows; set data.validation above 0")
@@ -258,6 +263,9 @@ def _with_pixels(recipe: Recipe, model: nn.Module | None) -> Recipe:
         known = ", ".join(TASKS["picture-generation"].models)
         range_of = "" if pixels is None else f" in the range '{asked}'"
         raise UserError(f"model {recipe.model.name} makes no pictures{range_of}: known are {known}")
+    named = recipe.model.name in MODELS
+    if recipe.task.options.get("conditional") and named and "num_classes" not in accepted_options(recipe.model.name):
+        raise UserError(f"model {recipe.model.name} is told no classes; leave out task.options.conditional")
     return replace(recipe, task=replace(recipe.task, options={**recipe.task.options, "pixels": pixels}))
 
 
@@ -306,7 +314,7 @@ def _resolve_streaming(recipe: Recipe, train: dict[str, Any], batch_size: int) -
     return replace(recipe, data=replace(recipe.data, stream="always", workers=workers)), [note]
 
 
-def _make_model(recipe: Recipe, task: Task) -> tuple[Recipe, nn.Module]:
+def make_model(recipe: Recipe, task: Task) -> tuple[Recipe, nn.Module]:
     """The model with the sizes that follow from the data, its weights drawn from the seed."""
     name = recipe.model.name
     accepted = accepted_options(name)
@@ -325,7 +333,7 @@ def _show_inputs(model: nn.Module, task: Task, tensors: dict[str, Any]) -> None:
         fit_inputs(task.prepare(rows, training=False)[0])
 
 
-def _try_model(model: nn.Module, task: Task, tensors: dict[str, Any], name: str) -> float:
+def try_model(model: nn.Module, task: Task, tensors: dict[str, Any], name: str) -> float:
     """Runs two rows through the model, so that a model that does not fit the data is told before anything is written.
 
     Returns the floating-point operations that one row takes.

@@ -12,6 +12,7 @@ from gradus import settings
 from gradus.data.columns import type_to_dict
 from gradus.errors import UserError
 from gradus.look.report import ReportContent, write_report
+from gradus.recipes.making import making_of
 from gradus.recipes.writing import writing_of
 from gradus.train.folder import RunFolder
 
@@ -46,6 +47,7 @@ def report_of(run: Run) -> Path:
         environment=RunFolder(run.path).read_json("environment.json"),
         timing=evaluation["timing"],
         writing=writing_of(run, split, assessment),
+        making=making_of(run, split),
     )
     path = run.path / "report.html"
     write_report(content, path)

@@ -16,8 +16,11 @@ from gradus.errors import UserError, did_you_mean
 from gradus.models import create_model
 from gradus.recipes.experiment import Experiment, prepare
 from gradus.recipes.inputs import read_inputs
+from gradus.recipes.playing import play_run
 from gradus.recipes.recipe import Recipe
-from gradus.tasks.assessment import Assessment
+from gradus.tasks.assessment import Assessment, ControlAssessment
+from gradus.tasks.control import ControlTask
+from gradus.tasks.generation import GenerationTask
 from gradus.tasks.settings import TaskSettings
 from gradus.tasks.table import load_task
 from gradus.tasks.task import Answer, Task
@@ -136,6 +139,9 @@ class Run:
             tensors = self.experiment.tensors
             if split not in tensors:
                 raise UserError(f"{self.path}: there is no split '{split}'; there are {', '.join(tensors)}")
+            if isinstance(self.task, ControlTask):
+                self._assessments[split] = play_run(self)
+                return self._assessments[split]
             outputs = self.outputs(tensors[split])
             self._assessments[split] = self.task.assess(outputs, tensors[split]["targets"])
         return self._assessments[split]
@@ -143,6 +149,13 @@ class Run:
     def evaluate(self, split: str = "test") -> dict[str, float]:
         """Metrics of the best weights on a split."""
         return dict(self.assess(split).metrics)
+
+    def play(self, episodes: int | None = None, *, seed: int | None = None) -> ControlAssessment:
+        """Returns and lengths of whole episodes, played with the actions that the model holds for the best.
+
+        episodes, seed: None: those by which the run was measured. Raises `UserError` for a run of another task.
+        """
+        return play_run(self, episodes, seed=seed)
 
     def answers(self, inputs: Sequence[Any] | Any) -> tuple[list[str], list[Answer]]:
         """Names and answers for inputs; see `predict`."""
@@ -161,18 +174,30 @@ class Run:
         names, answers = self.answers(inputs)
         return [{"input": name, **answer.to_json()} for name, answer in zip(names, answers, strict=True)]
 
-    def generate(self, prompt: str | None = None, *, length: int = 400, count: int = 1, **sampling: Any) -> list[str]:
-        """Texts that a language model writes on from a prompt, which stands at their beginning.
+    def generate(
+        self, prompt: str | None = None, *, length: int = 400, count: int | None = None, **sampling: Any
+    ) -> Any:
+        """What the model makes: a list of texts, or uint8 pictures (count, height, width, channels).
 
-        prompt:   None: where a document, or a line, begins
-        length:   tokens at most; a document may end before
-        sampling: temperature (1), top_k (0: all), top_p (1), seed (0)
+        A language model writes on from a prompt, which stands at the beginning of each text (None: where a document, or a line,
+        begins), `length` tokens at most; sampling: temperature (1), top_k (0: all), top_p (1), seed (0); count: 1.
+        Of pictures, sampling: seed (0), label (the class asked for; all in turn), and settings of the network's own, such as
+        steps and guidance of a diffusion model; count: 64.
 
         Raises `UserError` for a run of another task, a setting out of range, or a prompt that it cannot read.
         """
+        if isinstance(self.task, GenerationTask):
+            from gradus.recipes.picturing import make_pictures
+
+            if prompt is not None:
+                raise UserError(
+                    f"{self.path}: this run makes pictures, and takes no prompt; a class is asked for as label"
+                )
+            seed, label = sampling.pop("seed", 0), sampling.pop("label", None)
+            return make_pictures(self, 64 if count is None else count, seed=seed, label=label, sampling=sampling)
         from gradus.recipes.generating import generate
 
-        return generate(self, prompt, length=length, count=count, **sampling)
+        return generate(self, prompt, length=length, count=1 if count is None else count, **sampling)
 
     def report(self) -> Path:
         """Writes report.html and returns its path."""

@@ -30,6 +30,7 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "ctc": ("Connectionist temporal classification", ("ctc",)),
     "markov": ("Hidden Markov models", ("hmm",)),
     "energy": ("Energies", ("energy",)),
+    "decisions": ("Decisions and their values", ("decisions", "temporal_difference")),
     "initializers": ("Initial weights", ("initializers",)),
     "optimizers": ("Optimisers", ("optimizers", "gradients")),
     "schedules": ("Learning rates over time, and averages", ("schedules", "averages")),

@@ -220,6 +220,16 @@ class TagsAssessment:
         return ClassAssessment(classes=self.classes, probabilities=probabilities[known], targets=targets[known])
 
 
+@dataclass(frozen=True, kw_only=True)
+class ControlAssessment:
+    """Episodes that were played: returns (N,), the sums of rewards, and lengths (N,) in steps. targets: (N,) zeros."""
+
+    returns: np.ndarray
+    lengths: np.ndarray
+    targets: np.ndarray
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
 PlaceAssessment = LocalizationAssessment | LandmarksAssessment
 SequenceAssessment = LanguageAssessment | ForecastAssessment | WordVectorAssessment
 Assessment = (
@@ -236,6 +246,7 @@ Assessment = (
     | SeveralAssessment
     | TagsAssessment
     | GenerationAssessment
+    | ControlAssessment
 )
 
 

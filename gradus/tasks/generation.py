@@ -127,7 +127,7 @@ class GenerationTask(Task):
 
     def check_outputs(self, outputs: Any, rows: int, model: str) -> None:
         if not isinstance(outputs, Outcome) or len(outputs) != rows:
-            raise UserError(f"model {model} makes no pictures (it gives no Outcome): conv_vae and dcgan do")
+            raise UserError(f"model {model} makes no pictures: it gives no Outcome for each of them")
 
     def collected(self, outputs: Outcome, batch: dict[str, Tensor]) -> Tensor:
         """(B, 1 + parts): the loss of each picture, and what stands beside it."""

@@ -12,6 +12,7 @@ from gradus.data.dataset import Dataset
 from gradus.data.readers.infer import is_writing
 from gradus.data.text.encoders import TextEncoder, TokenOptions
 from gradus.errors import UserError, did_you_mean, unknown_name
+from gradus.tasks.control import ControlOptions, ControlTask
 from gradus.tasks.detection import BoxOptions, DetectionTask
 from gradus.tasks.forecast_windows import ForecastOptions
 from gradus.tasks.forecasting import ForecastTask
@@ -124,7 +125,16 @@ TASKS: dict[str, TaskKind] = {
     "picture-generation": TaskKind(
         "new pictures that are like those of the data",
         (ImageOptions, GenerationOptions),
-        ("conv_vae", "dcgan", "rbm", "dbn", "conv_rbm", "conv_dbn"),
+        (
+            *("conv_vae", "dcgan", "diffusion", "dense_vae", "dense_autoencoder", "conv_autoencoder"),
+            *("gan", "cgan", "dcgan_frogs", "wgan_gp", "lapgan"),
+            *("rbm", "dbn", "conv_rbm", "conv_dbn"),
+        ),
+    ),
+    "control": TaskKind(
+        "actions in an environment that earn rewards",
+        (ControlOptions,),
+        ("q_network", "q_table", "actor_critic", "atari_dqn", "atari_dqn_2013", "atari_actor_critic"),
     ),
     "tabular-regression": TaskKind("one or several numbers a row", (NumberOptions,), ("mlp", "logistic_regression")),
 }
@@ -272,6 +282,8 @@ def _make(task_settings: TaskSettings, labels: bool, model_sizes: tuple[int, ...
     if name == "picture-generation":
         pictures = replace(options[ImageOptions], normalize="unit")
         return GenerationTask(ImageInputs(pictures, model_sizes), options[GenerationOptions])
+    if name == "control":
+        return ControlTask(options[ControlOptions])
     if name == "forecasting":
         return ForecastTask(options[ForecastOptions])
     target: Target

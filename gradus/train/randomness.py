@@ -7,7 +7,7 @@ import torch
 _MASK = (1 << 64) - 1
 
 # The streams. Each use of randomness has its own, so that none repeats another's numbers.
-INITIAL_WEIGHTS, ORDER, STEP, PROCESS = 0, 1, 2, 3
+INITIAL_WEIGHTS, ORDER, STEP, PROCESS, EPISODES = 0, 1, 2, 3, 4
 
 
 def derive(seed: int, *parts: int) -> int:

@@ -180,6 +180,111 @@ class AdversarialSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExperienceSettings:
+    """How a model that acts meets its environment (`train/experience.py`)."""
+
+    environments: int = 1  # stepped side by side; the network is asked once for all of them
+    epoch_steps: int = 5_000  # environment steps an epoch, all environments together
+    discount: float = 0.99  # gamma: what a reward one step later counts
+    validation_episodes: int = 10  # played greedily after every epoch, to choose the best weights by; 0: none
+
+    def __post_init__(self) -> None:
+        for name in ("environments", "epoch_steps"):
+            _need(getattr(self, name) >= 1, f"experience.{name}", "a whole number above 0", getattr(self, name))
+        _need(0 <= self.discount <= 1, "experience.discount", "0 to 1", self.discount)
+        episodes = self.validation_episodes
+        _need(episodes >= 0, "experience.validation_episodes", "a whole number from 0", episodes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QLearningSettings:
+    """Deep Q-learning (`train/q_learning.py`; Mnih et al. 2015 where nothing else is said). Steps are those of environments."""
+
+    replay_size: int = 100_000  # transitions that are remembered
+    replay_start: int = 1_000  # steps with random actions before anything is learnt
+    train_frequency: int = 4  # steps from one time of learning to the next
+    updates: int = 1  # minibatches of `batch_size` learnt from each time
+    epsilon_start: float = 1.0  # share of actions that are chosen at random: at the beginning,
+    epsilon_end: float = 0.05  # and from `epsilon_steps` on; between them it falls in a line
+    epsilon_steps: int = 10_000
+    target_every: int = 500  # updates from one change of the target network to the next
+    target_share: float = (
+        1.0  # tau: the target network becomes tau * network + (1 - tau) * itself (Lillicrap et al. 2015)
+    )
+    loss: Literal["squared", "huber"] = "huber"  # of the temporal difference; huber: as Mnih's clipped error
+    double: bool = True  # the network chooses the next action, the target network values it (van Hasselt et al. 2015)
+    n_step: int = 1  # rewards that are summed before a value is trusted
+    prioritized: bool = False  # what was foretold badly is drawn more often (Schaul et al. 2015)
+    priority_exponent: float = 0.6  # alpha: 0 draws evenly
+    importance_start: float = 0.4  # beta: how far weights make up for that; it rises in a line to 1 at the end
+
+    def __post_init__(self) -> None:
+        whole = ("replay_size", "train_frequency", "updates", "epsilon_steps", "target_every", "n_step")
+        for name in whole:
+            _need(getattr(self, name) >= 1, f"q_learning.{name}", "a whole number above 0", getattr(self, name))
+        _need(self.replay_start >= 0, "q_learning.replay_start", "a whole number from 0", self.replay_start)
+        for name in ("epsilon_start", "epsilon_end", "importance_start", "priority_exponent"):
+            _need(0 <= getattr(self, name) <= 1, f"q_learning.{name}", "0 to 1", getattr(self, name))
+        _need(0 < self.target_share <= 1, "q_learning.target_share", "above 0, at most 1", self.target_share)
+        if self.replay_start > self.replay_size:
+            raise UserError(
+                f"q_learning.replay_start: {self.replay_start} steps before learning, but only {self.replay_size} are "
+                "remembered (q_learning.replay_size)"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySettings:
+    """Policy gradients (`train/policy_gradient.py`). The usual values are those of PPO (Schulman et al. 2017)."""
+
+    steps: int = 128  # of each environment, with the policy as it is, before it learns from them (a rollout)
+    passes: int = 4  # how often each rollout is gone through, in minibatches of `batch_size`
+    clip: float = (
+        0.2  # no push where an action's probability has changed by more than this share; 0: the plain gradient
+    )
+    trace: float = 0.95  # lambda of the advantages: 1: whole returns, 0: one reward and the next value
+    value_weight: float = 0.5  # of the loss of the values
+    entropy_weight: float = 0.01  # what is gained by a policy that stays undecided
+    normalize: bool = True  # advantages have mean 0 and deviation 1 in each minibatch
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "passes"):
+            _need(getattr(self, name) >= 1, f"policy.{name}", "a whole number above 0", getattr(self, name))
+        _need(0 <= self.clip < 1, "policy.clip", "0 to below 1", self.clip)
+        _need(0 <= self.trace <= 1, "policy.trace", "0 to 1", self.trace)
+        for name in ("value_weight", "entropy_weight"):
+            value = getattr(self, name)
+            _need(0 <= value < math.inf, f"policy.{name}", "0 or more", value)
+        if self.passes > 1 and not self.clip:
+            raise UserError(
+                "policy.passes: the plain gradient holds for the policy that acted alone; take 1 pass, or a clip above 0"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TabularSettings:
+    """Learning a table of action values (`train/tabular.py`). Its learning rate alpha is `optimizer.learning_rate` (0.1 if none
+    is given) times the factor of the schedule."""
+
+    method: Literal["q_learning", "sarsa", "expected_sarsa", "double_q"] = "q_learning"
+    epsilon_start: float = 1.0  # share of actions that are chosen at random: at the beginning,
+    epsilon_end: float = 0.05  # and from `epsilon_steps` steps of environments on
+    epsilon_steps: int = 10_000
+    epsilon_decay: Literal["linear", "exponential"] = "linear"  # by the same amount, or the same factor, a step
+    block: int = 1_000  # steps of environments in one step of the trainer
+
+    def __post_init__(self) -> None:
+        for name in ("epsilon_steps", "block"):
+            _need(getattr(self, name) >= 1, f"tabular.{name}", "a whole number above 0", getattr(self, name))
+        for name in ("epsilon_start", "epsilon_end"):
+            _need(0 <= getattr(self, name) <= 1, f"tabular.{name}", "0 to 1", getattr(self, name))
+        if self.epsilon_decay == "exponential" and not (self.epsilon_start > 0 and self.epsilon_end > 0):
+            raise UserError(
+                "tabular.epsilon_decay: exponential never reaches 0; give epsilon_start and epsilon_end above 0"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """How long, in what steps, on what, and when to stop."""
 
@@ -202,6 +307,10 @@ class TrainSettings:
     regularization: RegularizationSettings = field(default_factory=RegularizationSettings)
     fine_tune: FineTuneSettings = field(default_factory=FineTuneSettings)
     adversarial: AdversarialSettings = field(default_factory=AdversarialSettings)
+    experience: ExperienceSettings = field(default_factory=ExperienceSettings)
+    q_learning: QLearningSettings = field(default_factory=QLearningSettings)
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    tabular: TabularSettings = field(default_factory=TabularSettings)
     average: float | None = (
         None  # decay of an exponential moving average of the weights, used in place of them to evaluate
     )

@@ -44,7 +44,7 @@ class Sight:
     first:   stands above the panels; script: of the page, which works on it (`page.document`)
     printed: lines that the command prints above all else
     record:  what `--json` says beside the numbers
-    files:   name -> text of further files
+    files:   name -> text or bytes of further files
     """
 
     name: str
@@ -58,7 +58,7 @@ class Sight:
     script: str = ""
     printed: list[str] = field(default_factory=list)
     record: dict[str, Any] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str | bytes] = field(default_factory=dict)
 
     def write(self, folder: Path) -> list[Path]:
         """Writes every panel as a PNG, the further files, and the whole as `NAME.html`; returns the paths, the page first.
@@ -75,8 +75,8 @@ class Sight:
             pixels = under_title(panel.pixels, panel.title) if panel.titled else panel.pixels
             write_atomic(path, encode_png(pixels, panel.magnify))
             written.append(path)
-        for name, text in self.files.items():
-            write_atomic(folder / name, text)
+        for name, content in self.files.items():
+            write_atomic(folder / name, content)
             written.append(folder / name)
         page = folder / f"{self.name}.html"
         write_atomic(page, self.to_html())

@@ -118,3 +118,22 @@ WRITING_LOOKS: dict[str, Look] = {
     ),
     "samples": Look("temperature:samples", "what a language model writes at several temperatures, side by side"),
 }
+
+# Looks at networks that make pictures: `function(maker, pictures, *, ...settings) -> Sight`
+MAKING_LOOKS: dict[str, Look] = {
+    "reconstructions": Look(
+        "reconstructions:reconstructions", "what an autoencoder makes of pictures, beside principal components"
+    ),
+    "latent-grid": Look("latent_grid:latent_grid", "pictures made on a grid of two latent numbers", pictures=False),
+    "latent-map": Look("latent_grid:latent_map", "where rows lie among the latents, by class", pictures=False),
+    "walk": Look("latent_walk:walk", "a way from picture to picture, class to class or draw to draw; a GIF too"),
+    "arithmetic": Look("latent_walk:arithmetic", "an attribute added and taken away, and how far that holds"),
+    "bound": Look("reconstructions:bound", "the importance-weighted bound of a variational one", pictures=False),
+}
+
+# Looks at the worlds that a network acts in: `function(subject, inputs, *, ...settings) -> Sight`
+WORLD_LOOKS: dict[str, Look] = {
+    "values": Look(
+        "values:values", "what the places of a world are worth, the best actions there, and an episode", pictures=False
+    ),
+}

@@ -1,0 +1,115 @@
+"""Environments side by side: what ends and what is cut off, seeds, coming back to where they stood, mistakes in names."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from gradus.environments import Environments, Spaces, make_environments
+from gradus.errors import UserError
+
+SPACES = Spaces(name="corridor", shape=(), dtype="int64", states=5, actions=2)
+
+
+class Corridor:
+    """States 0..4; action 1 goes right; 4 ends it with reward 1. Truncated after 6 steps. The seed is the first state, 0 or 1."""
+
+    def reset(self, *, seed=None):
+        self.at, self.steps = seed % 2, 0
+        return self.at, {}
+
+    def step(self, action):
+        self.at, self.steps = max(self.at + (1 if action else -1), 0), self.steps + 1
+        return self.at, float(self.at == 4), self.at == 4, self.steps == 6, {}
+
+    def render(self):
+        return np.zeros((2, 2, 3), np.uint8)
+
+    def close(self):
+        self.closed = True
+
+
+def corridors(count: int, seed: int = 0) -> Environments:
+    return Environments([Corridor] * count, SPACES, seed)
+
+
+def test_what_a_limit_cuts_off_is_told_apart_from_what_ends_and_keeps_its_last_observation():
+    environments = corridors(2)
+    start = environments.reset()
+    steps = [environments.step([1, 0]) for _ in range(6)]
+    arrives = 4 - start[0] - 1  # index of the step that reaches state 4
+    assert steps[arrives].terminated.tolist() == [True, False] and not steps[arrives].truncated.any()
+    assert steps[arrives].reached[0] == 4 and steps[arrives].observations[0] in (0, 1)  # a new episode began
+    assert steps[arrives].returns[0] == 1 and steps[arrives].lengths[0] == arrives + 1
+    assert steps[arrives + 1].lengths[0] == 1 and steps[arrives + 1].returns[0] == 0
+    assert steps[5].truncated[1] and not steps[5].terminated[1] and steps[5].reached[1] == 0
+
+
+def test_an_end_at_the_limit_is_an_end():
+    environments = corridors(1)
+    environments.reset()
+    last = [environments.step([action]) for action in [0, 0, 1, 1, 1, 1]][-1]
+    assert last.lengths[0] == 6 and last.reached[0] == 4
+    assert last.terminated[0] and not last.truncated[0]
+
+
+def test_seeds_differ_between_environments_and_episodes_and_not_between_runs():
+    starts = [corridors(16, seed).reset().tolist() for seed in (0, 0, 1)]
+    assert starts[0] == starts[1] != starts[2] and len(set(starts[0])) == 2
+    environments = corridors(1)
+    assert len({int(environments.reset()[0]) for _ in range(12) if environments.step([0]) is not None}) == 2
+
+
+@pytest.mark.parametrize("source", ["gym:CartPole-v1", "gym:FrozenLake-v1"])
+def test_environments_come_back_to_where_they_stood(source):
+    pytest.importorskip("gymnasium")
+    actions = np.random.default_rng(0).integers(0, 2, (80, 3))
+    first, second = make_environments(source, 3, seed=7), make_environments(source, 3, seed=7)
+    for action in actions[:50]:
+        first.step(action)
+    second.restore(first.state())
+    np.testing.assert_array_equal(first.observations, second.observations)
+    for action in actions[50:]:
+        one, other = first.step(action), second.step(action)
+        for name, value in vars(one).items():
+            np.testing.assert_array_equal(value, getattr(other, name), err_msg=name)
+
+
+def test_spaces_are_plain_facts():
+    pytest.importorskip("gymnasium")
+    pole = make_environments("gym:CartPole-v1").spaces
+    assert (pole.shape, pole.dtype, pole.states, pole.actions, pole.max_steps) == ((4,), "float32", 0, 2, 500)
+    lake = make_environments("gym:FrozenLake", options={"max_episode_steps": 30}).spaces  # the newest version
+    assert (lake.shape, lake.states, lake.actions, lake.max_steps) == ((), 16, 4, 30)
+    assert lake.name.startswith("FrozenLake-v")
+
+
+def test_what_the_environments_are_wrapped_in_takes_their_place():
+    gymnasium = pytest.importorskip("gymnasium")
+    made = make_environments("gym:CartPole-v1", 2, wrap=lambda one: gymnasium.wrappers.FrameStackObservation(one, 4))
+    assert made.spaces.shape == (4, 4) and made.reset().shape == (2, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "told"),
+    [
+        ("gym:CartPol-v1", {}, "did you mean 'CartPole-v1'"),
+        ("gym:FrozenLake-v9", {}, "did you mean 'FrozenLake-v1'"),
+        ("gym:Pendulum-v1", {}, "only a choice of numbered actions"),
+        ("gym:Blackjack-v1", {}, "only arrays and numbered states"),
+        ("gym:FrozenLake-v1", {"slip": True}, "'slip'"),
+        ("mnist", {}, "gym:CartPole-v1"),
+    ],
+)
+def test_mistakes_are_told(source, options, told):
+    pytest.importorskip("gymnasium")
+    with pytest.raises(UserError, match=told):
+        make_environments(source, options=options)
+
+
+def test_a_missing_package_is_told_by_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    with pytest.raises(UserError, match=r"pip install 'gradus\[rl\]'"):
+        make_environments("gym:CartPole-v1")
