@@ -98,7 +98,7 @@ def _iterate(page: LessonPage) -> None:
     short = decisions.value_iteration(process.chances, process.expected, GAMMA, tolerance=0.009)
     page.text(
         "**When to stop.** A sweep brings all values nearer to the true ones by the factor $\\gamma$ at least. So if it "
-        "changed none by more than $d$, they are at most $d\\gamma/(1-\\gamma)$ away: stopping at a change of 0.001 leaves up to 0.009."
+        "changed none by more than $d$, they are at most $d\\gamma/(1-\\gamma)$ away: a change of 0.001 leaves up to 0.009."
     )
     page.number("stopped", short.values[0], "S0 where a sweep changed less than 0.001", digits=6)
     page.number("left", exact.values[0] - short.values[0], "what was still missing")

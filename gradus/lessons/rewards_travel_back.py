@@ -108,7 +108,7 @@ def _at_the_end(page: LessonPage) -> None:
     learnt = learn_tree(tree, 100)
     page.text(
         "In the second tree nothing is paid on the way, and 1000 at one of four ends. Greed sees four zeros. The maximum "
-        "carries the 1000 back, one place a visit; and 1 in place of 1000 gives the same way, since only the order of values matters."
+        "carries the 1000 back, one place a visit; and 1 in place of 1000 gives the same way, since only the order matters."
     )
     page.number("end_learnt", return_along(tree, learnt), "return after 100 random walks")
     small = process_of_rows(
