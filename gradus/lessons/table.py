@@ -442,6 +442,23 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             ("Plain Talk ch. 10",),
         ),
     },
+    "Acting and rewards": {
+        "decisions": Lesson(
+            "What a decision is worth",
+            "expected rewards, value iteration sweep by sweep, when to stop, and how large the table of a whole game is",
+            ("Plain Talk §11.2",),
+        ),
+        "rewards-travel-back": Lesson(
+            "A reward at the end reaches the beginning",
+            "greed against Q-learning on two decision trees, a corridor, and what α and γ do",
+            ("Plain Talk §11.2, §11.3",),
+        ),
+        "beside-a-cliff": Lesson(
+            "Beside a cliff",
+            "Q-learning walks along the edge, SARSA keeps away from it, and who never tries anything keeps what paid first",
+            ("Plain Talk §11.2, §11.3",),
+        ),
+    },
 }
 LESSONS: dict[str, Lesson] = {name: lesson for lessons in SUBJECTS.values() for name, lesson in lessons.items()}
 
