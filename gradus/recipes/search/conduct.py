@@ -22,6 +22,7 @@ import tomli_w
 from gradus import settings
 from gradus.data.dataset import Dataset
 from gradus.data.load import read_data
+from gradus.environments import is_environment
 from gradus.errors import UserError
 from gradus.files import write_atomic
 from gradus.models import accepted_options, create_model
@@ -147,6 +148,11 @@ def _difference(stored: Plan, asked: Plan) -> str:
 
 def _plan(recipe: Recipe, space: list[Dimension], asked: SearchSettings, dataset: Dataset) -> tuple[Plan, Experiment]:
     """The plan with everything named that was inferred, and the experiment of its base; all of the space is tried out."""
+    if is_environment(recipe.data.source):
+        raise UserError(
+            f"{recipe.data.source}: a search judges settings by validation rows, and an environment has none; train them "
+            "one by one and put them side by side: gradus compare RUN RUN"
+        )
     if asked.folds:
         experiment = prepare(replace(recipe, data=replace(recipe.data, folds=asked.folds, fold=0)), dataset)
     else:
