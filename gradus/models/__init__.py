@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 MODELS: dict[str, tuple[str, str]] = {
     # name: (module:class, what it is)
     "logistic_regression": ("logistic_regression:LogisticRegression", "one linear layer: vectors or pictures"),
+    "neocognitron": (
+        "vision.neocognitron:Neocognitron",
+        "Fukushima 1980: S- and C-cells in turn, learnt without labels by winner-take-all; a linear layer on them",
+    ),
     "mlp": ("mlp:MultilayerPerceptron", "fully connected layers of any widths: vectors or pictures"),
     "lenet5": ("vision.lenet5:LeNet5", "LeCun 1998, today's form: ReLU, max pooling; grey 28x28 or 32x32"),
     "lenet5_1998": (
@@ -236,7 +240,12 @@ MODELS: dict[str, tuple[str, str]] = {
         "dbn_classifier:DBNClassifier",
         "Hinton 2006: sigmoid layers that begin as those of an rbm or dbn (--weights RUN)",
     ),
+    "gan": ("generative.gan:GAN", "Goodfellow 2014: a dense generator and a dense discriminator"),
+    "cgan": ("generative.gan:CGAN", "Mirza 2014: both are told the class"),
     "dcgan": ("generative.dcgan:DCGAN", "Radford 2015: a generator and a discriminator of convolutions"),
+    "dcgan_frogs": ("generative.dcgan:DCGANFrogs", "that of Deep Learning with Python §8.5, for 32x32"),
+    "wgan_gp": ("generative.wgan_gp:WGANGP", "Gulrajani 2017: a critic that measures a distance, its slope held at 1"),
+    "lapgan": ("generative.lapgan:LAPGAN", "Denton 2015: a game for each level of a Laplacian pyramid"),
     "diffusion": ("generative.diffusion:Diffusion", "Ho 2020: a small U-Net that takes noise away, step by step"),
     "q_table": ("control.q_table:QTable", "Watkins 1989: one number for each state and action"),
     "q_network": ("control.q_network:QNetwork", "Mnih 2013: what each action is worth; dueling heads (Wang 2015)"),

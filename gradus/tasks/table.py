@@ -127,6 +127,7 @@ TASKS: dict[str, TaskKind] = {
         (ImageOptions, GenerationOptions),
         (
             *("conv_vae", "dcgan", "diffusion", "dense_vae", "dense_autoencoder", "conv_autoencoder"),
+            *("gan", "cgan", "dcgan_frogs", "wgan_gp", "lapgan"),
             *("rbm", "dbn", "conv_rbm", "conv_dbn"),
         ),
     ),

@@ -14,8 +14,9 @@ from gradus.errors import UserError
 from gradus.models.generative.outcome import Outcome
 from gradus.tasks.task import Task
 from gradus.train.devices import Plan
-from gradus.train.learner import Supervised, rows_of, split
-from gradus.train.optimizers import clip, create_optimizer
+from gradus.train.diagnose import first_non_finite
+from gradus.train.learner import Supervised, is_out_of_memory, rows_of, split
+from gradus.train.optimizers import clip, create_optimizer, limit_norms, penalty, weights_of
 from gradus.train.settings import TrainSettings
 from gradus.train.source import Batch
 
@@ -24,8 +25,12 @@ class Adversarial(Supervised):
     """A model with `players`, names of its child modules, and `play(player, inputs) -> Outcome`.
 
     A batch is cut into `adversarial.turns` parts. On each of them all players but the last learn, one after the other; then the
-    last one, the generator, learns once. The loss that is told is the sum over the players. It says nothing of how good what
-    is made is, so no weights are the best by it, and the last ones are kept.
+    last one, the generator, learns once. In a turn only the player's own weights have gradients: those of the others are passed
+    through. Penalties and limits concern each player by itself.
+
+    The loss that is told is the sum over the players. It says nothing of how good what is made is, so no weights are the best by
+    it, and the last ones are kept. Where a value is not finite the player's weights stay as they were before its turn; those
+    who had their turn before have learnt.
     """
 
     chooses_best = False
@@ -33,8 +38,12 @@ class Adversarial(Supervised):
     def __init__(self, model: nn.Module, task: Task, settings: TrainSettings, plan: Plan) -> None:
         if settings.accumulate > 1:
             raise UserError("accumulate: a game is played on whole batches; leave it out")
-        if settings.fine_tune.freezes:
-            raise UserError("freeze: the players of a game all learn; leave it out")
+        if settings.fine_tune.freezes or settings.fine_tune.rate_decay != 1:
+            raise UserError("fine_tune: the players of a game all learn, each at one rate; leave it out")
+        if settings.compile:
+            raise UserError("compile: a game is not compiled; leave it out")
+        if settings.patience is not None:
+            raise UserError("patience: the loss of a game does not tell when to stop; leave it out")
         self.players: tuple[str, ...] = model.players  # type: ignore[assignment]
         super().__init__(model, task, settings, plan)
         self.shrinks = False
@@ -42,13 +51,13 @@ class Adversarial(Supervised):
     def train_on(self, parameters: Mapping[str, nn.Parameter], settings: TrainSettings) -> None:
         super().train_on(parameters, settings)
         rate = settings.adversarial.discriminator_rate
-        self.owned: dict[str, list[Tensor]] = {}
+        self.owned: dict[str, nn.ParameterList] = {}
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         for player in self.players:
             mine = nn.ParameterList(value for name, value in parameters.items() if name.startswith(f"{player}."))
             slower = rate is not None and player != self.players[-1]
             own = replace(settings.optimizer, learning_rate=rate) if slower else settings.optimizer
-            self.owned[player] = list(mine)
+            self.owned[player] = mine
             self.optimizers[player] = create_optimizer(mine, own, self.device)
             if not self.guard:
                 self.optimizers[player].found_inf = self.flag  # type: ignore[attr-defined]
@@ -56,16 +65,25 @@ class Adversarial(Supervised):
         self.base_rates = [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
-        parts = split(batch, self.train_settings.adversarial.turns)
+        try:
+            found = self._play(batch)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._shrink(batch, error)  # which only says so: a game is not cut into more parts
+        if self.averaged is not None:
+            self._average()
+        return found
+
+    def _play(self, batch: Batch) -> dict[str, Tensor]:
         rows, found = rows_of(batch), dict[str, Tensor]()
-        for part in parts:
+        turns = max(1, min(self.train_settings.adversarial.turns, rows // 2))  # one row has no batch statistics
+        for part in split(batch, turns):
             inputs, _ = self.task.prepare(part, training=True)
             for player in self.players[:-1]:
                 self._turn(player, inputs, rows_of(part) / rows, 1.0, found)
         # the last player learns once, from as many pictures as a part has: what is counted of them stands for all rows
-        self._turn(self.players[-1], inputs, 1.0, rows / rows_of(parts[-1]), found)
-        if self.averaged is not None:
-            self._average()
+        self._turn(self.players[-1], inputs, 1.0, rows / rows_of(part), found)
         return found
 
     def _turn(self, player: str, inputs: Any, share: float, weight: float, found: dict[str, Tensor]) -> None:
@@ -80,11 +98,43 @@ class Adversarial(Supervised):
         loss.backward()
         told = {"loss": loss.detach() * share}
         told |= {name: weight * value.detach().sum() for name, value in outcome.parts.items()}
+        weights = weights_of(self.owned[player])
+        extra = penalty(weights, self.settings)
+        if extra is not None:
+            extra.backward()
+            told["penalty"] = extra.detach() * share
         self._check(told)
-        clip(self.owned[player], self.settings)
+        clip(list(self.owned[player]), self.settings)
         self.optimizers[player].step()
+        if self.settings.max_norm is not None:
+            limit_norms(weights, self.settings.max_norm)
         for name, value in told.items():
             found[name] = found[name] + value if name in found and name != "not_finite" else value
+
+    def diagnose(self, batch: Batch) -> tuple[str, int | None]:
+        """Looks at each player's loss by itself, with the weights that the step ended with."""
+        inputs, targets = self.task.prepare(batch, training=True)
+        self.release()
+        where: tuple[str, int | None] = ("", None)
+        for player in self.players:
+            where = first_non_finite(_One(self.model, player), inputs, targets, self._mean_loss)
+            if not where[0].startswith("the step"):
+                break
+        return where
+
+    def _mean_loss(self, outcome: Outcome, targets: Any) -> Tensor:
+        return outcome.loss.mean()
+
+
+class _One(nn.Module):
+    """A game as its player sees it."""
+
+    def __init__(self, model: nn.Module, player: str) -> None:
+        super().__init__()
+        self.model, self.player = model, player
+
+    def forward(self, inputs: Any) -> Outcome:
+        return self.model.play(self.player, inputs)  # type: ignore[operator]
 
 
 class _Players(torch.optim.Optimizer):
