@@ -83,6 +83,11 @@ def search(
     """
     asked = settings.from_dict(SearchSettings, how)
     space = read_space(vary)
+    if is_environment(recipe.data.source):
+        raise UserError(
+            f"{recipe.data.source}: a search judges settings by validation rows, and an environment has none; train them "
+            "one by one and put them side by side: gradus compare RUN RUN"
+        )
     dataset = dataset if dataset is not None else read_data(recipe.data)
     plan, experiment = _plan(recipe, space, asked, dataset)
     if out is not None and (Path(out) / "search.toml").exists():
@@ -148,11 +153,6 @@ def _difference(stored: Plan, asked: Plan) -> str:
 
 def _plan(recipe: Recipe, space: list[Dimension], asked: SearchSettings, dataset: Dataset) -> tuple[Plan, Experiment]:
     """The plan with everything named that was inferred, and the experiment of its base; all of the space is tried out."""
-    if is_environment(recipe.data.source):
-        raise UserError(
-            f"{recipe.data.source}: a search judges settings by validation rows, and an environment has none; train them "
-            "one by one and put them side by side: gradus compare RUN RUN"
-        )
     if asked.folds:
         experiment = prepare(replace(recipe, data=replace(recipe.data, folds=asked.folds, fold=0)), dataset)
     else:
