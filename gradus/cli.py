@@ -125,6 +125,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     compare = command("compare", "Runs side by side: differing settings and measured metrics.")
     compare.add_argument("runs", metavar="RUN", nargs="+")
+    compare.add_argument("--curves", metavar="FILE.png", help="draw how they learnt: runs of other seeds as one band")
+    compare.add_argument("--metric", metavar="NAME", help="what --curves draws, such as train_return")
 
     listing = command("list", "What there is: models, data, tasks or recipes.")
     listing.add_argument("what", choices=("models", "data", "tasks", "recipes"))
@@ -365,10 +367,17 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from gradus.recipes.compare import compare
+    from gradus.recipes.compare import compare, draw_curves
     from gradus.recipes.run import load_run
 
-    header, rows = compare([load_run(path) for path in arguments.runs])
+    runs = [load_run(path) for path in arguments.runs]
+    if arguments.metric is not None and arguments.curves is None:
+        raise UserError("--metric: is what --curves FILE.png draws; name the file too")
+    if arguments.curves is not None:
+        names = draw_curves(runs, Path(arguments.curves), arguments.metric or "")
+        print(f"{arguments.curves}: {', '.join(names)}")
+        return
+    header, rows = compare(runs)
     _print_table([header, *rows])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradus.errors import UserError
@@ -12,12 +13,14 @@ from gradus.errors import UserError
 if TYPE_CHECKING:
     from gradus.recipes.run import Run
 
-FLAGS = ("episodes", "seed")
+FLAGS = ("episodes", "seed", "video")
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--episodes", metavar="N", help="of a run that acts: how many to play (100)")
     parser.add_argument("--seed", metavar="S", help="of these episodes; those of the run's own test else")
+
+    parser.add_argument("--video", metavar="FILE", help="film the first of them: a .gif, or a .mp4")
 
 
 def plays(run: Any, arguments: argparse.Namespace) -> bool:
@@ -33,10 +36,15 @@ def plays(run: Any, arguments: argparse.Namespace) -> bool:
 
 def play(run: Run, arguments: argparse.Namespace, print_table: Callable[[list[list[str]]], None]) -> None:
     """Plays episodes with the best weights and tells what came of them."""
+    from gradus.look.film import check_film
+
     episodes = None if arguments.episodes is None else _whole(arguments.episodes, "--episodes")
     seed = None if arguments.seed is None else _whole(arguments.seed, "--seed")
+    if arguments.video is not None:
+        check_film(Path(arguments.video))  # before anything long begins
     found = run.play(episodes, seed=seed)
     if arguments.json:
+        _film(run, arguments.video, seed)
         print(json.dumps({"run": arguments.run, "episodes": len(found.returns), **found.metrics}))
         return
     print(f"{len(found.returns)} episodes, the best action always taken, best weights")
@@ -53,6 +61,20 @@ def play(run: Run, arguments: argparse.Namespace, print_table: Callable[[list[li
             ["expected return", f"{found.metrics['expected_return']:.6g}, computed from the chances of the environment"]
         )
     print_table(rows)
+    told = _film(run, arguments.video, seed)
+    if told:
+        print(told)
+
+
+def _film(run: Run, path: str | None, seed: int | None) -> str:
+    """Films the first episode where a file is named; what is in it, in words."""
+    if path is None:
+        return ""
+    from gradus.recipes.filming import film_run
+
+    film = film_run(run, path, seed=seed)
+    what = "the first episode" if film.ended else f"the first {film.seconds:.3g} s of the first episode"
+    return f"{path}: {what}, {film.frames} frames, return {film.earned:g}"
 
 
 def _whole(text: str, flag: str) -> int:

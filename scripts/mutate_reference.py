@@ -236,17 +236,23 @@ def changed(source: str, number: int) -> str:
 
 
 @functools.cache
-def tests_of(module: str) -> tuple[str, ...]:
-    """The test files of a module: the one of its name, and those that import it by `from gradus.reference ... import`."""
-    found = []
+def imports_of_tests() -> dict[Path, set[str]]:
+    """Test file -> the modules of the reference that it imports by `from gradus.reference ... import`."""
+    found: dict[Path, set[str]] = {}
     for path in sorted((ROOT / "tests/reference").glob("test_*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        imported = set()
-        for node in ast.walk(tree):
+        imported = found.setdefault(path, set())
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module == "gradus.reference":
                 imported |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gradus.reference."):
                 imported.add((node.module or "").removeprefix("gradus.reference."))
+    return found
+
+
+def tests_of(module: str) -> tuple[str, ...]:
+    """The test files of a module: the one of its name, and those that import it."""
+    found: list[str] = []
+    for path, imported in imports_of_tests().items():
         if path.stem == f"test_{module}":
             found.insert(0, path.name)
         elif module in imported or (module == "variable" and "graph" in imported):

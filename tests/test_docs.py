@@ -17,12 +17,12 @@ from gradus import cli
 from gradus.errors import UserError
 from gradus.lessons.table import LESSONS
 from gradus.look.inside.table import LOOKS as NETWORK_LOOKS
-from gradus.look.inside.table import MAKING_LOOKS, WORD_LOOKS, WRITING_LOOKS
+from gradus.look.inside.table import MAKING_LOOKS, WORD_LOOKS, WORLD_LOOKS, WRITING_LOOKS
 from gradus.models import MODELS
 from gradus.recipes.recipe import Recipe
 from gradus.recipes.table import RECIPES
 
-LOOKS = NETWORK_LOOKS | WORD_LOOKS | WRITING_LOOKS | MAKING_LOOKS
+LOOKS = NETWORK_LOOKS | WORD_LOOKS | WRITING_LOOKS | MAKING_LOOKS | WORLD_LOOKS
 ROOT = Path(__file__).parent.parent
 TEXTS = {page: (ROOT / "docs" / page).read_text() for page in ("errata.md", "books.md")}
 TEXT_PAGES = ["data", "text", "sequences", "text-tasks", "word-vectors", "language", "forecasting", "look_inside_texts"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,11 @@ def module_of(path: Path, root: Path = ROOT) -> list[str]:
     return parts[:-1] if parts[-1] == "__init__" else parts
 
 
+@cache
+def tree_of(path: Path) -> ast.AST:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports_of(tree: ast.AST, path: Path, root: Path = ROOT) -> list[tuple[int, str]]:
     """(line, dotted name) of every import anywhere in a file, `from a import b` as "a.b", relative ones resolved."""
     package = module_of(path, root) if path.name == "__init__.py" else module_of(path, root)[:-1]
@@ -107,7 +113,7 @@ def test_every_package_has_its_place_in_the_table():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_go_down(path):
-    found = breaches(ast.parse(path.read_text(encoding="utf-8")), path)
+    found = breaches(tree_of(path), path)
     assert not found, "\n".join(found)
 
 
@@ -166,17 +172,17 @@ def forbidden(tree: ast.AST, path: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", [path for path in FILES if path != UNPICKLES], ids=lambda p: str(p.relative_to(ROOT)))
 def test_nothing_unpickles(path):
-    assert not forbidden(ast.parse(path.read_text(encoding="utf-8")), path)
+    assert not forbidden(tree_of(path), path)
 
 
 def test_the_one_that_does_reads_weights_only_and_is_imported_by_none():
-    tree = ast.parse(UNPICKLES.read_text(encoding="utf-8"))
+    tree = tree_of(UNPICKLES)
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load"]
     assert calls and len(forbidden(tree, UNPICKLES)) == len(calls)
     for call in calls:
         assert any(keyword.arg == "weights_only" and ast.unparse(keyword.value) == "True" for keyword in call.keywords)
     for path in FILES:
-        names = [name for _, name in imports_of(ast.parse(path.read_text(encoding="utf-8")), path)]
+        names = [name for _, name in imports_of(tree_of(path), path)]
         assert not any(name.startswith("gradus.models.unpickle") for name in names), path
 
 

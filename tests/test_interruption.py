@@ -9,15 +9,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from children import Children
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals as on POSIX")
 
 # Small batches, so that the run lasts a while; a checkpoint after every epoch, so that kills fall into saves too.
 TRAIN = [
-    *("train", "digits-lenet5", "--epochs", "6", "--batch-size", "8", "--optimizer", "rmsprop"),
+    *("train", "digits-lenet5", "--epochs", "5", "--batch-size", "16", "--optimizer", "rmsprop"),
     *("--set", "train.checkpoint_seconds=0", "--set", "train.average=0.99"),
 ]
 
@@ -27,16 +29,9 @@ def gradus(*arguments: object) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def finish(*arguments: object) -> str:
-    process = gradus(*arguments)
-    out, error = process.communicate(timeout=300)
-    assert process.returncode == 0, error
-    return out
-
-
-def wait_for(condition, process: subprocess.Popen, seconds: float = 120) -> None:
+def wait_for(condition, has_ended: Callable[[], bool], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
-    while not condition() and process.poll() is None:
+    while not condition() and not has_ended():
         assert time.monotonic() < deadline
         time.sleep(0.002)
 
@@ -60,36 +55,39 @@ def results(run: Path) -> dict:
 
 
 @pytest.fixture(scope="module")
-def untouched(tmp_path_factory: pytest.TempPathFactory) -> dict:
+def untouched(children: Children, tmp_path_factory: pytest.TempPathFactory) -> dict:
     run = tmp_path_factory.mktemp("whole") / "run"
-    finish(*TRAIN, "--out", run)
+    ended = children.run(*TRAIN, "--out", run)
+    assert ended.code == 0, str(ended)
     return results(run)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_kill_9(untouched: dict, tmp_path: Path, seed: int):
+def test_kill_9(untouched: dict, children: Children, tmp_path: Path, seed: int):
     """Killed three times at random moments, continued each time."""
     run, random_moment = tmp_path / "run", random.Random(seed)
-    process = gradus(*TRAIN, "--out", run)
+    child = children.start(*TRAIN, "--out", run)
     for number in range(3):
         reached = epochs_recorded(run) + (number > 0)
-        wait_for(lambda reached=reached: epochs_recorded(run) >= reached and (run / "recipe.toml").exists(), process)
+        wait_for(
+            lambda reached=reached: epochs_recorded(run) >= reached and (run / "recipe.toml").exists(), child.has_ended
+        )
         time.sleep(random_moment.random() * 0.4)
-        process.kill()
-        process.communicate()
-        process = gradus("resume", run)
-    _, error = process.communicate(timeout=300)
-    assert process.returncode == 0, error
+        child.kill()
+        child.end()
+        child = children.start("resume", run)
+    ended = child.end()
+    assert ended.code == 0, str(ended)
     assert results(run) == untouched
     assert not list((run / "checkpoints").glob(".*"))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_asked_to_stop(untouched: dict, tmp_path: Path, number: signal.Signals, code: int):
-    """Ctrl-C and SIGTERM save in the middle of an epoch, say how to go on, and lose nothing."""
+def test_asked_to_stop(untouched: dict, children: Children, tmp_path: Path, number: signal.Signals, code: int):
+    """Ctrl-C and SIGTERM save in the middle of an epoch, say how to go on, and lose nothing. Fresh interpreters do it."""
     run = tmp_path / "run"
     process = gradus(*TRAIN, "--out", run)
-    wait_for(lambda: epochs_recorded(run) >= 2, process)
+    wait_for(lambda: epochs_recorded(run) >= 2, lambda: process.poll() is not None)
     time.sleep(0.05)
     process.send_signal(number)
     _, error = process.communicate(timeout=60)
@@ -97,22 +95,27 @@ def test_asked_to_stop(untouched: dict, tmp_path: Path, number: signal.Signals, 
     assert f"gradus resume {run}" in error and "Traceback" not in error
     state = json.loads((run / "checkpoints" / "last" / "state.json").read_text())["state"]
     assert state["epoch"] >= 2
-    finish("resume", run)
+    if number == signal.SIGINT:
+        ended = children.run("resume", run)
+        assert ended.code == 0, str(ended)
+    else:
+        process = gradus("resume", run)
+        _, error = process.communicate(timeout=300)
+        assert process.returncode == 0, error
     assert results(run) == untouched
 
 
-def test_a_run_in_use_is_not_touched(tmp_path: Path):
+def test_a_run_in_use_is_not_touched(children: Children, tmp_path: Path):
     run = tmp_path / "run"
-    first = gradus(*TRAIN, "--out", run)
+    first = children.start(*TRAIN, "--out", run)
     try:
-        wait_for(lambda: epochs_recorded(run) >= 1, first)
-        second = gradus("resume", run)
-        _, error = second.communicate(timeout=60)
-        assert second.returncode == 2 and "in use" in error and str(first.pid) in error
-        assert first.poll() is None
+        wait_for(lambda: epochs_recorded(run) >= 1, first.has_ended)
+        second = children.run("resume", run)
+        assert second.code == 2 and "in use" in second.error and str(first.pid) in second.error
+        assert not first.has_ended()
     finally:
         first.kill()
-        first.communicate()
+        first.end()
 
 
 def test_help_is_quick():

@@ -327,6 +327,11 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "Gabor kernels, three activations after a template, and that the map moves with the picture",
             ("Deep Learning and Computer Vision §4.1.2, §4.1.5, §4.1.6",),
         ),
+        "simple-and-complex-cells": Lesson(
+            "Cells for a place, cells for a region",
+            "what Hubel and Wiesel found, as a Gabor kernel and a local maximum",
+            ("Deep Learning and Computer Vision §4.1.1, fig. 4-1",),
+        ),
         "perturbation": Lesson(
             "A small change, layer by layer",
             "how far the maps of a trained network move when the picture is edited, measured by depth",
@@ -425,6 +430,23 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "Words by their neighbours",
             "co-occurrence, GloVe, analogies and negative sampling on a little made-up text",
             ("course notes §5.2.1 to §5.2.7", "Deep Learning and Computer Vision §4.1.9"),
+        ),
+    },
+    "Energy and chance": {
+        "likelihood-and-odds": Lesson(
+            "Eighty white balls of a hundred",
+            "the likelihood has its peak where nothing surprises, and the logarithm of odds is a line",
+            ("Plain Talk §10.2 to §10.4",),
+        ),
+        "boltzmann-machine": Lesson(
+            "A machine that learns what is likely",
+            "the exact likelihood of a small Boltzmann machine while it learns by CD-1, CD-10 and persistent chains",
+            ("Plain Talk §10.1, §10.5",),
+        ),
+        "hopfield": Lesson(
+            "A memory that is asked with a part",
+            "digits recalled from noise, how much a network holds, and what it makes up",
+            ("Plain Talk ch. 10",),
         ),
     },
 }

@@ -26,11 +26,9 @@ def _covariance(rows: np.ndarray) -> np.ndarray:
 def frechet_distance(mean: np.ndarray, covariance: np.ndarray, other: np.ndarray, others: np.ndarray) -> float:
     """|m - n|² + trace(C + D - 2 (C D)^½) of Gaussians with means (F,) and covariances (F, F) (Dowson and Landau 1982).
 
-    The trace of (C D)^½ is that of (C^½ D C^½)^½: the root of a symmetric matrix, real and stable where C is singular.
+    The trace of (C D)^½ is the sum of the singular values of C^½ D^½: no root of a product, so it is exact where C is singular.
     """
-    root = _root(covariance)
-    inner = np.linalg.eigvalsh(root @ others @ root)
-    crossed = np.sqrt(np.maximum(inner, 0)).sum()
+    crossed = np.linalg.svd(_root(covariance) @ _root(others), compute_uv=False).sum()
     gap = mean - other
     return max(float(gap @ gap + np.trace(covariance) + np.trace(others) - 2 * crossed), 0.0)
 

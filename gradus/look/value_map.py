@@ -13,7 +13,7 @@ from gradus.look.text import number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-GROUNDS = {"#": ("ink", 0.7), "H": ("ink", 0.3), "C": ("sixth", 0.45)}  # role and strength
+GROUNDS = {"#": ("ink", 0.7), "H": ("ink", 0.3), "C": ("sixth", 0.45), "G": ("third", 0.35)}  # role and strength
 LEAST = 1e-6  # of the largest value: actions that are nearer than that to the best are as good
 
 
@@ -52,12 +52,12 @@ def paint_map(
         for column in range(width):
             state, mark = int(numbers[row, column]), layout.cells[row][column]
             axes.add_patch(Rectangle((column, row), 1, 1, fill=False, edgecolor=colours["line"], lw=0.6))
-            ground, strength = GROUNDS.get(mark, ("model", 0.0))
             known = state >= 0 and state not in ends
-            if known and mark not in GROUNDS:
+            ground, strength = ("model", 0.0) if known else GROUNDS.get(mark, ("model", 0.0))
+            if known:
                 strength = 0.6 * (values[state] - low) / (high - low or 1.0)
             axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colours[ground], alpha=float(strength), lw=0))
-            if mark.isalpha() and mark != "C":
+            if mark.isalnum() and mark not in "CF":
                 axes.text(column + 0.07, row + 0.07, mark, ha="left", va="top", fontsize=7, color=colours["ink"])
             if known:
                 _arrows(axes, colours, layout, row, column, best[state])
@@ -113,8 +113,8 @@ def _way(axes: Axes, colours: dict[str, str], numbers: np.ndarray, path: Sequenc
     across, down = [], []
     for state in path:
         row, column = places.get(int(state), (np.nan, np.nan))
-        across.append(column + 0.5)
-        down.append(row + 0.47)
+        across.append(column + 0.58)
+        down.append(row + 0.56)
     axes.plot(across, down, color=colours["second"], lw=2.2, alpha=0.75, solid_joinstyle="round", zorder=3)
     if across:
         axes.plot(across[:1], down[:1], "o", color=colours["second"], ms=6, zorder=4)

@@ -6,7 +6,13 @@ from gradus.data.load import DataSettings
 from gradus.models import ModelSettings
 from gradus.recipes.recipe import Published, Recipe
 from gradus.tasks.settings import TaskSettings
-from gradus.train.settings import ExperienceSettings, OptimizerSettings, QLearningSettings, TrainSettings
+from gradus.train.settings import (
+    ExperienceSettings,
+    OptimizerSettings,
+    QLearningSettings,
+    ScheduleSettings,
+    TrainSettings,
+)
 
 
 def dqn_cartpole() -> Recipe:
@@ -19,10 +25,15 @@ def dqn_cartpole() -> Recipe:
         model=ModelSettings(name="q_network", options={"hidden": [128, 128]}),
         train=TrainSettings(
             epochs=20,
-            batch_size=64,
+            batch_size=128,
             optimizer=OptimizerSettings(name="adam", learning_rate=0.001),
-            experience=ExperienceSettings(environments=4, epoch_steps=5_000, validation_episodes=16),
-            q_learning=QLearningSettings(train_frequency=4),
+            schedule=ScheduleSettings(
+                name="polynomial"
+            ),  # in a line to 0: what was learnt first is not forgotten later
+            experience=ExperienceSettings(environments=8, epoch_steps=5_000, validation_episodes=16),
+            q_learning=QLearningSettings(
+                train_frequency=8, updates=2, target_every=200, n_step=3, epsilon_end=0.04, epsilon_steps=10_000
+            ),
         ),
         published=Published(metric="return", value=475, source="gymnasium: from here on CartPole-v1 counts as solved"),
     )

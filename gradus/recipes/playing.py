@@ -85,11 +85,16 @@ def _check(recipe: Recipe, model: nn.Module | None) -> None:
         raise UserError(f"model {what} does not act (it has no `learns`); networks for control: {known}")
 
 
+def control_task(run: Run) -> ControlTask:
+    """The task of a run that acts. Raises `UserError` for any other."""
+    if not isinstance(run.task, ControlTask):
+        raise UserError(f"{run.path}: this run's task is {run.task.name}; only runs of control play episodes")
+    return run.task
+
+
 def play_run(run: Run, episodes: int | None = None, *, seed: int | None = None) -> ControlAssessment:
     """Whole episodes played with a run's best weights; without a seed those by which the run was measured."""
-    task = run.task
-    if not isinstance(task, ControlTask):
-        raise UserError(f"{run.path}: this run's task is {task.name}; only runs of control play episodes")
+    task = control_task(run)
     count = task.options.episodes if episodes is None else episodes
     if count < 1:
         raise UserError(f"--episodes: expected 1 or more, received {count}")

@@ -38,6 +38,7 @@ LEAST = 10  # pictures, below which numbers mean nothing
 REFERENCE = 10_000  # training pictures that the Fréchet distance is to
 KNOWN = 60_000  # training pictures that are searched for the nearest
 COMPARED = 5_000  # pictures of each side in precision and recall, at most: all distances between them are computed
+FLOATS = 200_000_000  # pixels of training pictures that are held for it, at most
 AT_ONCE = 500
 JUDGE_ROWS, JUDGE_EPOCHS = 12_000, 3
 
@@ -75,20 +76,20 @@ def score_run(
         check_judge(judge, task)
     if count is not None and count < LEAST:
         raise UserError(f"--count: expected {LEAST} pictures or more to be scored, received {count}")
-    splits = {name: pictures_learnt(task, run.experiment.tensors[name], seed) for name in run.experiment.tensors}
-    split = next((name for name in ("test", "validation") if name in splits), None)
-    if split is None or min(len(splits[split]), len(splits["train"])) < LEAST:
+    tensors = run.experiment.tensors
+    split = next((name for name in ("test", "validation") if name in tensors), None)
+    if split is None or min(len(tensors[name]["targets"]) for name in (split, "train")) < LEAST:
         raise UserError(f"{run.path}: scores need {LEAST} held-out pictures to compare with; this run held none out")
     judge = judge if judge is not None else judge_of(run, say)
     check_judge(judge, task)
-    count = min(COUNT, len(splits[split])) if count is None else count
+    known, held = (pictures_learnt(task, tensors[name], seed) for name in ("train", split))
+    count = min(COUNT, len(held)) if count is None else count
+    held = held[:count]
     say(f"making {count} pictures")
     made = make_pictures(run, count, seed=seed, sampling=sampling, tell=tell)
-    held = splits[split][:count]
     noise = np.random.default_rng(derive(seed, 1)).integers(
         0, 256, (min(count, COUNT), *made.shape[1:]), dtype=np.uint8
     )
-    known = splits["train"]
     say(f"judged by {judge.recipe.model.name} ({judge.path}), beside {len(held):,} pictures of the {split} split")
     seen = {name: look_at(judge, pictures) for name, pictures in (("made", made), ("held", held), ("noise", noise))}
     training = look_at(judge, known)
@@ -97,7 +98,7 @@ def score_run(
     told = None
     if asked[0] is not None and {*asked} <= {*names}:
         told = np.array([names.index(str(label)) for label in asked])
-    truth = _truth(run, task, split, names, len(splits[split]), seed)
+    truth = _truth(task, tensors[split]["targets"], names, seed)
     measures, found = measure(seen, training, told, None if truth is None else truth[:count], names)
     return Scores(
         title=f"Pictures by {run.recipe.model.name} on {run.experiment.dataset.name}",
@@ -115,6 +116,7 @@ def score_run(
 
 def pictures_learnt(task: GenerationTask, tensors: dict[str, Any], seed: int, most: int = KNOWN) -> np.ndarray:
     """(N, H, W, C) uint8: up to `most` pictures of a split, drawn by the seed, as the network learns them."""
+    most = min(most, FLOATS // (task.inputs.channels * task.inputs.size**2))
     rows = _drawn(len(tensors["targets"]), seed)[:most]
     parts = []
     for start in range(0, len(rows), AT_ONCE):
@@ -128,11 +130,10 @@ def _drawn(rows: int, seed: int) -> Tensor:
     return torch.randperm(rows, generator=torch.Generator().manual_seed(derive(seed, 2)))[:KNOWN]
 
 
-def _truth(run: Run, task: GenerationTask, split: str, names: list[str], rows: int, seed: int) -> np.ndarray | None:
-    """(rows,) the classes of held-out pictures by the judge's numbers; None where they have no such classes."""
+def _truth(task: GenerationTask, targets: Tensor, names: list[str], seed: int) -> np.ndarray | None:
+    """(rows,) the classes of the pictures of a split by the judge's numbers; None where they have no such classes."""
     if not task.column or not {*task.asked} <= {*names}:
         return None
-    targets = run.experiment.tensors[split]["targets"]
     return np.array([names.index(name) for name in task.asked])[targets[_drawn(len(targets), seed)].numpy()]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,8 +114,21 @@ def _constant(task: InputTargetTask, targets: np.ndarray) -> np.ndarray:
     return np.log(shares / (1 - shares))
 
 
-def _linear(task: InputTargetTask, features: Any, targets: np.ndarray):
-    """A function from features to outputs, fitted by scikit-learn."""
+def _linear(task: InputTargetTask, features: Any, targets: np.ndarray) -> Callable[[Any], np.ndarray]:
+    """A function from features to outputs, fitted by scikit-learn.
+
+    Of counts, those that are zero in every row get weights of zero and are left out: of pairs of words most are.
+    """
+    if isinstance(features, np.ndarray):
+        return _fitted(task, features, targets, 0.1)
+    freedom = 10.0 if features.shape[1] >= PAIRS else 1.0  # what suits TF-IDF of pairs, and of words alone
+    used = np.unique(features.indices)
+    fitted = _fitted(task, features[:, used], targets, freedom)
+    return lambda inputs: fitted(inputs[:, used])
+
+
+def _fitted(task: InputTargetTask, features: Any, targets: np.ndarray, freedom: float) -> Callable[[Any], np.ndarray]:
+    """As `_linear`. freedom: C of logistic regression."""
     from sklearn.linear_model import LogisticRegression, Ridge
 
     if isinstance(task.target, ClassTarget) and len(np.unique(targets)) < 2:
@@ -125,9 +139,6 @@ def _linear(task: InputTargetTask, features: Any, targets: np.ndarray):
         return lambda inputs: ridge.predict(inputs).reshape(
             inputs.shape[0], -1
         )  # one target comes back without its axis
-    freedom = 0.1
-    if not isinstance(features, np.ndarray):
-        freedom = 10.0 if features.shape[1] >= PAIRS else 1.0  # what suits TF-IDF of pairs, and of words alone
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # 100 iterations without convergence is good enough for a baseline
         if isinstance(task.target, ClassTarget):

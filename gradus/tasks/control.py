@@ -70,9 +70,11 @@ class ControlTask(Task):
                 "this environment cannot be brought back to where it stood: a resumed run begins new episodes"
             ]
 
-    def environments(self, count: int, seed: int, **options: Any) -> Environments:
-        """Environments to be acted in; options: arguments of the environment besides those of the task."""
-        return make_environments(self.source, count, seed, {**self.options.environment, **options})
+    def environments(self, count: int, seed: int, *, judged: bool = False, **options: Any) -> Environments:
+        """Environments to be acted in; options: arguments of the environment besides those of the task. judged: whether a policy
+        is measured there: then whole games are played, also where lives are learnt from."""
+        whole = {"life_ends": False} if judged and "life_ends" in self.options.environment else {}
+        return make_environments(self.source, count, seed, {**self.options.environment, **whole, **options})
 
     @property
     def stacked(self) -> int:
@@ -102,10 +104,7 @@ class ControlTask(Task):
 
     def play(self, policy: Policy, episodes: int, seed: int) -> Played:
         """Whole episodes; the same seed begins the same ones."""
-        whole = (
-            {"life_ends": False} if "life_ends" in self.options.environment else {}
-        )  # games, not lives, are measured
-        environments = self.environments(min(episodes, AT_ONCE), seed, **whole)
+        environments = self.environments(min(episodes, AT_ONCE), seed, judged=True)
         try:
             return play_episodes(environments, policy, episodes)
         finally:

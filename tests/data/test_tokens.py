@@ -156,20 +156,16 @@ def test_the_hash_is_the_same_in_every_process():
     """Listing 6-4 of Deep Learning with Python uses Python's hash of a string, which is salted anew in every process."""
     program = (
         "from gradus.data.text.encoders import *; e = fit_encoder(['a b'], TokenOptions(hashing=True, vocabulary=1004)); "
-        "print(e.encode('the cat sat on the mat').tolist(), hash('the cat') % 1000)"
+        "print([e.encode('the cat sat on the mat').tolist(), hash('the cat')])"
     )
-    outputs = []
-    for seed in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**os.environ, "PYTHONHASHSEED": seed},
-        )
-        outputs.append(done.stdout.rsplit("]", 1))
-    assert outputs[0][0] == outputs[1][0] and outputs[0][1] != outputs[1][1]
-    assert all(len(SPECIAL) <= index < 1004 for index in json.loads(outputs[0][0] + "]"))
+    salt = {"PYTHONHASHSEED": "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"}  # not that of this process
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ | salt
+    )
+    found, salted = json.loads(done.stdout)
+    here = fit_encoder(["a b"], options(hashing=True, vocabulary=1004)).encode("the cat sat on the mat").tolist()
+    assert found == here and salted != hash("the cat")
+    assert all(len(SPECIAL) <= index < 1004 for index in found)
 
 
 def test_collisions_of_the_hash_are_counted():

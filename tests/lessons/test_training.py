@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import numpy as np
 import pytest
+from pages import numbers
 from scipy import stats
 
-from gradus.lessons.run import make_page
 from gradus.lessons.table import SUBJECTS
-
-
-@cache
-def numbers(name: str) -> dict[str, float]:
-    """What a lesson's page found. Each is run once."""
-    page = make_page(name)
-    assert page.html().count("<svg") >= 1
-    return page.numbers
 
 
 def near(value: float, rel: float = 1e-6):

@@ -98,7 +98,7 @@ def test_pictures_follow_from_latents_and_classes():
 
 def test_guidance_goes_beyond_the_class_away_from_none():
     """Ho and Salimans 2022, eq. 6: (1 + w) of what is told of the class, minus w of what is told without."""
-    model, seen = tiny(num_classes=2), []
+    model, seen = tiny(num_classes=2, predicts="noise"), []
 
     def network(state, times, classes):
         seen.append(classes)
@@ -109,6 +109,33 @@ def test_guidance_goes_beyond_the_class_away_from_none():
     model.shares = torch.tensor([1.0, 0.8])
     made = model.generate(torch.zeros(1, 1, 8, 8), torch.tensor([1]))
     assert float(made.mean()) == pytest.approx(-math.sqrt(0.2 / 0.8) * (1.5 * 0.3 - 0.5 * 0.1)) and seen[1] is None
+
+
+def test_noise_follows_from_the_velocity():
+    """A network that is right about one known picture leads from any noise to that picture, and has no loss."""
+    for predicts in ("velocity", "noise"):
+        model = tiny(predicts=predicts)
+        picture = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(2)) * 2 - 1
+
+        def right(state, times, classes, model=model, picture=picture):
+            share = model.shares[(times * 20).round().long()].float()[:, None, None, None]
+            noise = (state - share.sqrt() * picture) / (1 - share).sqrt()
+            return noise if model.predicts == "noise" else share.sqrt() * noise - (1 - share).sqrt() * picture
+
+        model.network.forward = right
+        outcome = model(picture.expand(30, -1, -1, -1))
+        assert float(outcome.loss.max()) < 1e-8 and float(outcome.parts["noise_error"].max()) < 1e-8
+        made = model.generate(model.draw(3, torch.Generator().manual_seed(3)))
+        assert torch.allclose(made, picture.expand(3, -1, -1, -1), atol=1e-4)
+        model.network.forward = lambda state, times, classes: torch.zeros_like(state)
+        lost = model(torch.zeros(1000, 1, 8, 8)).parts[
+            "noise_error"
+        ]  # of no noise at all: 1, or the picture's share of it
+        if predicts == "noise":
+            assert float(lost.mean()) == pytest.approx(1, abs=0.05)
+        else:  # what is predicted: √(1 - share) of the noisy picture, itself √(1 - share) noise
+            shares = model.shares[1:].float()
+            assert float(lost.mean()) == pytest.approx(float((shares**2).mean()), abs=0.05)
 
 
 def test_classes_are_dropped_in_training_alone():

@@ -23,6 +23,7 @@ THINGS = [[part.replace(" ", "") for part in row] for row in THING.findall(PAGE.
 # for vectors, of any depth and width, or told in a sentence
 UNLISTED = {
     *("logistic_regression", "mlp", "lenet5_dropout", "convnet"),
+    *("dbn_classifier", "neocognitron"),
     *("cifar_resnet", "preact_resnet", "wide_resnet", "cifar_densenet"),
 }
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from children import Children
 
 from gradus import load_run
 from gradus.cli import main
@@ -144,22 +143,21 @@ def test_smoothing_is_that_of_the_book():
     assert smooth(np.array([1.0, 2.0, 4.0]), 0.9) == pytest.approx([1.0, 1.1, 1.39])
 
 
-def test_a_fleet_that_was_killed_goes_on_to_the_same_bits(tmp_path):
+def test_a_fleet_that_was_killed_goes_on_to_the_same_bits(children: Children, tmp_path):
     """SIGKILL to a real process, in the middle of its epochs, twice."""
     flags = ["--data", "diabetes", "--folds", "3", "--epochs", "50", "--set", "train.checkpoint_seconds=0"]
-    command = [sys.executable, "-m", "gradus"]
-    killed = subprocess.Popen([*command, "train", *flags, "--out", str(tmp_path / "killed")], stdout=subprocess.DEVNULL)
+    killed = children.start("train", *flags, "--out", tmp_path / "killed")
     state = tmp_path / "killed" / "checkpoints" / "last" / "state.json"
     for epoch in (10, 25):
         until = time.monotonic() + 120
-        while time.monotonic() < until and killed.poll() is None and _epoch_of(state) < epoch:
-            time.sleep(0.01)
-        assert killed.poll() is None, "it ended before it could be killed"
+        while time.monotonic() < until and not killed.has_ended() and _epoch_of(state) < epoch:
+            time.sleep(0.005)
+        assert not killed.has_ended(), "it ended before it could be killed"
         killed.kill()
-        killed.wait()
-        killed = subprocess.Popen([*command, "resume", str(tmp_path / "killed")], stdout=subprocess.DEVNULL)
-    assert killed.wait(timeout=300) == 0
-    subprocess.run([*command, "train", *flags, "--out", str(tmp_path / "whole")], check=True, stdout=subprocess.DEVNULL)
+        killed.end()
+        killed = children.start("resume", tmp_path / "killed")
+    assert killed.end().code == 0
+    assert children.run("train", *flags, "--out", tmp_path / "whole").code == 0
     drop = {"seconds"}
     results = [json.loads((tmp_path / name / "folds.json").read_text())["result"] for name in ("killed", "whole")]
     for result in results:

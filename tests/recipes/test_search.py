@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import signal
-import subprocess
-import sys
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from children import Children
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -524,21 +524,17 @@ def test_a_fleet_is_pruned_member_by_member(in_empty_folder: Path):
     assert all(len(trial.curves[0]) == 3 for trial in again.trials if trial.state == "pruned")  # after a tenth, at once
 
 
-def test_a_process_killed_in_the_middle(in_empty_folder: Path):
+def test_a_process_killed_in_the_middle(children: Children, in_empty_folder: Path):
     """SIGKILL to a real process, as soon as its second batch is kept; the same command then goes on."""
     vary, how = {"learning_rate": "1e-3..1"}, {"method": "zoom", "trials": 12, "rounds": 3, "at_once": 1}
     search(iris(epochs=3), vary, "whole", **how)
     Path("iris.toml").write_text(write_recipe(iris(epochs=3)), encoding="utf-8")
     flags = "--vary learning_rate=1e-3..1 --method zoom --trials 12 --rounds 3 --at-once 1 --out cut"
-    command = [sys.executable, "-m", "gradus", "search", "iris.toml", *flags.split()]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:  # it is told before the third trial begins
-            if line.startswith("trial 2"):
-                process.kill()
-                break
-        process.stdout.read()
-    assert process.returncode == -signal.SIGKILL
+    child = children.start("search", "iris.toml", *flags.split(), folder=in_empty_folder)
+    while "\ntrial 2" not in child.printed() and not child.has_ended():  # it is told before the third trial begins
+        time.sleep(0.002)
+    child.kill()
+    assert child.end().code == -signal.SIGKILL
     kept = len(read_trials(Path("cut/trials.jsonl")))
     assert 2 <= kept < 12
     found = search(iris(epochs=3), vary, "cut", **how)

@@ -249,7 +249,12 @@ def start(job: str, folder: Path, rank: int, size: int, meeting: str) -> int:
 
 def serve() -> None:
     """Reads lines "JOB SIZE FOLDER" and answers each with the exit codes of its processes."""
+    sys.modules["pandas"] = None  # type: ignore[assignment] # scikit-learn would take it along, and it begins a thread
+    import torch._dynamo  # by the first optimiser
+
     torch.set_num_threads(1)
+    digits()  # imports scikit-learn
+    del sys.modules["pandas"]
     for number, line in enumerate(sys.stdin):
         job, size, folder = line.split(maxsplit=2)
         meeting = (Path(folder.strip()) / f"meeting-{number}").as_uri()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
-import subprocess
-import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from children import Children
 
-from gradus import cli
 from gradus.boxes.average_precision import detection_metrics
 from gradus.data.augment.settings import AugmentSettings
 from gradus.data.columns import Boxes, Column, Image, Objects
@@ -217,7 +216,9 @@ def test_detectors_learn_and_are_measured_in_bf16(name, dataset, monkeypatch, tm
 
 
 @pytest.mark.skipif(os.name == "nt", reason="gloo as on POSIX")
-def test_several_processes_learn_as_one_does_where_a_part_of_the_network_is_not_used(dataset, tmp_path: Path):
+def test_several_processes_learn_as_one_does_where_a_part_of_the_network_is_not_used(
+    children: Children, tmp_path: Path
+):
     """Large anchors: nothing is read from the finest map, and its convolution has no gradient."""
     few = {"train": scenes(3, 0), "validation": scenes(3, 1), "test": scenes(3, 2)}
     export(Dataset("scenes", "scenes", few, target="objects"), "coco", tmp_path / "data")
@@ -225,11 +226,12 @@ def test_several_processes_learn_as_one_does_where_a_part_of_the_network_is_not_
     command += ["--epochs", "1", "--batch-size", "3", "--device", "cpu", "--set", "train.threads=1"]
     command += ["--set", "task.options.image_size=288", "--set", "task.options.anchors=1"]
     command += ["--set", "model.options.width=8", "--set", "model.options.backbone=squeezenet1_1"]
-    with pytest.raises(SystemExit, match=r"^0$"):
-        cli.main([*command, "--out", str(tmp_path / "1")])
-    several = [sys.executable, "-m", "gradus", *command, "--nproc", "2", "--out", str(tmp_path / "2")]
-    done = subprocess.run(several, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    for ended in (
+        children.run(*command, "--out", tmp_path / "1"),
+        *children.together(2, *command, "--out", tmp_path / "2"),
+    ):
+        assert ended.code == 0, str(ended)
+    assert json.loads((tmp_path / "2/environment.json").read_text())["processes"] == 2
     found = [load_run(tmp_path / count).history[0] for count in ("1", "2")]
     assert 8 not in load_run(tmp_path / "2").model.anchors
     assert found[1]["train_loss"] == pytest.approx(found[0]["train_loss"], rel=1e-4)

@@ -6,18 +6,16 @@ import copy
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from children import Children
 from safetensors.torch import load_file
 from torch import nn
 
 import gradus
-from gradus.cli import main
 from gradus.data.augment.settings import AugmentSettings
 from gradus.data.load import DataSettings
 from gradus.errors import UserError
@@ -348,21 +346,12 @@ COMMAND = ["train", "digits-lenet5", "--device", "cpu", "--epochs", "6", "--batc
 COMMAND += ["--set", "train.fine_tune.unfreeze_every=2", "--set", "train.checkpoint_seconds=0"]
 
 
-def gradus_process(arguments: list[str], **more) -> subprocess.Popen:
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-m", "gradus", *arguments], env=environment, **more)
-
-
 @pytest.mark.skipif(os.name == "nt", reason="kills as on POSIX")
-def test_a_run_that_was_killed_while_more_learnt_ends_with_the_same_bits(tmp_path):
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    with pytest.raises(SystemExit) as ended:
-        main([*COMMAND, "--out", str(tmp_path / "whole")])
-    assert ended.value.code == 0
-    killed = gradus_process([*COMMAND, "--out", str(tmp_path / "killed")], **quiet)
+def test_a_run_that_was_killed_while_more_learnt_ends_with_the_same_bits(children: Children, tmp_path):
+    assert children.run(*COMMAND, "--out", tmp_path / "whole").code == 0
+    killed = children.start(*COMMAND, "--out", tmp_path / "killed")
     state = tmp_path / "killed/checkpoints/last/state.json"
-    while killed.poll() is None:
+    while not killed.has_ended():
         if state.exists():
             try:
                 if json.loads(state.read_text())["state"]["epoch"] >= 3:
@@ -371,10 +360,8 @@ def test_a_run_that_was_killed_while_more_learnt_ends_with_the_same_bits(tmp_pat
                 pass
         time.sleep(0.005)
     killed.kill()
-    killed.communicate()
-    with pytest.raises(SystemExit) as ended:
-        main(["resume", str(tmp_path / "killed")])
-    assert ended.value.code == 0
+    assert killed.end().code == -signal.SIGKILL
+    assert children.run("resume", tmp_path / "killed").code == 0
     for file in ("last/model", "last/optimizer", "best/model"):
         one, two = (load_file(tmp_path / f"{name}/checkpoints/{file}.safetensors") for name in ("whole", "killed"))
         assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one), file
@@ -409,12 +396,12 @@ def test_captured_steps_are_captured_anew_when_more_learns():
 
 
 @pytest.mark.skipif(not torch.distributed.is_available() or os.name == "nt", reason="needs torch.distributed")
-def test_several_processes_unfreeze_together(tmp_path):
+def test_several_processes_unfreeze_together(children: Children, tmp_path):
     rates = ["--set", "train.fine_tune.rate_decay=0.5", "--epochs", "3", "--set", "train.fine_tune.unfreeze_every=1"]
-    done = gradus_process([*COMMAND, *rates, "--nproc", "2", "--out", str(tmp_path / "two")], stdout=subprocess.DEVNULL)
-    assert done.wait() == 0
-    with pytest.raises(SystemExit):
-        main([*COMMAND, *rates, "--out", str(tmp_path / "one")])
+    for ended in children.together(2, *COMMAND, *rates, "--out", tmp_path / "two"):
+        assert ended.code == 0, str(ended)
+    assert json.loads((tmp_path / "two/environment.json").read_text())["processes"] == 2
+    assert children.run(*COMMAND, *rates, "--out", tmp_path / "one").code == 0
     one, two = (load_file(tmp_path / name / "checkpoints/last/model.safetensors") for name in ("one", "two"))
     for name in one:
         torch.testing.assert_close(one[name], two[name], atol=2e-4, rtol=1e-3)

@@ -18,6 +18,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
+from children import Child, Children
 from PIL import Image as PillowImage
 from torch import Tensor
 
@@ -416,25 +417,20 @@ def children_of(process: int) -> list[int]:
         return []
 
 
-def wait_until(condition, seconds: float = 60, process: subprocess.Popen | None = None) -> bool:
+def wait_until(condition, seconds: float = 60, child: Child | None = None) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
-        if time.monotonic() > deadline or (process is not None and process.poll() is not None):
+        if time.monotonic() > deadline or (child is not None and child.has_ended()):
             return bool(condition())
         time.sleep(0.005)
     return True
-
-
-def gradus(*arguments: object) -> subprocess.Popen:
-    command = [sys.executable, "-m", "gradus", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
 @linux
-def test_killed_with_four_workers(tmp_path: Path):
+def test_killed_with_four_workers(children: Children, tmp_path: Path):
     """SIGKILL of the training process leaves no worker, and the run goes on to the same bits as one that decodes by itself."""
     source = make_folder(tmp_path / "pictures", 200)
     flags = (
@@ -451,38 +447,35 @@ def test_killed_with_four_workers(tmp_path: Path):
     )
     flags += ("--set", "data.stream=always", "--set", "task.options.image_size=16")
     whole, run = tmp_path / "whole", tmp_path / "run"
-    process = gradus("train", *flags, "--workers", 0, "--out", whole)
-    _, error = process.communicate(timeout=300)
-    assert process.returncode == 0, error
+    ended = children.run("train", *flags, "--workers", 0, "--out", whole)
+    assert ended.code == 0, str(ended)
 
-    process = gradus("train", *flags, "--workers", 4, "--out", run)
+    child = children.start("train", *flags, "--workers", 4, "--out", run)
     metrics = run / "metrics.jsonl"
-    assert wait_until(metrics.exists, 120, process)
-    time.sleep(0.2)  # into the second epoch
-    workers = children_of(process.pid)
-    process.kill()
-    process.communicate(timeout=60)
+    assert wait_until(metrics.exists, 120, child)
+    time.sleep(0.1)  # into the second epoch
+    workers = children_of(child.pid)
+    child.kill()
+    child.end()
     assert len(workers) == 4
     assert wait_until(lambda: not any(map(is_alive, workers)))
 
-    process = gradus("resume", run)
-    assert wait_until(lambda: len(children_of(process.pid)) == 4, 120, process)  # it trains, and listens
-    workers = children_of(process.pid)
-    os.kill(process.pid, signal.SIGTERM)
-    for worker in workers:  # as a terminal or a batch system does, to all of them
-        os.kill(worker, signal.SIGTERM)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 143 and "Traceback" not in error, error
+    child = children.start("resume", run)
+    assert wait_until(lambda: len(children_of(child.pid)) == 4, 120, child)  # it trains, and listens
+    workers = children_of(child.pid)
+    for process in (child.pid, *workers):  # as a terminal or a batch system does, to all of them
+        os.kill(process, signal.SIGTERM)
+    ended = child.end()
+    assert ended.code == 143 and "Traceback" not in ended.error, str(ended)
     assert wait_until(lambda: not any(map(is_alive, workers)))
 
-    process = gradus("resume", run)
-    _, error = process.communicate(timeout=300)
-    assert process.returncode == 0, error
+    ended = children.run("resume", run)
+    assert ended.code == 0, str(ended)
     assert files_of(run) == files_of(whole)
 
 
 MEASURE = """
-import gc, sys
+import gc, os, sys
 import numpy as np
 from pathlib import Path
 from gradus.data import stored
@@ -496,7 +489,13 @@ from gradus.train.settings import TrainSettings
 from gradus.train.stream import Readers, Streamed
 
 rows.PART_BYTES = stored.KEPT_BYTES = stream.WINDOW_BYTES = 2**20
-data = DataSettings(source=sys.argv[1], stream="always", validation=0, test=0)
+for path in sys.argv[1:]:  # each in a process of its own
+    if os.fork() == 0:
+        break
+    assert os.wait()[1] == 0
+else:
+    sys.exit()
+data = DataSettings(source=path, stream="always", validation=0, test=0)
 found = prepare(Recipe(data=data, task=TaskSettings(options={"image_size": 128}), train=TrainSettings(batch_size=16)))
 source = Streamed(Readers(found.tensors, 2), "train", 16)
 
@@ -509,7 +508,7 @@ for epoch in range(2):
     for step in range(source.steps):
         source.batch(epoch, step)
         most.append([peak("self"), *map(peak, source.readers.pids())])
-print(*np.max(most, axis=0))
+print(*np.max(most, axis=0), flush=True)
 """
 
 
@@ -518,19 +517,13 @@ print(*np.max(most, axis=0))
 def test_memory_is_flat(tmp_path: Path, make):
     """Four times the rows, whose pixels would take 47 MiB instead of 12, take no more memory, here or in a worker. And the
     workers end with the process though nothing closes them."""
-    found = []
-    for rows in (250, 1000):
-        source = make(tmp_path / str(rows), rows)
-        command = [
-            sys.executable,
-            "-c",
-            MEASURE,
-            str(source / "a.parquet" if (source / "a.parquet").exists() else source),
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, done.stderr
-        found.append([int(number) for number in done.stdout.split()])
-    assert len(found[1]) == 3
+    sources = [make(tmp_path / str(rows), rows) for rows in (250, 1000)]
+    files = [str(source / "a.parquet" if (source / "a.parquet").exists() else source) for source in sources]
+    command = [sys.executable, "-c", MEASURE, *files]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    found = [[int(number) for number in line.split()] for line in done.stdout.splitlines()]
+    assert [len(numbers) for numbers in found] == [3, 3]
     for small, large in zip(*found, strict=True):
         assert large - small < 15, found  # MiB
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from gradus.errors import UserError
 from gradus.look.inside.painting import captioned, chart, coloured, enlarged
-from gradus.look.inside.sight import Panel, Sight, to_uint8
+from gradus.look.inside.sight import Panel, Sight, grid, to_uint8
 from gradus.look.inside.subject import Picture, Rows, Subject
 from gradus.models.generative.conv_rbm import ConvRBM
 from gradus.models.generative.dbn import Stack
@@ -116,8 +116,8 @@ def fantasies(
             states, done = machine.sample_visible(hidden, generator), upto
         shown.append(_tiles(subject, dreamer.show(mean)))
         energies.append(float(machine.free_energy(states).mean()))
-    sheet = np.stack(shown, axis=1).reshape(-1, *shown[0].shape[1:])
-    captions = [f"{step} steps" if row == 0 else "" for row in range(len(states)) for step in order]
+    columns = np.stack([grid(tiles, columns=1) for tiles in (enlarged(one, 56) for one in shown)])
+    captions = [f"{step} steps" for step in order]
     begun = "the pictures" if pictures else "noise"
     return Sight(
         "fantasies",
@@ -127,10 +127,8 @@ def fantasies(
             "visible units. Where rows stay alike to the end, the machine knows one thing only; where nothing changes, "
             "chains do not mix."
         ],
-        panels=[
-            Panel("chains", "chains", captioned(enlarged(sheet, 56), captions, columns=len(order), gap=4, letters=10))
-        ],
-        arrays={"pictures": sheet.reshape(len(states), len(order), *sheet.shape[1:])},
+        panels=[Panel("chains", "chains", captioned(columns, captions, len(order), gap=4, letters=10))],
+        arrays={"pictures": np.stack(shown, axis=1)},
         numbers={f"free_energy_{step}": value for step, value in zip(order, energies, strict=True)},
     )
 

@@ -1,7 +1,11 @@
 """A small denoising diffusion model (Ho 2020) with classifier-free guidance (Ho and Salimans 2022).
 
-The network is told a noisy picture and how noisy it is, and says what the noise is. It works on a quarter and a sixteenth of
-the pixels (28x28: 14x14 and 7x7), so that an epoch of MNIST is minutes of one core; the papers' networks begin at all pixels.
+The network is told a noisy picture and how noisy it is, and says what the noise is: directly (Ho 2020), or by the velocity
+√share noise - √(1 - share) picture (Salimans and Ho 2022), from which the noise follows. The squared error of the velocity
+weighs noisy pictures more, where shapes are decided: after 500 steps on MNIST it gives digits, the other strokes.
+
+The network works on a quarter and a sixteenth of the pixels (28x28: 14x14 and 7x7), so that an epoch of MNIST is minutes of one
+core; the papers' networks begin at all pixels.
 """
 
 from __future__ import annotations
@@ -37,7 +41,8 @@ class DiffusionSampling:
 
 
 class Diffusion(nn.Module):
-    """(B, C, side, side), or that and classes (B,) -> `Outcome`: the squared error of the predicted noise, a pixel's mean.
+    """(B, C, side, side), or that and classes (B,) -> `Outcome`: the squared error of what it predicts, a pixel's mean, and that
+    of the noise which follows from it.
 
     num_steps:     of the process from picture to noise; image_size: a multiple of 4
     drop_classes:  share of the training pictures whose class is not told, so that the network knows both
@@ -54,6 +59,7 @@ class Diffusion(nn.Module):
         width: int = 32,
         num_steps: int = 1000,
         schedule: Schedule = "cosine",
+        predicts: Literal["velocity", "noise"] = "velocity",
         drop_classes: float = 0.1,
     ) -> None:
         super().__init__()
@@ -65,7 +71,7 @@ class Diffusion(nn.Module):
             raise UserError(f"diffusion: drop_classes must be a share below 1, received {drop_classes}")
         self.sampling = DiffusionSampling(steps=min(50, num_steps))
         self.shape = (in_channels, image_size, image_size)
-        self.num_classes, self.drop_classes = num_classes, drop_classes
+        self.num_classes, self.drop_classes, self.predicts = num_classes, drop_classes, predicts
         self.shares = shares_left(num_steps, schedule)
         self.network = UNet(in_channels, width, num_classes)
 
@@ -82,7 +88,9 @@ class Diffusion(nn.Module):
             dropped = torch.rand(len(classes), device=classes.device) < self.drop_classes
             classes = torch.where(dropped, self.num_classes, classes)
         found = self.network(noised(pictures, noise, share), times.to(pictures.dtype) / steps, classes)
-        return Outcome(functional.mse_loss(found.float(), noise.float(), reduction="none").flatten(1).mean(dim=1))
+        wanted = noise if self.predicts == "noise" else share.sqrt() * noise - (1 - share).sqrt() * pictures
+        error = functional.mse_loss(found.float(), wanted.float(), reduction="none").flatten(1).mean(dim=1)
+        return Outcome(error, {"noise_error": error if self.predicts == "noise" else error * share.flatten()})
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         return standard_normal((count, *self.shape), generator)
@@ -99,9 +107,10 @@ class Diffusion(nn.Module):
         def predict(state: Tensor, time: int) -> Tensor:
             moments = torch.full((len(state),), time / steps, device=state.device, dtype=state.dtype)
             told = self.network(state, moments, classes)
-            if not settings.guidance:
-                return told
-            return (1 + settings.guidance) * told - settings.guidance * self.network(state, moments, None)
+            if settings.guidance:
+                told = (1 + settings.guidance) * told - settings.guidance * self.network(state, moments, None)
+            share = float(self.shares[time])
+            return told if self.predicts == "noise" else math.sqrt(1 - share) * state + math.sqrt(share) * told
 
         return run_chain(predict, latents, self.shares, settings.steps, sampler=settings.sampler, generator=generator)
 

@@ -4,7 +4,7 @@ A child is a process of its own in a session of its own. It runs `gradus.cli.mai
 parent. `moments` (moments.py) are armed in it before it begins.
 
 As a program this file is the server: it reads one JSON request a line on standard input and answers with one JSON line.
-    {"arguments": [...], "folder": ..., "files": stem, "moments": [...]}   -> {"pid": n}
+    {"arguments": [...], "folder": ..., "files": stem, "moments": [...], "environment": {...}}   -> {"pid": n}
     {"wait": pid, "seconds": s}                                            -> {"status": waitpid's status, or null}
 """
 
@@ -68,6 +68,10 @@ class Child:
         assert ended is not None
         return ended
 
+    def printed(self) -> str:
+        """What it has printed so far."""
+        return self._read("out") if Path(f"{self.files}.out").exists() else ""  # it has not begun
+
     def _read(self, what: str) -> str:
         return Path(f"{self.files}.{what}").read_text(errors="replace")
 
@@ -104,17 +108,34 @@ class Children:
         ready = self._answer()
         assert ready == {"threads": 1}, f"forking needs a process of one thread: {ready}"
 
-    def start(self, *arguments: Any, moments: list[dict] | None = None, folder: Path | None = None) -> Child:
+    def start(
+        self,
+        *arguments: Any,
+        moments: list[dict] | None = None,
+        folder: Path | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> Child:
         """Runs `gradus ARGUMENTS` in a new process. Its report has no drawings, which would take most of the time."""
         self.number += 1
         files = self.folder / f"{self.number}"
         armed = [{"page": "<html>without drawings</html>\n"}, *(moments or [])]
         request = {"arguments": [str(argument) for argument in arguments], "moments": armed}
+        request["environment"] = environment or {}
         answer = self.ask({**request, "folder": str(folder or self.folder), "files": str(files)})
         return Child(self, answer["pid"], files)
 
-    def run(self, *arguments: Any, moments: list[dict] | None = None, folder: Path | None = None) -> Ended:
-        return self.start(*arguments, moments=moments, folder=folder).end()
+    def run(self, *arguments: Any, **how: Any) -> Ended:
+        """The same, waited for."""
+        return self.start(*arguments, **how).end()
+
+    def together(self, size: int, *arguments: Any) -> list[Ended]:
+        """Runs the command in several processes that are one training, as torchrun would start them."""
+        meeting = (self.folder / f"meeting-{self.number}").as_uri()
+        world = {"WORLD_SIZE": f"{size}", "LOCAL_WORLD_SIZE": f"{size}", "GRADUS_RENDEZVOUS": meeting}
+        world |= {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
+        ranks = ({"RANK": f"{rank}", "LOCAL_RANK": f"{rank}"} for rank in range(size))
+        started = [self.start(*arguments, environment=world | rank) for rank in ranks]
+        return [child.end() for child in started]
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self.process.stdin is not None
@@ -156,6 +177,7 @@ def _become(request: dict[str, Any]) -> None:
     """Makes this process the command that was asked for, and runs it."""
     os.setsid()
     os.chdir(request["folder"])
+    os.environ.update(request["environment"])
     for number, path, flags in (
         (0, os.devnull, os.O_RDONLY),
         (1, request["files"] + ".out", os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
