@@ -367,6 +367,13 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             ("Plain Talk §1.3", "course notes §3.1.3, §3.1.4, §3.1.7"),
         ),
     },
+    "Games": {
+        "two-players": Lesson(
+            "Two players",
+            "a cake for two, the best judge says one half, and a maker and a judge that find their balance",
+            ("Plain Talk §12.1, §12.2",),
+        ),
+    },
     "Where things are": {
         "template-matching": Lesson(
             "Five planes by one crop",

@@ -13,11 +13,15 @@ from gradus.reference import decisions
 
 def test_the_printed_numbers_of_decisions_and_tables():
     found = numbers("decisions")
-    assert found["expected"] == pytest.approx(1.64) and found["chances"] == pytest.approx(0.52)  # a row that is not whole
+    assert found["expected"] == pytest.approx(1.64) and found["chances"] == pytest.approx(
+        0.52
+    )  # a row that is not whole
     assert found["chess_points"] == 90  # the text: 9 × 9
     assert found["chess_capture"] == pytest.approx(0.7 * 10 + 0.3) and found["chess_pawn"] == pytest.approx(-0.8)
     assert (found["states"], found["actions"], found["picture"], found["pictures"]) == (8_100, 36, 168.75, 1_366_875)
-    assert [found[name] for name in ("gigabytes", "table", "terabytes")] == pytest.approx([1.3036, 284.77, 12.73], abs=5e-3)
+    assert [found[name] for name in ("gigabytes", "table", "terabytes")] == pytest.approx(
+        [1.3036, 284.77, 12.73], abs=5e-3
+    )
     assert found["stopped"] == pytest.approx(3.78103, abs=1e-5)
     assert found["left"] <= found["bound"] + 1e-6 and found["bound"] == pytest.approx(0.009, rel=0.02)
     assert found["short_sighted"] == pytest.approx(0, abs=1e-9) and found["value_S2"] > 4.2
@@ -26,7 +30,11 @@ def test_the_printed_numbers_of_decisions_and_tables():
 def test_greed_and_q_learning_part_ways_in_the_trees():
     tree = process_of_rows(rewards_travel_back.REWARDED)
     learnt = rewards_travel_back.learn_tree(tree, 100)
-    assert rewards_travel_back.path(tree, tree.expected) == ["1", "2", "5"]  # no state comes back: the text ends in State3 again
+    assert rewards_travel_back.path(tree, tree.expected) == [
+        "1",
+        "2",
+        "5",
+    ]  # no state comes back: the text ends in State3 again
     assert rewards_travel_back.path(tree, learnt) == ["1", "3", "7"]
     found = numbers("rewards-travel-back")
     assert (found["greedy"], found["learnt"], found["best"]) == (5 + 1, -1 + 20, 19)
