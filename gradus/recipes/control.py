@@ -27,9 +27,7 @@ def dqn_cartpole() -> Recipe:
             epochs=20,
             batch_size=128,
             optimizer=OptimizerSettings(name="adam", learning_rate=0.001),
-            schedule=ScheduleSettings(
-                name="polynomial"
-            ),  # in a line to 0: what was learnt first is not forgotten later
+            schedule=ScheduleSettings(name="polynomial"),  # in a line to 0: it settles, and what is good stays
             experience=ExperienceSettings(environments=8, epoch_steps=5_000, validation_episodes=16),
             q_learning=QLearningSettings(
                 train_frequency=8, updates=2, target_every=200, n_step=3, epsilon_end=0.04, epsilon_steps=10_000

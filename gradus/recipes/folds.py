@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from gradus.environments import is_environment
 from gradus.errors import UserError
 from gradus.files import write_atomic
 from gradus.look.curves import draw_spread
@@ -112,6 +113,10 @@ def train_folds(
     if recipe.data.fold or recipe.data.repeat:
         raise UserError("data.fold and data.repeat choose one training; leave them out to train all folds")
     recipe = replace(recipe, data=replace(recipe.data, folds=folds))
+    if is_environment(recipe.data.source):
+        raise UserError(
+            f"{recipe.data.source}: an environment has no rows to be parted; several seeds: gradus reproduce RECIPE --seeds N"
+        )
     first = prepare(_member(recipe, folds, 0, 0))  # whatever does not fit is told before anything is written
     if "validation" not in first.tensors:
         raise UserError("seeds are compared by validation rows; set data.validation above 0, or ask for --folds")

@@ -16,12 +16,15 @@ from gradus.data.images import SUFFIXES, decode_picture, to_array
 from gradus.data.readers.cells import TABLE_SUFFIXES, read_text
 from gradus.data.readers.text_file import TEXT_SUFFIXES
 from gradus.errors import UserError
+from gradus.tasks.control import ControlTask
 from gradus.tasks.task import Task
 
 
 def read_inputs(task: Task, inputs: Sequence[Any]) -> Split:
     """Raises `UserError` naming the input that is missing, unreadable or of the wrong kind."""
     types = task.input_types
+    if isinstance(task, ControlTask):
+        raise UserError("this model answers nothing about rows; it acts: gradus eval RUN --episodes 100")
     if not inputs:
         raise UserError("there is nothing to predict: give at least one input")
     pictures = [(name, kind) for name, kind in types.items() if isinstance(kind, Image)]

@@ -21,6 +21,7 @@ from gradus.errors import UserError
 from gradus.recipes.execute import create_trainer
 from gradus.recipes.experiment import Experiment, prepare
 from gradus.recipes.recipe import Recipe
+from gradus.tasks.control import ControlTask
 from gradus.tasks.detection import DetectionTask
 from gradus.tasks.generation import GenerationTask
 from gradus.train import checkpoint
@@ -145,6 +146,8 @@ def obstacle(experiment: Experiment) -> str:
         return "its data are streamed"
     if isinstance(experiment.task, DetectionTask):
         return "how often boxes are suppressed depends on each model's own"
+    if isinstance(experiment.task, ControlTask):
+        return "each acts in environments of its own"
     if isinstance(experiment.task, GenerationTask):
         return "it draws random numbers of its own"
     for name, module in experiment.model.named_modules():

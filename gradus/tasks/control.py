@@ -31,9 +31,7 @@ class ControlOptions:
     """Which world, and how it is measured."""
 
     episodes: int = 100  # played greedily when the training is over
-    environment: dict[str, Any] = field(
-        default_factory=dict
-    )  # arguments of the environment itself, as gymnasium takes them
+    environment: dict[str, Any] = field(default_factory=dict)  # arguments of the environment, as gymnasium takes them
 
     def __post_init__(self) -> None:
         if self.episodes < 1:

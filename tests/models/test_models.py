@@ -97,7 +97,7 @@ def answers(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
 
 
 # the others give boxes and maps or take sequences, and have tests of their own
-OTHERS = ("detection.", "segmentation.", "sequence.", "pairs.", "generative.")
+OTHERS = ("detection.", "segmentation.", "sequence.", "pairs.", "generative.", "control.")
 CLASSIFIERS = [name for name in MODELS if not MODELS[name][0].startswith(OTHERS)]
 
 

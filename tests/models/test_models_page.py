@@ -29,8 +29,9 @@ UNLISTED = {
 
 
 def test_the_tables_have_every_network():
-    # docs/sequences.md, docs/autoencoders.md, ...
-    elsewhere = {name for name in MODELS if MODELS[name][0].startswith(("sequence.", "pairs.", "generative."))}
+    # docs/sequences.md, docs/autoencoders.md, docs/reinforcement.md, ...
+    others = ("sequence.", "pairs.", "generative.", "control.")
+    elsewhere = {name for name in MODELS if MODELS[name][0].startswith(others)}
     assert sorted(row[0] for row in ROWS + THINGS) == sorted(set(MODELS) - UNLISTED - elsewhere)
     text = PAGE.read_text()
     assert {name for name in UNLISTED - {"logistic_regression", "mlp"} if f"`{name}`" not in text} == set()

@@ -279,6 +279,7 @@ def test_every_task_is_made_to_learn():
     elsewhere |= {"text-multi-output", "image-multi-output", "tabular-multi-output"}  # test_several_outputs.py
     elsewhere |= {"tagging"}  # test_tagging.py
     elsewhere |= {"picture-generation"}  # test_generation_task.py
+    elsewhere |= {"control"}  # test_q_learning.py, ...
     assert {name.split(" ")[0] for name in SMALL} | set(SCENES) | elsewhere == set(TASKS)
 
 

@@ -22,6 +22,7 @@ import tomli_w
 from gradus import settings
 from gradus.data.dataset import Dataset
 from gradus.data.load import read_data
+from gradus.environments import is_environment
 from gradus.errors import UserError
 from gradus.files import write_atomic
 from gradus.models import accepted_options, create_model
@@ -82,6 +83,11 @@ def search(
     """
     asked = settings.from_dict(SearchSettings, how)
     space = read_space(vary)
+    if is_environment(recipe.data.source):
+        raise UserError(
+            f"{recipe.data.source}: a search judges settings by validation rows, and an environment has none; train them "
+            "one by one and put them side by side: gradus compare RUN RUN"
+        )
     dataset = dataset if dataset is not None else read_data(recipe.data)
     plan, experiment = _plan(recipe, space, asked, dataset)
     if out is not None and (Path(out) / "search.toml").exists():
