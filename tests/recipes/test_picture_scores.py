@@ -217,7 +217,7 @@ def test_scores_tell_real_pictures_from_made_ones_and_noise(runs, judge, gradus,
     monkeypatch.setattr("gradus.recipes.run.load_run", lambda path: loaded[str(path)])
     code, out, _ = gradus("score", runs["dcgan"].path, "--judge", judge.path, "--count", 20, "--json", "--set", "x=1")
     assert code == 2
-    code, out, _ = gradus("score", runs["diffusion"].path, "--judge", judge.path, "--count", 20, "--set", "steps=3")
+    code, out, _ = gradus("score", runs["diffusion"].path, "--judge", judge.path, "--count", 80, "--set", "steps=3")
     assert code == 0 and "Fréchet distance" in out and "not equally many" in out
     assert (runs["diffusion"].path / "score" / "score.html").exists()
 
