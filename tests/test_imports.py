@@ -40,7 +40,8 @@ MAY_IMPORT["lessons"] = set(EVERYTHING)
 EVERYTHING = set(MAY_IMPORT)
 MAY_IMPORT |= {
     "cli": EVERYTHING
-    | {"cli_data", "cli_predict", "cli_search", "cli_learn", "cli_look", "cli_import", "cli_backtest", "cli_generate"},
+    | {"cli_data", "cli_predict", "cli_search", "cli_learn", "cli_look", "cli_import", "cli_backtest", "cli_generate"}
+    | {"cli_play"},
     "cli_data": EVERYTHING | {"cli"},
     "cli_predict": EVERYTHING | {"cli"},
     "cli_search": EVERYTHING | {"cli"},
@@ -49,6 +50,7 @@ MAY_IMPORT |= {
     "cli_import": EVERYTHING | {"cli"},
     "cli_backtest": EVERYTHING | {"cli"},
     "cli_generate": EVERYTHING | {"cli"},
+    "cli_play": EVERYTHING | {"cli"},
     "__init__": EVERYTHING,
     "__main__": {"cli"},
 }

@@ -367,6 +367,13 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             ("Plain Talk §1.3", "course notes §3.1.3, §3.1.4, §3.1.7"),
         ),
     },
+    "Games": {
+        "two-players": Lesson(
+            "Two players",
+            "a cake for two, the best judge says one half, and a maker and a judge that find their balance",
+            ("Plain Talk §12.1, §12.2",),
+        ),
+    },
     "Where things are": {
         "template-matching": Lesson(
             "Five planes by one crop",
@@ -440,6 +447,23 @@ SUBJECTS: dict[str, dict[str, Lesson]] = {
             "A memory that is asked with a part",
             "digits recalled from noise, how much a network holds, and what it makes up",
             ("Plain Talk ch. 10",),
+        ),
+    },
+    "Acting and rewards": {
+        "decisions": Lesson(
+            "What a decision is worth",
+            "expected rewards, value iteration sweep by sweep, when to stop, and how large the table of a whole game is",
+            ("Plain Talk §11.2",),
+        ),
+        "rewards-travel-back": Lesson(
+            "A reward at the end reaches the beginning",
+            "greed against Q-learning on two decision trees, a corridor, and what α and γ do",
+            ("Plain Talk §11.2, §11.3",),
+        ),
+        "beside-a-cliff": Lesson(
+            "Beside a cliff",
+            "Q-learning walks along the edge, SARSA keeps away from it, and who never tries anything keeps what paid first",
+            ("Plain Talk §11.2, §11.3",),
         ),
     },
 }

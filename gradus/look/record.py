@@ -49,10 +49,12 @@ def learning_section(
         drawing = charts.one_curve("learning-rate", epochs, rates, title="Learning rate by epoch")
         figures.append(figure(drawing, "Learning rate"))
     said = learning_words(epochs, values_of(history, "train_loss"), values_of(history, "validation_loss"))
-    game = balance_figure(history, epochs)
-    if game is not None:  # whose losses say nothing of how good what is made is
-        figures.insert(0, game[0])
-        said = [game[1], "The losses are those of players: that one falls does not mean that the pictures get better."]
+    if "train_generator_loss" in history[-1]:  # of a game, whose losses say nothing of how good what is made is
+        said = ["The losses are those of players: that one falls does not mean that the pictures get better."]
+    balance = balance_figure(history, epochs)
+    if balance is not None:
+        figures.insert(0, balance[0])
+        said.insert(0, balance[1])
     words = paragraph(*said)
     return section("learning", "How it learnt", words, element("div", *figures, class_="figures"))
 

@@ -32,6 +32,7 @@ from gradus.tasks.settings import TaskSettings
 from gradus.tasks.table import save_state
 from gradus.train import checkpoint
 from gradus.train.acting import create_acting
+from gradus.train.adversarial import watch_balance
 from gradus.train.devices import DEFAULT_THREADS, set_up_process
 from gradus.train.distributed import SharedSource, create_learner
 from gradus.train.folder import RunFolder
@@ -288,7 +289,7 @@ def create_trainer(
         learner = create_learner(model, task, settings, plan, world)
     if isinstance(task, GenerationTask) and folder is not None and world.is_main:
         shown = write_samples(folder.path, learner.predictor, task, plan.device, settings.seed, settings.epochs)
-        observers = (*observers, shown)
+        observers = (*observers, shown, watch_balance(observers))
     return Trainer(
         learner,
         source,

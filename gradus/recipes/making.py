@@ -34,11 +34,10 @@ def making_of(run: Run, split: str) -> Making | None:
     task = run.task
     if not isinstance(task, GenerationTask):
         return None
-    tensors = run.experiment.tensors
     count = SHOWN if not task.options.conditional else min(SHOWN, 5 * len(task.asked))
     samples = make_pictures(run, count)
-    known = pictures_learnt(task, tensors["train"], 0, SEARCHED)
-    others = pictures_learnt(task, tensors[split], 0, USUAL)
+    known = pictures_learnt(run, "train", 0, SEARCHED)
+    others = pictures_learnt(run, split, 0, USUAL)
     originals, remade = _remade(run, task, split)
     points = _flat(known)
     places, distances = nearest(_flat(samples[:REMADE]), points)

@@ -128,5 +128,4 @@ def ppo_pong() -> Recipe:
             experience=ExperienceSettings(environments=8, epoch_steps=20_480, validation_episodes=2),
             policy=PolicySettings(steps=128, passes=4, clip=0.1, trace=0.95, entropy_weight=0.01),
         ),
-        published=Published(metric="return", value=20.7, source="Schulman 2017, table 6: PPO, 40 million frames"),
     )

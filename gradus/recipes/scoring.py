@@ -82,7 +82,7 @@ def score_run(
         raise UserError(f"{run.path}: scores need {LEAST} held-out pictures to compare with; this run held none out")
     judge = judge if judge is not None else judge_of(run, say)
     check_judge(judge, task)
-    known, held = (pictures_learnt(task, tensors[name], seed) for name in ("train", split))
+    known, held = (pictures_learnt(run, name, seed) for name in ("train", split))
     count = min(COUNT, len(held)) if count is None else count
     held = held[:count]
     say(f"making {count} pictures")
@@ -114,16 +114,17 @@ def score_run(
     )
 
 
-def pictures_learnt(task: GenerationTask, tensors: dict[str, Any], seed: int, most: int = KNOWN) -> np.ndarray:
+def pictures_learnt(run: Run, split: str, seed: int, most: int = KNOWN) -> np.ndarray:
     """(N, H, W, C) uint8: up to `most` pictures of a split, drawn by the seed, as the network learns them."""
+    task, tensors, device = generation_task(run), run.experiment.tensors[split], next(run.model.parameters()).device
     most = min(most, FLOATS // (task.inputs.channels * task.inputs.size**2))
     rows = _drawn(len(tensors["targets"]), seed)[:most]
     parts = []
     for start in range(0, len(rows), AT_ONCE):
         chosen = rows[start : start + AT_ONCE]
-        inputs, _ = task.prepare({name: tensor[chosen] for name, tensor in tensors.items()}, training=False)
+        inputs, _ = task.prepare({name: tensor[chosen].to(device) for name, tensor in tensors.items()}, training=False)
         parts.append(task.pictures_of(inputs if isinstance(inputs, Tensor) else inputs[0]))
-    return np.concatenate(parts) if parts else np.zeros((0, 1, 1, 1), dtype=np.uint8)
+    return np.concatenate(parts)
 
 
 def _drawn(rows: int, seed: int) -> Tensor:

@@ -82,7 +82,7 @@ def rbm_log_likelihood_backward(
     hidden = hidden_chances(states, weight, hidden_bias)
     by_data = free_energy_backward(visible, weight, hidden_bias)
     expected = (states * shares[:, None]).T @ hidden, shares @ states, shares @ hidden
-    return tuple(-one - other for one, other in zip(by_data, expected, strict=True))  # type: ignore[return-value]
+    return tuple(-one - other for one, other in zip(by_data, expected, strict=True))
 
 
 def contrast(
@@ -102,7 +102,7 @@ def contrast_backward(
 ) -> Parameters:
     """By weight, visible_bias and hidden_bias."""
     pairs = zip(*(free_energy_backward(states, weight, hidden_bias) for states in (visible, reached)), strict=True)
-    return tuple(one - other for one, other in pairs)  # type: ignore[return-value]
+    return tuple(one - other for one, other in pairs)
 
 
 def hopfield_weights(patterns: np.ndarray) -> np.ndarray:

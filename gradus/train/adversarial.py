@@ -19,6 +19,10 @@ from gradus.train.learner import Supervised, is_out_of_memory, rows_of, split
 from gradus.train.optimizers import clip, create_optimizer, limit_norms, penalty, weights_of
 from gradus.train.settings import TrainSettings
 from gradus.train.source import Batch
+from gradus.train.trainer import Observer, Record
+
+SURE = 0.95  # D(x) above this and D(G(z)) below 1 - this: the discriminator has won
+PATIENCE = 3  # epochs in a row before that is said
 
 
 class Adversarial(Supervised):
@@ -145,3 +149,32 @@ class _Players(torch.optim.Optimizer):
         self.state = defaultdict(dict)
         for optimizer in optimizers:
             optimizer.state = self.state
+
+
+def watch_balance(observers: tuple[Observer, ...]) -> Observer:
+    """An observer that tells the others where a discriminator has been sure of itself for some epochs: then its loss goes to 0,
+    and with it what the generator learns by."""
+    streaks: dict[str, int] = defaultdict(int)
+
+    def observe(record: Record) -> None:
+        if record.get("event") != "epoch":
+            return
+        for name in [name for name in record if name.startswith("train_d_real")]:
+            real, fake = record[name], record[name.replace("d_real", "d_fake")]
+            streaks[name] = streaks[name] + 1 if real > SURE and fake < 1 - SURE else 0
+            if streaks[name] == PATIENCE:
+                text = balance_lost(name.removeprefix("train_d_real").strip("_"), real, fake)
+                for tell in observers:
+                    tell({"event": "note", "text": text})
+
+    return observe
+
+
+def balance_lost(level: str, real: float, fake: float) -> str:
+    """In words, with what can be done."""
+    where = f" of {level} pixels" if level else ""
+    return (
+        f"note: the discriminator{where} has won for {PATIENCE} epochs (D(x) {real:.2f}, D(G(z)) {fake:.2f}), so the generator "
+        "learns little: lower its rate (--set train.adversarial.discriminator_rate=...), or make it less sure "
+        "(--set model.options.rules.label_smoothing=0.1, rules.instance_noise=0.1, or more dropout where the model has it)"
+    )

@@ -113,7 +113,7 @@ class Tabular(Supervised):
         if not task.spaces.max_steps:
             raise UserError(
                 f"{task.source}: its episodes have no limit, and an agent may go in circles for ever; give one, as in --set "
-                'task.options.environment={"max_episode_steps":200}'
+                "task.options.environment={max_episode_steps=200}"
             )
         super().__init__(model, task, settings, plan)
         self.learning, self.discount = settings.tabular, settings.experience.discount

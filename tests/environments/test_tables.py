@@ -59,6 +59,7 @@ def test_an_action_that_cannot_be_taken_is_never_the_best():
     [
         # (for ever, within the limit of steps, what the best policy for ever collects within it), undiscounted
         ("gym:FrozenLake-v1", {}, (14 / 17, 0.74419, 0.74016)),
+        ("gym:FrozenLake8x8-v1", {}, (1, 0.91322, None)),
         ("gym:FrozenLake-v1", {"is_slippery": False}, (1, 1, None)),
         ("gym:CliffWalking", {}, (-13, -13, -13)),
         ("gym:Taxi", {}, (7.93, 7.93, 7.93)),
@@ -70,9 +71,9 @@ def test_known_worlds_have_their_known_optima(source, options, values):
     if source.startswith("gym:"):
         pytest.importorskip("gymnasium")
     process = decision_process(source, options)
-    steps = 200 if "Taxi" in source else 100
+    steps = 200 if "Taxi" in source or "8x8" in source else 100
     found = process.solve(1.0, 1e-10)
-    assert process.starts @ found.values == pytest.approx(values[0], abs=1e-6)
+    assert process.starts @ found.values == pytest.approx(values[0], abs=1e-5)
     assert process.best_return(steps) == pytest.approx(values[1], abs=1e-5)
     if values[2] is not None:
         assert process.return_of(found.policy, steps) == pytest.approx(values[2], abs=1e-5)

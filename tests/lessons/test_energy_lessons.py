@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from pages import numbers
+from pages import numbers, shown
 
 from gradus.lessons import boltzmann_machine as machine
 from gradus.lessons import hopfield
@@ -44,7 +44,7 @@ def test_longer_and_persistent_chains_come_nearer_to_the_likelihood():
     assert found["best"] > found["exact"] > found["cd_1"]
     assert found["cd_10"] > found["cd_1"] + 0.2 and found["pcd"] > found["cd_1"] + 0.2
     assert found["mass_pcd"] > found["mass_cd"] > 10 * found["mass_before"]
-    assert found["completed"] > 10 * found["completed_by_chance"]
+    assert found["completed"] > 5 * found["completed_by_chance"]
 
 
 def test_a_hopfield_network_recalls_breaks_down_and_makes_things_up():
@@ -63,3 +63,9 @@ def test_a_complex_cell_forgives_where_and_not_how():
     answers = np.zeros((9, 9))
     answers[4, 4] = 1
     assert (cells.complex_cells(answers, 2) == 1).all() and cells.complex_cells(answers, 2).shape == (5, 5)
+
+
+def test_the_page_names_hubel_and_lecun():
+    """And corrects the printed names where it quotes them."""
+    page = shown("simple-and-complex-cells")[1]
+    assert "Hubel and Wiesel" in page and "David Hubel and Torsten Wiesel; Yann LeCun" in page and "(1980)" in page

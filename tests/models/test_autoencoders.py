@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, MultivariateNormal, Normal, kl_divergence
 
 from gradus.errors import UserError
-from gradus.models import create_model
+from gradus.models import MODELS, create_model
 from gradus.models.generative.vae import VariationalAutoencoder
 
 BOOK = {"widths": (32, 64, 64, 64), "strides": (1, 2, 1, 1), "up_widths": (32,), "hidden": (32,)}
@@ -282,3 +284,16 @@ def test_what_is_drawn_has_mean_and_covariance_of_the_codes():
     mean, deviation = model.spread()
     np.testing.assert_allclose(mean, codes.mean(axis=0), atol=1e-5)
     np.testing.assert_allclose(deviation, codes.std(axis=0), atol=1e-4)
+
+
+def test_the_page_has_every_network_with_its_parameters():
+    page = (Path(__file__).parents[2] / "docs" / "autoencoders.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| [^|]* \| ([\d ]+) \|$", page, re.MULTILINE))
+    ours = {
+        name for name, (where, _) in MODELS.items() if where.startswith(("generative.vae:", "generative.autoencoder:"))
+    }
+    assert set(rows) == ours
+    with torch.device("meta"):
+        assert {name: int(told.replace(" ", "")) for name, told in rows.items()} == {
+            name: count(create_model(name)) for name in rows
+        }

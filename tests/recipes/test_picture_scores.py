@@ -44,7 +44,7 @@ def digits(rows: int = 300, held: int = 60, size: int = 8) -> Dataset:
 
 
 OPTIONS = {
-    "conv_vae": {"latent_size": 3, "hidden": 8},
+    "conv_vae": {"latent_size": 3, "hidden": [8]},
     "dcgan": {"latent_size": 4, "width": 4},
     "diffusion": {"width": 8, "num_steps": 40},
 }
@@ -270,7 +270,7 @@ def test_who_cannot_judge_is_told_in_a_sentence(runs, judge, tmp_path):
         score_run(judge, judge)
     with pytest.raises(UserError, match="10 pictures or more"):
         score_run(runs["dcgan"], judge, count=3)
-    small = trained(tmp_path / "small", "dcgan", 1, digits(100, 20, size=4))
+    small = trained(tmp_path / "small", "conv_vae", 1, digits(100, 20, size=4))
     with pytest.raises(UserError, match="it judges 8x8 grey pictures, but 4x4 grey ones are made"):
         score_run(small, judge)
     alone = digits(100)

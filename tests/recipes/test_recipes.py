@@ -77,6 +77,7 @@ ELSEWHERE = (
     *("cifar10-", "camvid-", "bccd-", "babi-", "siamese-", "several-", "imdb-", "weather-"),
     *("shakespeare-", "nietzsche", "dinosaur-", "code", "ptb-", "next-word"),
     *("mnist-rbm", "mnist-dbn", "mnist-mlp-1000"),
+    *("mnist-dcgan", "mnist-cgan", "mnist-wgan", "mnist-lapgan"),  # test_game_recipes.py
 )
 RUN_HERE = [
     name

@@ -93,7 +93,7 @@ def test_a_limit_is_no_end_and_an_end_is_one(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_what_is_learnt_beside_a_hole_depends_on_who_is_meant_to_act(method):
-    """In M one may go on for 1, or fall for -9. Q-learning takes the best (1) for what follows; SARSA what half-random acting gets
+    """In M one may go on for 1, or fall for -9. Q-learning takes the best (1) for what follows, SARSA half-random actions
     (3/4 * 1 + 1/4 * -9 = -1.5). Double Q-learning holds with Q-learning."""
     process = process_of_rows(
         {"S": {"go": [(1, 0, "M")], "fall": [(1, -9, "E")]}, "M": {"go": [(1, 1, "E")], "fall": [(1, -9, "E")]}}

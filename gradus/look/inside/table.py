@@ -128,6 +128,7 @@ MAKING_LOOKS: dict[str, Look] = {
     "latent-map": Look("latent_grid:latent_map", "where rows lie among the latents, by class", pictures=False),
     "walk": Look("latent_walk:walk", "a way from picture to picture, class to class or draw to draw; a GIF too"),
     "arithmetic": Look("latent_walk:arithmetic", "an attribute added and taken away, and how far that holds"),
+    "inpaint": Look("inpaint:inpaint", "what a network puts where pictures are damaged", pictures=False),
     "bound": Look("reconstructions:bound", "the importance-weighted bound of a variational one", pictures=False),
 }
 

@@ -22,9 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gradus.errors import UserError
-from gradus.models.generative.coders import Decoder, Encoder, Shape
+from gradus.models.generative.coders import Decoder, Encoder, Shape, draw_weights
 from gradus.models.generative.outcome import Outcome, as_pair, standard_normal
-from gradus.nn import initialize
 
 Noise = Literal["none", "masking", "gaussian", "salt-and-pepper"]
 Sparsity = Literal["none", "l1", "kl"]
@@ -82,7 +81,7 @@ class Autoencoder(nn.Module):
         self.encoder = Encoder(shape)
         self.code = nn.Linear(self.encoder.size, code_size)
         self.decoder = Decoder(code_size, shape)
-        initialize(self, initialization)
+        draw_weights(self, initialization)
         self.register_buffer("code_mean", torch.zeros(code_size))
         self.register_buffer("code_square", torch.zeros(code_size, code_size))
         self.register_buffer("steps", torch.zeros(()))

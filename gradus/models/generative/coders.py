@@ -11,6 +11,8 @@ from torch.nn import functional
 
 from gradus.errors import UserError
 from gradus.nn import activation as make_activation
+from gradus.nn import initialize
+from gradus.nn.initializers import DRAWS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,3 +128,13 @@ def with_classes(values: Tensor, classes: Tensor | None, num_classes: int) -> Te
     if classes is None:
         raise UserError("this network is told the class of each picture: give the classes too")
     return torch.cat([values, functional.one_hot(classes, num_classes).to(values)], dim=1)
+
+
+def draw_weights(model: nn.Module, scheme: str) -> None:
+    """`gradus.nn.initialize`, of transposed convolutions too."""
+    initialize(model, scheme)
+    for layer in model.modules():
+        if isinstance(layer, nn.ConvTranspose2d) and scheme != "pytorch":
+            DRAWS[scheme](layer.weight)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)

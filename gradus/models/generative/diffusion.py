@@ -49,7 +49,7 @@ class Diffusion(nn.Module):
     """
 
     pixels: Literal["symmetric"] = "symmetric"
-    quick = {"steps": 20}  # noqa: RUF012 - of what is drawn while it trains
+    shares: Tensor
 
     def __init__(
         self,
@@ -70,9 +70,10 @@ class Diffusion(nn.Module):
         if not 0 <= drop_classes < 1:
             raise UserError(f"diffusion: drop_classes must be a share below 1, received {drop_classes}")
         self.sampling = DiffusionSampling(steps=min(50, num_steps))
+        self.quick = {"steps": min(20, num_steps)}  # of what is drawn while it trains
         self.shape = (in_channels, image_size, image_size)
         self.num_classes, self.drop_classes, self.predicts = num_classes, drop_classes, predicts
-        self.shares = shares_left(num_steps, schedule)
+        self.register_buffer("shares", shares_left(num_steps, schedule), persistent=False)
         self.network = UNet(in_channels, width, num_classes)
 
     def forward(self, inputs: Tensor | tuple[Tensor, Tensor]) -> Outcome:
@@ -83,7 +84,7 @@ class Diffusion(nn.Module):
         spread = (torch.rand((), device=pictures.device) + rows / len(pictures)) % 1
         times = (spread * steps).long().clamp(max=steps - 1) + 1
         noise = torch.randn_like(pictures)
-        share = self.shares.to(pictures.device)[times].to(pictures.dtype)[:, None, None, None]
+        share = self.shares[times].to(pictures.dtype)[:, None, None, None]
         if classes is not None and self.num_classes and self.training:
             dropped = torch.rand(len(classes), device=classes.device) < self.drop_classes
             classes = torch.where(dropped, self.num_classes, classes)
@@ -98,7 +99,7 @@ class Diffusion(nn.Module):
     def generate(
         self, latents: Tensor, classes: Tensor | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
-        settings, steps = self.sampling, len(self.shares) - 1
+        settings, steps, shares = self.sampling, len(self.shares) - 1, self.shares.cpu()
         if settings.steps > steps:
             raise UserError(f"steps: the network was trained for {steps} at most, received {settings.steps}")
         if settings.guidance and (classes is None or not self.num_classes):
@@ -109,10 +110,10 @@ class Diffusion(nn.Module):
             told = self.network(state, moments, classes)
             if settings.guidance:
                 told = (1 + settings.guidance) * told - settings.guidance * self.network(state, moments, None)
-            share = float(self.shares[time])
+            share = float(shares[time])
             return told if self.predicts == "noise" else math.sqrt(1 - share) * state + math.sqrt(share) * told
 
-        return run_chain(predict, latents, self.shares, settings.steps, sampler=settings.sampler, generator=generator)
+        return run_chain(predict, latents, shares, settings.steps, sampler=settings.sampler, generator=generator)
 
 
 class UNet(nn.Module):

@@ -128,11 +128,12 @@ class Game(nn.Module):
 
     def discriminator_outcome(self, real: Tensor, fake: Tensor) -> Outcome:
         """real, fake: (B,) logits."""
-        smooth, noise = self.rules.label_smoothing, self.rules.label_noise if self.training else 0.0
-        if not self.training:
-            smooth = 0.0
-        called_real = torch.full_like(real, 1 - smooth) - noise * torch.rand_like(real)
-        called_fake = noise * torch.rand_like(fake)
+        called_real, called_fake = torch.ones_like(real), torch.zeros_like(fake)
+        if self.training:
+            called_real -= self.rules.label_smoothing
+        if self.training and self.rules.label_noise:
+            called_real -= self.rules.label_noise * torch.rand_like(real)
+            called_fake += self.rules.label_noise * torch.rand_like(fake)
         cost = functional.binary_cross_entropy_with_logits
         loss = cost(real, called_real, reduction="none") + cost(fake, called_fake, reduction="none")
         parts = {"d_real": real.sigmoid(), "d_fake": fake.sigmoid(), "passed": (fake > 0).to(fake.dtype)}

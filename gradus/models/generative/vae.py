@@ -25,9 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gradus.errors import UserError
-from gradus.models.generative.coders import Decoder, Encoder, Shape
+from gradus.models.generative.coders import Decoder, Encoder, Shape, draw_weights
 from gradus.models.generative.outcome import Outcome, as_pair, standard_normal
-from gradus.nn import initialize
 
 Likelihood = Literal["bernoulli", "gaussian"]
 HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
@@ -77,7 +76,7 @@ class VariationalAutoencoder(nn.Module):
         self.mean = nn.Linear(self.encoder.size, latent_size)
         self.log_variance = nn.Linear(self.encoder.size, latent_size)
         self.decoder = Decoder(latent_size, shape)
-        initialize(self, initialization)
+        draw_weights(self, initialization)
         logarithm = torch.tensor(math.log(deviation)) if likelihood == "gaussian" else None
         if learn_deviation and logarithm is not None:
             self.log_deviation = nn.Parameter(logarithm)

@@ -38,11 +38,10 @@ class SCells(nn.Module):
         super().__init__()
         self.kernel_size = kernel_size
         self.ratio = selectivity / (1 - selectivity)  # r
-        self.register_buffer("excitation", torch.zeros(planes, in_channels, kernel_size, kernel_size))
+        # until pictures are shown: small random excitation, no inhibition
+        start = torch.rand(planes, in_channels, kernel_size, kernel_size) / (in_channels * kernel_size**2)
+        self.register_buffer("excitation", start)
         self.register_buffer("inhibition", torch.zeros(planes))
-        size = in_channels * kernel_size**2
-        for plane in range(planes):  # until pictures are shown: a random patch each
-            self._reinforce(plane, torch.rand(size) ** 4)
 
     def _reinforce(self, plane: int, patch: Tensor) -> None:
         """patch: (C * kernel_size^2,)"""
@@ -60,7 +59,7 @@ class SCells(nn.Module):
         patches = functional.unfold(chosen, self.kernel_size).transpose(1, 2)  # (B, places, C * k * k)
         patches = patches.flatten(0, 1)
         strength = patches.square().mean(dim=1)
-        strong = patches[strength > strength.mean()]  # the others are nearly empty
+        strong = patches[strength > strength.mean() / 2]  # the others are nearly empty
         strong = strong[torch.randperm(len(strong))[:PATCHES]]
         self.excitation.zero_()
         self.inhibition.zero_()
