@@ -26,6 +26,9 @@ class Player(Supervised):
 
     task: ControlTask
     experience: Any
+    later_is_better = (
+        True  # of epochs with the same return: few episodes cannot tell them apart, and it has learnt more
+    )
 
     def __init__(self, model: nn.Module, task: ControlTask, settings: TrainSettings, plan: Plan) -> None:
         super().__init__(model, task, settings, plan)

@@ -209,7 +209,10 @@ class Trainer:
         if value is None or not getattr(self.learner, "chooses_best", True):
             return
         sign = 1 if direction == "max" else -1  # of equal values the one with the lower loss is better
-        if self.best is None or (sign * value, -loss) > (sign * self.best["value"], -self.best["loss"]):
+        better = self.best is None or (sign * value, -loss) > (sign * self.best["value"], -self.best["loss"])
+        if not better and self.best is not None and getattr(self.learner, "later_is_better", False):
+            better = (value, loss) == (self.best["value"], self.best["loss"])
+        if better:
             self.best = {"epoch": record["epoch"], "value": value, "loss": loss}
             self.best_state = {name: t.detach().cpu().clone() for name, t in self.learner.predicting_state().items()}
             self._best_is_saved = False

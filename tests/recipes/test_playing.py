@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from dataclasses import replace
 
@@ -42,7 +41,8 @@ def test_a_run_from_the_command_line_to_its_report(tmp_path, capsys):
     assert "random actions" in told and "validation return" in told
     run = load_run(path)
     assert [record["samples"] for record in run.history] == [400, 800]  # steps of environments
-    assert run.history[0]["train_epsilon"] > run.history[1]["train_epsilon"] > 0.04
+    shares = [record["train_epsilon"] for record in run.history]
+    assert 1 > shares[0] > shares[1] > 0.9  # random until step 100, then falling in a line, over 10 000 steps
     assert "return" in (tmp_path / "run" / "report.html").read_text() and run.evaluation["split"] == "test"
     assert command("eval", path, "--episodes", "4", "--json") == 0
     found = json.loads(capsys.readouterr().out)
@@ -90,20 +90,12 @@ def test_commands_on_rows_refuse_an_environment(tmp_path, capsys):
     assert "gradus compare" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
-ACTING = [name for name, make in RECIPES.items() if make().task.name == "control"]
+ACTING = [
+    name for name, make in RECIPES.items() if make().data.source.startswith("gym:") and "ALE/" not in make().data.source
+]
 
 
 @pytest.mark.parametrize("name", ACTING)
 def test_every_recipe_of_control_makes_a_network_for_its_environment(name):
-    recipe = get_recipe(name)
-    if "ALE/" in recipe.data.source and importlib.util.find_spec("ale_py") is None:
-        pytest.skip("ale-py is not installed")
-    experiment = prepare(recipe)
+    experiment = prepare(get_recipe(name))
     assert isinstance(experiment.task, ControlTask) and experiment.model.learns
-
-
-def test_the_full_set_of_ataris_actions_is_18():
-    pytest.importorskip("ale_py")
-    made = make_environments("gym:ALE/Pong-v5", options={"full_action_space": True})
-    assert made.spaces.actions == 9 * 2 == 18
-    made.close()

@@ -228,3 +228,10 @@ def test_dueling_heads_take_the_mean_advantage_away():
     assert torch.allclose(model(inputs).diff(dim=1), advantages.diff(dim=1), atol=1e-6)
     assert torch.equal(model.greedy(inputs), advantages.argmax(dim=1))
     assert [tuple(p.shape) for p in model.parameters()][:2] == [(5, 3), (5,)]  # the last hidden layer is in the heads
+
+
+def test_of_epochs_with_the_same_return_the_later_one_is_kept():
+    made = create_trainer(prepare(recipe()))
+    for epoch, value in ((1, 500.0), (2, 500.0), (3, 400.0)):
+        made._choose_best({"epoch": epoch, "validation_return": value})
+    assert made.best == {"epoch": 2, "value": 500.0, "loss": 0.0}
