@@ -75,8 +75,8 @@ class AtariGame(gymnasium.Env):
         self.game, self.render_mode = rom_of(game), render_mode
         self.frame_skip, self.stack, self.clip_rewards = frame_skip, stack, clip_rewards
         self.no_ops, self.life_ends, self.max_frames = no_ops, life_ends, max_frames
+        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # of all of them; before the first, which greets
         self.ale = ale_py.ALEInterface()
-        self.ale.setLoggerMode(ale_py.LoggerMode.Error)
         self.ale.setFloat("repeat_action_probability", sticky)
         self.sticky = sticky
         self._load(0)

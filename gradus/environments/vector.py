@@ -167,7 +167,9 @@ class Environments:
         saving = [one for one in self.each if hasattr(one, "saved_state")]
         if not saving:
             return {}
-        saved = {f"saved.{index}": np.frombuffer(one.saved_state(), np.uint8) for index, one in enumerate(saving)}
+        saved = {
+            f"saved.{index}": np.frombuffer(one.saved_state(), np.uint8).copy() for index, one in enumerate(saving)
+        }
         return saved | {"returns": self.returns.copy()}
 
     def restore(self, state: Mapping[str, NDArray]) -> None:
