@@ -92,7 +92,7 @@ class AtariGame(gymnasium.Env):
 
     def _load(self, seed: int) -> None:
         self.ale.setInt("random_seed", seed)
-        self.ale.loadROM(roms.get_rom_path(self.game))
+        self.ale.loadROM(str(roms.get_rom_path(self.game)))
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -115,16 +115,17 @@ class AtariGame(gymnasium.Env):
         return np.stack(self.pictures), {"lives": self.lives}
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        reward, before, screen = 0.0, None, None
+        reward = 0.0
+        screens: deque[np.ndarray] = deque(maxlen=2)
         held = self.actions[action]
         for number in range(self.frame_skip):
             reward += self.ale.act(held)
             self.over = self.ale.game_over(with_truncation=False)
             if self.over or number >= self.frame_skip - 2:
-                before, screen = screen, self.ale.getScreenGrayscale()
+                screens.append(self.ale.getScreenGrayscale())
             if self.over:
                 break
-        self.pictures.append(shrink(screen if before is None else np.maximum(before, screen)))
+        self.pictures.append(shrink(np.maximum(screens[0], screens[-1])))
         lost = self.ale.lives() < self.lives
         self.lives = self.ale.lives()
         cut = not self.over and self.ale.getEpisodeFrameNumber() >= self.max_frames

@@ -64,12 +64,12 @@ class DecisionProcess:
     @cached_property
     def possible(self) -> np.ndarray:
         """(S, A) bool: which actions can be taken."""
-        return self.chances.any(axis=2)
+        return np.asarray(self.chances.any(axis=2))
 
     @cached_property
     def ends(self) -> np.ndarray:
         """(S,) bool: states after which nothing comes."""
-        return ~self.possible.any(axis=1)
+        return np.asarray(~self.possible.any(axis=1))
 
     @cached_property
     def expected(self) -> np.ndarray:

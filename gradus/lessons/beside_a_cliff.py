@@ -29,7 +29,7 @@ def learn(
     """(the table (S, A), the returns of the episodes while it learnt); undiscounted."""
     random = np.random.default_rng(seed)
     world = TableEnvironment(process, LIMIT)
-    table = np.zeros(process.expected.shape).tolist()
+    table: list[list[float]] = [[0.0] * process.expected.shape[1] for _ in range(process.expected.shape[0])]
     returns = np.zeros(episodes)
     for episode in range(episodes):
         state, _ = world.reset(seed=seed * 100_000 + episode)

@@ -119,9 +119,9 @@ def _capacity(page: LessonPage) -> None:
         "there); beyond it "
         "memory does not fade, it breaks down. With few units the break is soft."
     )
-    page.number("overlap_low", overlaps[0], f"overlap with {LOADS[0]} patterns a unit")
-    page.number("overlap_at_capacity", overlaps[LOADS.index(CAPACITY)], f"with {CAPACITY}")
-    page.number("overlap_high", overlaps[-1], f"with {LOADS[-1]}")
+    page.number("overlap_low", float(overlaps[0]), f"overlap with {LOADS[0]} patterns a unit")
+    page.number("overlap_at_capacity", float(overlaps[LOADS.index(CAPACITY)]), f"with {CAPACITY}")
+    page.number("overlap_high", float(overlaps[-1]), f"with {LOADS[-1]}")
 
     def paint(axes):
         axes.plot(LOADS, overlaps, "o-", color=MODEL)

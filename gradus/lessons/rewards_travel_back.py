@@ -44,7 +44,7 @@ def return_along(process: DecisionProcess, values: np.ndarray) -> float:
 def learn_tree(process: DecisionProcess, episodes: int, gamma: float = 1.0, alpha: float = 0.5) -> np.ndarray:
     """(S, A) after episodes of random actions, seed 0."""
     random = np.random.default_rng(0)
-    table = np.zeros(process.expected.shape)
+    table: np.ndarray = np.zeros(process.expected.shape)
     for _ in range(episodes):
         state = int(process.starts.argmax())
         while not process.ends[state]:

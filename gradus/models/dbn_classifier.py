@@ -27,7 +27,8 @@ class DBNClassifier(StagedNetwork):
             raise UserError(f"dbn_classifier: hidden must be whole numbers above 0, received {hidden}")
         self.flatten = nn.Flatten()
         self.stages = {}
-        width, before = in_features, ("flatten",)
+        width = in_features
+        before: tuple[str, ...] = ("flatten",)
         for number, units in enumerate(hidden, start=1):
             layer = nn.Linear(width, units)
             nn.init.xavier_uniform_(layer.weight)

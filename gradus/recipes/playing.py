@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from torch import nn
 
@@ -62,7 +62,7 @@ def prepare_playing(recipe: Recipe, model: nn.Module | None = None) -> Experimen
     threads, warning = choose_threads(resolved, per_row, resolved.batch_size)
     notes.append(f"device: {plan.describe(threads)}")
     notes += [warning] if warning else []
-    precision = "bf16" if plan.autocast_type else "fp32"
+    precision: Literal["bf16", "fp32"] = "bf16" if plan.autocast_type else "fp32"
     recipe = replace(recipe, train=replace(resolved, threads=threads, precision=precision))
     return Experiment(recipe, dataset, task, model, plan, tensors, notes, per_row)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from gradus.data.load import DataSettings
 from gradus.models import ModelSettings
@@ -25,7 +25,7 @@ def _table(
     published: Published,
     learning_rate: float,
     epochs: int,
-    schedule: str = "constant",
+    schedule: Literal["constant", "cosine", "polynomial", "exponential"] = "constant",
     discount: float = 1.0,
     initial: float = 0.0,
     environment: dict[str, Any] | None = None,

@@ -94,7 +94,8 @@ class QLearning(Player):
 
     @torch.no_grad()
     def _move_target(self) -> None:
-        mine, theirs = list(self.target.parameters()), list(self.model.parameters())
+        mine: list[Tensor] = list(self.target.parameters())
+        theirs: list[Tensor] = list(self.model.parameters())
         torch._foreach_lerp_(mine, theirs, self.learning.target_share)
         for mine_, theirs_ in zip(self.target.buffers(), self.model.buffers(), strict=True):
             mine_.copy_(theirs_)

@@ -17,7 +17,7 @@ computing what the greedy policy is expected to collect, exactly; nothing is lea
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -121,7 +121,8 @@ class Tabular(Supervised):
         self.base_rates = [rate]
         seed = derive(settings.seed, EPISODES, 0)
         self.environments = task.environments(settings.experience.environments, seed)
-        self.tables = [self.model.values.tolist() for _ in range(1 + (self.learning.method == "double_q"))]
+        values = cast(Tensor, self.model.values)
+        self.tables = [values.tolist() for _ in range(1 + (self.learning.method == "double_q"))]
         self.pending = [-1] * len(self.environments)  # sarsa: the actions that were chosen already; -1: none
         self.trials = derive(settings.seed, EPISODES, VALIDATING)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -55,7 +55,7 @@ def unit_filters(model: Machine | Stack, layer: int) -> np.ndarray:
         else:
             shown = shown @ below.weight.T
     if shown.ndim == 2:
-        shown = shown.reshape(len(shown), *machines[0].picture)  # type: ignore[arg-type]
+        shown = shown.reshape(len(shown), *cast(tuple[int, ...], machines[0].picture))
     return shown.float().cpu().numpy()
 
 

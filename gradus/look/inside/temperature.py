@@ -132,6 +132,6 @@ def samples(
             f"the random numbers of seed {seed}. Low temperatures repeat what is safe; high ones invent words."
         ],
         first=element("div", *columns, style="display:flex;flex-wrap:wrap;gap:1.5rem"),
-        files=files,
+        files=dict(files),
         record={"samples": files},
     )

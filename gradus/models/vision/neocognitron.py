@@ -86,9 +86,9 @@ class CCells(nn.Module):
 
     blur: Tensor
 
-    def __init__(self, kernel_size: int = 5, half: float = 0.1) -> None:
+    def __init__(self, kernel_size: int = 5, halfway: float = 0.1) -> None:
         super().__init__()
-        self.half = half
+        self.halfway = halfway
         bell = torch.exp(-((torch.arange(kernel_size) - (kernel_size - 1) / 2) ** 2) / (kernel_size / 2))
         self.register_buffer("blur", (bell[:, None] * bell / (bell.sum() ** 2))[None, None])
 
@@ -99,7 +99,7 @@ class CCells(nn.Module):
         )
         lateral = seen.mean(dim=1, keepdim=True)
         answer = functional.relu((1 + seen) / (1 + lateral) - 1)
-        return answer / (self.half + answer)
+        return answer / (self.halfway + answer)
 
 
 class Neocognitron(StagedNetwork):
