@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 MODELS: dict[str, tuple[str, str]] = {
     # name: (module:class, what it is)
     "logistic_regression": ("logistic_regression:LogisticRegression", "one linear layer: vectors or pictures"),
+    "mlp": ("mlp:MultilayerPerceptron", "fully connected layers of any widths: vectors or pictures"),
     "neocognitron": (
         "vision.neocognitron:Neocognitron",
         "Fukushima 1980: S- and C-cells in turn, learnt without labels by winner-take-all; a linear layer on them",
     ),
-    "mlp": ("mlp:MultilayerPerceptron", "fully connected layers of any widths: vectors or pictures"),
     "lenet5": ("vision.lenet5:LeNet5", "LeCun 1998, today's form: ReLU, max pooling; grey 28x28 or 32x32"),
     "lenet5_1998": (
         "vision.lenet5:LeNet5Of1998",

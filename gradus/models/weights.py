@@ -100,7 +100,10 @@ def _within(name: str, modules: tuple[str, ...]) -> bool:
 
 def _heads(model: nn.Module) -> dict[tuple[str, ...], str]:
     """The parts of a network that may differ: the modules of its head and of each auxiliary head -> the last layer in them."""
-    found = {tuple(stages_of(model).values())[-1]: head_of(model)}
+    try:
+        found = {tuple(stages_of(model).values())[-1]: head_of(model)}
+    except IndexError:  # weights of its own and no layers, as a Boltzmann machine has them
+        return {}
     heads = getattr(model, "auxiliary_heads", None)
     if heads is None:
         return found

@@ -28,6 +28,7 @@ SMALL = {
     "latent-map": ["--set", "rows=60"],
     "walk": ["test:3", "test:4", "--set", "steps=4"],
     "arithmetic": ["--set", "rows=100", "--set", "count=2", "--set", "strengths=[-1,1]"],
+    "inpaint": ["--set", "steps=3", "--set", "count=2", "--set", "starts=2"],
     "bound": ["--set", "samples=6", "--set", "rows=20"],
 }
 

@@ -147,7 +147,11 @@ def test_a_run_of_another_task_generates_nothing(gradus, tmp_path):
         create_model("logistic_regression", in_features=1, num_classes=2), table, epochs=1, out=tmp_path / "table"
     )
     code, _, err = gradus("generate", str(run.path))
-    assert code == 2 and "tabular-classification, which makes nothing new; runs of language-modeling do" in err
+    assert (
+        code == 2
+        and "tabular-classification, which makes nothing new; runs of language-modeling and picture-generation do"
+        in err
+    )
     with pytest.raises(UserError, match="only language models"):
         run.generate("ab")
 

@@ -87,7 +87,9 @@ def test_a_table_is_looked_into_by_its_columns(tmp_path, capsys):
     subject = subject_of(str(path))
     alcohol = subject.numbers["alcohol"].values(subject.rows("test").inputs)
     assert 11 < alcohol.min() < alcohol.max() < 15  # in its own units
-    with pytest.raises(UserError, match="looks into networks for pictures, wine is one for tables"):
+    with pytest.raises(
+        UserError, match="looks into networks for pictures or pictures that it makes, wine is one for tables"
+    ):
         look(subject, "filters")
 
 
