@@ -280,7 +280,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
                 *cli_play.FLAGS,
             )
         ]
-        raise UserError(f"{parsed.command}: unknown argument '{unknown[0]}'{did_you_mean(unknown[0], flags)}")
+        elsewhere = unknown[0].partition("=")[0] in flags
+        hint = f"; gradus {parsed.command} --help lists its own" if elsewhere else did_you_mean(unknown[0], flags)
+        raise UserError(f"{parsed.command}: unknown argument '{unknown[0]}'{hint}")
     if parsed.command is None:
         raise UserError(f"expected a command: {', '.join(names)}")
     return parsed
@@ -356,7 +358,9 @@ def _eval(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps({"run": arguments.run, "split": arguments.split, **metrics}))
         return
-    print(f"{arguments.split} split, best weights")
+    checkpoints = Path(arguments.run) / "checkpoints"  # of a game there are no best ones
+    kept = "last" if checkpoints.exists() and not (checkpoints / "best").exists() else "best"
+    print(f"{arguments.split} split, {kept} weights")
     _print_table([[name, _format(name, value)] for name, value in metrics.items()])
 
 

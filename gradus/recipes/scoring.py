@@ -98,8 +98,9 @@ def score_run(
     told = None
     if asked[0] is not None and {*asked} <= {*names}:
         told = np.array([names.index(str(label)) for label in asked])
+    learnt = None if not task.column or not {*task.asked} <= {*names} else np.isin(names, task.asked)
     truth = _truth(task, tensors[split]["targets"], names, seed)
-    measures, found = measure(seen, training, told, None if truth is None else truth[:count], names)
+    measures, found = measure(seen, training, told, None if truth is None else truth[: len(held)], names, learnt)
     return Scores(
         title=f"Pictures by {run.recipe.model.name} on {run.experiment.dataset.name}",
         judge=f"{judge.recipe.model.name} ({judge.path})",
@@ -215,15 +216,23 @@ def look_at(judge: Run, pictures: np.ndarray) -> Seen:
 
 
 def measure(
-    seen: Mapping[str, Seen], training: Seen, told: np.ndarray | None, truth: np.ndarray | None, classes: list[str]
+    seen: Mapping[str, Seen],
+    training: Seen,
+    told: np.ndarray | None,
+    truth: np.ndarray | None,
+    classes: list[str],
+    learnt: np.ndarray | None = None,
 ) -> tuple[list[Measure], dict[str, Any]]:
     """The measures in the order in which they are told, and the nearest training pictures that were found on the way.
 
     told, truth: (N,) the classes that pictures were asked for as, and those of the held-out ones; None where there are none
+    learnt: (K,) which classes the training pictures are of, where that is known: the judge may misread some as others
     """
     made, held = seen["made"], seen["held"]
     answers = {name: one.probabilities.argmax(axis=1) for name, one in seen.items()}
     expected = np.bincount(training.probabilities.argmax(axis=1), minlength=len(classes)) / len(training.pixels)
+    if learnt is not None and expected[learnt].any():
+        expected = expected * learnt
     covered = {
         name: coverage(np.bincount(found, minlength=len(classes)) / len(found), expected)
         for name, found in answers.items()

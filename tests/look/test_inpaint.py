@@ -85,3 +85,23 @@ def test_mistakes_are_told():
         inpaint(maker(Ramps()), picture, steps=0)
     with pytest.raises(UserError, match="share from 0"):
         inpaint(maker(Ramps()), picture, share=1.0)
+
+
+def test_classes_are_told_for_more_pictures_than_pass_at_once():
+    class Told(Ramps):
+        def generate(self, latents, classes=None, generator=None):
+            assert len(classes) == len(latents)
+            return super().generate(latents)
+
+    grey = np.tile(np.arange(8, dtype=np.uint8) * 10, (8, 1))[..., None]
+    one = maker(Told())
+    told = Maker(one.subject, one.pictures_of, conditional=True)
+    sight = inpaint(told, [Picture("ramp", grey, label=0)] * 260, steps=1, starts=2)
+    assert sight.arrays["pictures"].shape[1] == 260
+
+
+@pytest.mark.parametrize(("missing", "share"), [("center", 0.99), ("random", 0.001)])
+def test_a_share_that_leaves_nothing_to_do_is_refused(missing, share):
+    grey = np.zeros((8, 8, 1), np.uint8)
+    with pytest.raises(UserError, match="share"):
+        inpaint(maker(Ramps()), [Picture("black", grey)], missing=missing, share=share)

@@ -202,6 +202,8 @@ def test_a_denoising_one_is_shown_with_what_it_sees(runs):
         (["latent-grid", "--set", "axes=[0,0]"], "two different numbers from 0 to 1"),
         (["latent-grid", "--class", "3"], "told no classes"),
         (["bound", "--set", "sample=3"], "did you mean 'samples'"),
+        (["arithmetic", "--set", "attribute=3", "--set", "without=3"], "another class"),
+        (["inpaint", "--set", "count=0"], "1 row or more"),
         (["latent-map", "--data", "mnist"], "--data is not for looks at networks that make pictures"),
     ],
 )

@@ -23,7 +23,7 @@ from gradus.recipes.making import making_of
 from gradus.recipes.picturing import as_it_was, check_folder, make_pictures, sampled_with, write_pictures
 from gradus.recipes.recipe import Recipe
 from gradus.recipes.run import Run, load_run
-from gradus.recipes.scoring import score_run
+from gradus.recipes.scoring import Seen, measure, score_run
 from gradus.tasks.settings import TaskSettings
 from gradus.train.settings import OptimizerSettings, TrainSettings
 
@@ -254,6 +254,19 @@ def test_copies_and_a_lost_class_are_found(judge, tmp_path):
     assert scores["precision"] > 0.9 and scores["recall"] < 0.4
     page = making_of(run, "test")
     assert page is not None and page.remade is None and page.distances.max() == 0
+
+
+def test_classes_that_only_the_judge_sees_are_not_asked_for():
+    def seen(answers):
+        rows = np.random.default_rng(0).normal(size=(len(answers), 4)).astype(np.float32)
+        return Seen(rows, np.eye(3, dtype=np.float32)[answers], rows)
+
+    real = seen([0] * 20 + [1] * 19 + [2])  # one of the last is misread
+    sides = {"made": seen([0, 1] * 10), "held": real, "noise": real}
+    measures, _ = measure(sides, real, None, None, ["0", "1", "2"], np.array([True, True, False]))
+    found = {one.name: one for one in measures}
+    assert found["classes_covered"].unit == "of 2" and found["classes_covered"].values["made"] == 2
+    assert found["rarest_class"].values["made"] > 0.9
 
 
 def test_a_judge_is_trained_where_none_is_given_and_kept(runs):

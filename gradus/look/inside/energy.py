@@ -160,7 +160,7 @@ def damaged(
     error = float(((found - given) ** 2)[:, :, ~known].mean())
     numbers = {"squared_error": error}
     said = [
-        f"The {hidden} part is hidden; the chances of the last 50 of {steps} Gibbs steps, with the rest held fixed."
+        f"The {hidden} part is hidden; the chances of the last {min(50, steps)} of {steps} Gibbs steps, with the rest held fixed."
     ]
     if len(given) > 1:
         usual = float(((given.mean(dim=0) - given) ** 2)[:, :, ~known].mean())

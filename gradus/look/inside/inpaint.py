@@ -68,8 +68,12 @@ def inpaint(
     side = pixels.shape[1]
     shape = (len(pixels), side, pixels.shape[2])
     kept = random_mask(shape, share or 0.8, seed) if missing == "random" else center_mask(shape, share or 0.25)
+    if not all(0 < mask.sum() < mask.size for mask in kept):
+        raise UserError(
+            f"inpaint: share: {share:g} of {side}x{shape[2]} pixels leaves nothing to fill in, or nothing to go by"
+        )
     wanted = maker.inputs(pixels)
-    told = maker._told(maker.labels_for(len(pixels), of_class) if of_class else labels)
+    told = maker.told(maker.labels_for(len(pixels), of_class) if of_class else labels)
     options: dict[str, Any] = {"strength": strength, "steps": steps, "starts": starts}
     made = search(maker, wanted, torch.from_numpy(kept), told, learning_rate=learning_rate, seed=seed, **options)
     restored = np.stack([blend(*each) for each in zip(pixels, made, kept, strict=True)])

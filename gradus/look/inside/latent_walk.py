@@ -202,6 +202,8 @@ def _direction(
     if attribute not in (maker.subject.classes or ()):
         known = ", ".join((*MEASURED, *(maker.subject.classes or ())))
         raise UserError(f"attribute: expected one of {known}, received '{attribute}'")
+    if without == attribute:
+        raise UserError(f"without: expected another class than the attribute's, received '{without}' for both")
     wanted = maker.class_of(attribute)
     others = labels == maker.class_of(without) if without else labels != wanted
     direction = _mean_where(latents, labels == wanted, attribute) - _mean_where(latents, others, without or "any other")

@@ -55,12 +55,17 @@ class Maker:
         """uint8 (N, H, W, C) -> what the model takes (N, C, H, W)."""
         return self.subject.prepare(torch.as_tensor(pixels).to(self.subject.device))
 
-    def _told(self, labels: Tensor | None, start: int = 0) -> Tensor | None:
+    def told(self, labels: Tensor | None) -> Tensor | None:
+        """The classes (N,) on the model's device; None for a network that is told none."""
         if not self.conditional:
             return None
         if labels is None or bool((labels < 0).any()):
             raise UserError(f"{self.name}: this network is told classes; give pictures of the data, or --class NAME")
-        return labels[start : start + AT_ONCE].to(self.subject.device)
+        return labels.to(self.subject.device)
+
+    def _told(self, labels: Tensor | None, start: int) -> Tensor | None:
+        told = self.told(labels)
+        return None if told is None else told[start : start + AT_ONCE]
 
     def make(self, latents: Tensor, labels: Tensor | None = None, seed: int = 0, alike: bool = False) -> np.ndarray:
         """Latents (N, ...) -> uint8 (N, H, W, C).
@@ -103,7 +108,9 @@ class Maker:
         return mean.detach().cpu(), deviation.detach().cpu()
 
     def rows(self, split: str, count: int, seed: int) -> Rows:
-        """At most `count` rows of a split, chosen by the seed. Raises `UserError` for an unknown split."""
+        """At most `count` rows of a split, chosen by the seed. Raises `UserError` for an unknown split, or none."""
+        if count < 1:
+            raise UserError(f"{self.name}: expected 1 row or more to look at, received {count}")
         assert self.subject.rows is not None
         return self.subject.rows(split).sample(count, seed)
 

@@ -149,7 +149,10 @@ class Game(nn.Module):
 def one_hot(classes: Tensor | None, num_classes: int, like: Tensor) -> Tensor:
     """(B, num_classes) of the type of `like`. Raises `UserError` where a network that is told classes is given none."""
     if classes is None:
-        raise UserError("this network is told the class of each picture; give classes with the latents")
+        raise UserError(
+            "this network is told the class of each picture; train it with "
+            "task.options.conditional=true, or give classes with the latents"
+        )
     return functional.one_hot(classes, num_classes).to(like)
 
 
