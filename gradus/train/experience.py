@@ -38,6 +38,13 @@ def check_steps(settings: TrainSettings) -> None:
         raise UserError(
             f"experience.epoch_steps: {experience.epoch_steps} is no multiple of q_learning.train_frequency = {frequency}"
         )
+    each = -(-learning.replay_size // environments)
+    if each < learning.n_step + 2:  # what n steps led to, and the last observation of an episode, are rows too
+        raise UserError(
+            f"q_learning.replay_size: {learning.replay_size} are {each} steps of each of {environments} environments; "
+            f"{learning.n_step + 2} are needed with q_learning.n_step = {learning.n_step}: take "
+            f"{environments * (learning.n_step + 2)} or more"
+        )
     if learning.replay_start >= experience.epoch_steps:
         raise UserError(
             f"q_learning.replay_start: nothing would be learnt in the first epoch of {experience.epoch_steps} steps "

@@ -20,9 +20,15 @@ from gradus.recipes.experiment import prepare
 from gradus.recipes.recipe import Recipe
 from gradus.stopping import Interrupted
 from gradus.train import checkpoint, experience, trainer
-from gradus.train.experience import epsilon_at
+from gradus.train.experience import check_steps, epsilon_at
 from gradus.train.q_learning import QLearning
-from gradus.train.settings import OptimizerSettings, QLearningSettings, ScheduleSettings
+from gradus.train.settings import (
+    ExperienceSettings,
+    OptimizerSettings,
+    QLearningSettings,
+    ScheduleSettings,
+    TrainSettings,
+)
 
 
 class Always(gymnasium.Env):
@@ -235,3 +241,16 @@ def test_of_epochs_with_the_same_return_the_later_one_is_kept():
     for epoch, value in ((1, 500.0), (2, 500.0), (3, 400.0)):
         made._choose_best({"epoch": epoch, "validation_return": value})
     assert made.best == {"epoch": 2, "value": 500.0, "loss": 0.0}
+
+
+def test_a_replay_too_small_for_its_steps_is_refused():
+    """A ring shorter than n steps would give what stands there by now as that which the steps led to."""
+    experience = ExperienceSettings(environments=4, epoch_steps=400)
+
+    def settings(size: int) -> TrainSettings:
+        learning = QLearningSettings(replay_size=size, replay_start=0, n_step=13)
+        return TrainSettings(experience=experience, q_learning=learning)
+
+    with pytest.raises(UserError, match="take 60 or more"):
+        check_steps(settings(50))
+    check_steps(settings(60))
