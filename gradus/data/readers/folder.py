@@ -62,7 +62,7 @@ def read_folder(path: Path, check: bool = True) -> Dataset:
     check: False leaves broken pictures, a single class and classes that training never sees for the scan to find
 
     Raises `UserError` where there is no such folder, it is empty or without pictures, and (with `check`) where it has
-    one class, a class that the training split lacks, or a picture whose header cannot be read.
+    a class that the training split lacks, or a picture whose header cannot be read.
     """
     root = Path(path)
     if not root.is_dir():
@@ -198,9 +198,6 @@ def _check_classes(root: Path, found: dict[str, list[tuple[Path, str]]]) -> None
         unseen = [label for _, label in rows if label not in trained]
         if unseen:
             raise UserError(f"{root}: the class '{unseen[0]}' is in {split} but not in train, so it cannot be learnt")
-    if len(trained) == 1:
-        (only,) = trained
-        raise UserError(f"{root}: there is only one class, '{only}'; expected folders of at least two classes")
 
 
 def _no_pictures(root: Path) -> str:
@@ -211,7 +208,10 @@ def _no_pictures(root: Path) -> str:
     if tables:
         return f"{root}: there are no class folders in it; to read the table, give its path: {root / tables[0]}"
     if flat:
-        return f"{root}: its {flat} pictures lie in no class folder; expected one folder of pictures for each class"
+        return (
+            f"{root}: its {flat} pictures lie in no class folder; expected one folder of pictures for each class "
+            "(for the task picture-generation, one folder for all of them)"
+        )
     return (
         f"{root}: there are no pictures in it ({', '.join(SUFFIXES)}); expected one folder of pictures for each class"
     )

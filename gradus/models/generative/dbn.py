@@ -38,9 +38,12 @@ class Stack(nn.Module):
         return list(self.layers)  # type: ignore[arg-type]
 
     def begin_epoch(self, epoch: int, epochs: int) -> str:
-        """Has the next machine learn, where its epochs begin; with fewer epochs than machines the last ones never do."""
+        """Has the next machine learn, where its epochs begin. With fewer epochs than machines the last never do; it says so."""
         before, count = self.layer, len(self.layers)
         self.layer = min(epoch * count // max(epochs, count), count - 1)
+        if epoch == 0 and epochs < count:
+            left = count - epochs
+            return f"{count} machines learn one after the other: of {epochs} epochs the last {left} get none and do not learn"
         return f"epoch {epoch + 1}: machine {self.layer + 1} of {count} learns" if self.layer != before else ""
 
     @torch.no_grad()
