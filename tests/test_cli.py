@@ -236,8 +236,8 @@ def test_no_gpu(mistake):
 def test_mistakes_in_folders(mistake):
     Path("empty").mkdir()
     assert "empty" in mistake("train", "--data", "empty")
-    write_pictures(Path("one"), {1: "only"}, 5)
-    assert "only" in mistake("train", "--data", "one")
+    write_pictures(Path("one"), {1: "only"}, 30)
+    assert "one class only ('only')" in mistake("train", "--data", "one")
     write_pictures(Path("broken"), {1: "a", 2: "b"}, 8)
     (Path("broken") / "a" / "a3.png").write_bytes(b"\x89PNG\r\n\x1a\nnot really")
     told = mistake("train", "--data", "broken")
