@@ -19,6 +19,7 @@ from gradus import (
     __version__,
     cli_backtest,
     cli_data,
+    cli_doctor,
     cli_generate,
     cli_import,
     cli_learn,
@@ -143,6 +144,7 @@ def build_parser() -> argparse.ArgumentParser:
     cli_backtest.add_commands(command, _add_recipe_flags)
     cli_learn.add_commands(command)
     cli_look.add_commands(command)
+    cli_doctor.add_commands(command, _add_recipe_flags)
     cli_import.add_commands(command)
     cli_generate.add_commands(command)
     return parser
@@ -275,6 +277,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
                 *cli_backtest.FLAGS,
                 *cli_learn.FLAGS,
                 *cli_look.FLAGS,
+                *cli_doctor.FLAGS,
                 *cli_import.FLAGS,
                 *cli_generate.FLAGS,
                 *cli_play.FLAGS,
@@ -450,6 +453,7 @@ _COMMANDS = {
     **cli_backtest.COMMANDS,
     **cli_learn.COMMANDS,
     **cli_look.COMMANDS,
+    **cli_doctor.COMMANDS,
     **cli_import.COMMANDS,
     **cli_generate.COMMANDS,
     **cli_predict.COMMANDS,

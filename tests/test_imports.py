@@ -36,12 +36,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recipes": GROUND | {"nn", "data", "boxes", "masks", "environments", "models", "tasks", "train", "look"},
 }
 EVERYTHING = set(MAY_IMPORT)
+MAY_IMPORT["doctor"] = set(EVERYTHING) - {"launch"}
+EVERYTHING = set(MAY_IMPORT)
 MAY_IMPORT["lessons"] = set(EVERYTHING)
 EVERYTHING = set(MAY_IMPORT)
 MAY_IMPORT |= {
     "cli": EVERYTHING
     | {"cli_data", "cli_predict", "cli_search", "cli_learn", "cli_look", "cli_import", "cli_backtest", "cli_generate"}
-    | {"cli_play"},
+    | {"cli_play", "cli_doctor"},
     "cli_data": EVERYTHING | {"cli"},
     "cli_predict": EVERYTHING | {"cli"},
     "cli_search": EVERYTHING | {"cli"},
@@ -51,6 +53,7 @@ MAY_IMPORT |= {
     "cli_backtest": EVERYTHING | {"cli"},
     "cli_generate": EVERYTHING | {"cli"},
     "cli_play": EVERYTHING | {"cli"},
+    "cli_doctor": EVERYTHING | {"cli"},
     "__init__": EVERYTHING,
     "__main__": {"cli"},
 }

@@ -1,0 +1,1 @@
+"""One question a file, each asked by functions (case) -> findings; `gradus/doctor/table.py` lists them."""

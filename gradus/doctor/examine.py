@@ -1,0 +1,92 @@
+"""Asks all checks about a recipe, data or a run, and orders what they find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from gradus.data.dataset import Dataset
+from gradus.doctor.case import Case, NotHere
+from gradus.doctor.finding import Finding, ranked
+from gradus.doctor.table import CHECKS
+from gradus.errors import UserError, unknown_name
+from gradus.recipes.experiment import prepare
+from gradus.recipes.recipe import Recipe
+from gradus.recipes.run import Run, load_run
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found.
+
+    findings: the most important first
+    skipped:  check -> why it did not apply
+    measured: numbers beside the findings, by check
+    """
+
+    findings: list[Finding]
+    skipped: dict[str, str]
+    measured: dict[str, Any]
+
+    @property
+    def alarms(self) -> list[Finding]:
+        """Faults and warnings: what a healthy run has none of."""
+        return [one for one in self.findings if one.level != "advice"]
+
+    def to_json(self) -> dict[str, Any]:
+        findings = [one.to_json() for one in self.findings]
+        return {"findings": findings, "skipped": self.skipped, "measured": self.measured}
+
+
+def examine(
+    subject: Run | Recipe | str | Path,
+    *,
+    dataset: Dataset | None = None,
+    model: nn.Module | None = None,
+    bound: float | None = None,
+    only: tuple[str, ...] = (),
+    say: Callable[[str], None] = lambda line: None,
+) -> Diagnosis:
+    """Examines a recipe before training, or a run after it.
+
+    subject: a Run or a run's folder; or a Recipe
+    dataset, model: in place of what the recipe names, as for `fit`
+    bound:   the error of the best known answer, of people for instance: 0.01 is one row in a hundred
+    only:    names of checks; all that apply where empty
+    say:     is told which check is at work
+
+    Raises `UserError` for what cannot be read, or a name of a check that there is not.
+    """
+    for name in only:
+        if name not in CHECKS:
+            raise unknown_name("check", name, CHECKS)
+    if bound is not None and not 0 <= bound < 1:
+        raise UserError(f"bound: expected an error from 0 up to 1, received {bound:g}")
+    case = open_case(subject, dataset, model, bound)
+    findings: list[Finding] = []
+    skipped: dict[str, str] = {}
+    for name, check in CHECKS.items():
+        if (only and name not in only) or (check.after and case.run is None):
+            continue
+        say(check.about)
+        try:
+            findings += check.asks(case)
+        except NotHere as reason:
+            skipped[name] = str(reason)
+    return Diagnosis(ranked(findings), skipped, case.measured)
+
+
+def open_case(
+    subject: Run | Recipe | str | Path, dataset: Dataset | None, model: nn.Module | None, bound: float | None
+) -> Case:
+    """The case of a run or a recipe, its data read."""
+    if isinstance(subject, str | Path):
+        subject = load_run(subject, model)
+    if isinstance(subject, Run):
+        return Case(subject.experiment, str(subject.path), subject, bound, subject.recipe.train.seed)
+    experiment = prepare(subject, dataset, model, measure=False)
+    return Case(experiment, subject.name or f"--data {subject.data.source}", None, bound, subject.train.seed)
