@@ -31,36 +31,36 @@ def digits_tanh() -> Subject:
 
 
 def mnist_perceptron() -> Subject:
-    return subject(small("mnist", 4000, 1000), "mlp", options={"hidden": [128]}, epochs=8)
+    return subject(small("mnist", 3000, 800), "mlp", options={"hidden": [128]}, epochs=8)
 
 
 def mnist_logistic() -> Subject:
-    return subject(small("mnist", 4000, 1000), "logistic_regression", epochs=8, seed=1)
+    return subject(small("mnist", 3000, 800), "logistic_regression", epochs=8, seed=1)
 
 
 def mnist_lenet_sgd() -> Subject:
     return subject(
-        *(small("mnist", 4000, 1000), "lenet5"), optimizer="sgd", learning_rate=0.05, momentum=0.9, epochs=5, seed=2
+        *(small("mnist", 3000, 800), "lenet5"), optimizer="sgd", learning_rate=0.05, momentum=0.9, epochs=5, seed=2
     )
 
 
 def mnist_norms() -> Subject:
-    return subject(small("mnist", 3000, 1000), partial(networks.SmallConvnet, 1, 28, 10), epochs=4)
+    return subject(small("mnist", 3000, 800), partial(networks.SmallConvnet, 1, 28, 10), epochs=4)
 
 
 def mnist_dropout() -> Subject:
     options = {"hidden": [256, 128], "dropout": 0.5}
-    return subject(small("mnist", 4000, 1000), "mlp", options=options, epochs=12, seed=4)
+    return subject(small("mnist", 3000, 800), "mlp", options=options, epochs=12, seed=4)
 
 
 def mnist_augmented() -> Subject:
     moved = AugmentSettings(rotation=10, shift_horizontal=0.08, shift_vertical=0.08, zoom=0.1)
-    return subject(small("mnist", 3000, 1000), "lenet5", augment=moved, epochs=8, seed=5)
+    return subject(small("mnist", 3000, 800), "lenet5", augment=moved, epochs=8, seed=5)
 
 
 def mnist_smoothed() -> Subject:
     return subject(
-        *(small("mnist", 3000, 1000), "lenet5"),
+        *(small("mnist", 3000, 800), "lenet5"),
         task_options={"label_smoothing": 0.1},
         schedule={"name": "cosine"},
         weight_decay=1e-4,
@@ -77,15 +77,16 @@ def mnist_uneven() -> Subject:
 def cifar_convnet() -> Subject:
     flips = AugmentSettings(flip_horizontal=0.5, pad=2)
     return subject(
-        *(small("cifar10", 4000, 1000), partial(networks.SmallConvnet, 3, 32, 10)), augment=flips, epochs=10, seed=7
+        *(small("cifar10", 3000, 800), partial(networks.SmallConvnet, 3, 32, 10)), augment=flips, epochs=8, seed=7
     )
 
 
 def cifar_residual() -> Subject:
     options = {"depth": 8, "num_classes": 10}
     return subject(
-        *(small("cifar10", 2500, 1000), "cifar_resnet"),
+        *(small("cifar10", 2500, 800), "cifar_resnet"),
         options=options,
+        task_options={"image_size": 16},
         optimizer="sgd",
         learning_rate=0.1,
         momentum=0.9,
@@ -131,15 +132,15 @@ def boston_residual() -> Subject:
 def reviews_bag() -> Subject:
     options = {"encoding": "tf-idf", "vocabulary": 5000}
     return subject(
-        *(small("imdb", 4000, 1500), "logistic_regression"), task_options=options, epochs=8, learning_rate=0.03
+        *(small("imdb", 3000, 800), "logistic_regression"), task_options=options, epochs=8, learning_rate=0.03
     )
 
 
 def reviews_vectors() -> Subject:
     return subject(
-        *(small("imdb", 4000, 1500), "averaged_embeddings"),
+        *(small("imdb", 3000, 800), "averaged_embeddings"),
         options={"embedding_size": 16, "dropout": 0.3},
-        task_options={"vocabulary": 5000, "max_length": 200},
+        task_options={"vocabulary": 5000, "max_length": 150},
         epochs=10,
         learning_rate=5e-3,
         seed=3,

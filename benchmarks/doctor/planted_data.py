@@ -64,19 +64,19 @@ def shuffled_labels_of_texts() -> Subject:
 
 
 def one_label_in_five() -> Subject:
-    dataset = relabelled(small("mnist", 4000, 1000), lambda labels: wrong_labels(labels, 0.2, 10), "train")
-    return subject(dataset, "lenet5", epochs=6)
+    dataset = relabelled(small("mnist", 3000, 800), lambda labels: wrong_labels(labels, 0.2, 10), "train")
+    return subject(dataset, "lenet5", epochs=5)
 
 
 def one_label_in_five_of_texts() -> Subject:
-    dataset = relabelled(small("imdb", 4000, 1000), lambda labels: wrong_labels(labels, 0.2, 2), "train")
+    dataset = relabelled(small("imdb", 3000, 800), lambda labels: wrong_labels(labels, 0.2, 2), "train")
     return subject(dataset, "logistic_regression", task_options={"encoding": "tf-idf", "vocabulary": 5000}, epochs=8)
 
 
 def swapped_in_training() -> Subject:
     """Four rows in ten of two classes, as by one of two people who label."""
-    dataset = relabelled(small("mnist", 4000, 1000), lambda labels: swapped(labels, 3, 8, 0.4), "train")
-    return subject(dataset, "lenet5", epochs=6)
+    dataset = relabelled(small("mnist", 3000, 800), lambda labels: swapped(labels, 3, 8, 0.4), "train")
+    return subject(dataset, "lenet5", epochs=5)
 
 
 def swapped_at_test() -> Subject:
@@ -175,7 +175,7 @@ def inverted_at_test() -> Subject:
 
 def other_camera_at_validation() -> Subject:
     """Validation pictures half as bright, with noise; test pictures are as those of training."""
-    dataset = cut(small("mnist", 4000, 800), validation=0.2)
+    dataset = cut(small("mnist", 3000, 800), validation=0.2)
     pictures = pictures_of(dataset, "validation") * 0.5 + random().normal(
         30, 20, pictures_of(dataset, "validation").shape
     )

@@ -22,7 +22,7 @@ import os
 import time
 import traceback
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +174,7 @@ def judged(names: list[str], folder: Path, digest: str, jobs: int) -> Iterator[R
         return
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
         waiting = [pool.submit(judge, name, folder, digest) for name in names]
-        yield from (one.result() for one in waiting)
+        yield from (one.result() for one in as_completed(waiting))
 
 
 def main() -> None:
