@@ -29,11 +29,11 @@ FAULTS: dict[str, Fault] = {
         "MNIST", "3 and 8 exchanged in 40 % of their training rows", LABELS, data.swapped_in_training
     ),
     "shared-rows": Fault(
-        "CIFAR-10", "160 training pictures among 800 of test", ("shared-rows",), data.training_pictures_in_test
+        "CIFAR-10", "100 training pictures among 500 of test", ("shared-rows",), data.training_pictures_in_test
     ),
     "near-duplicates": Fault(
         "CIFAR-10",
-        "200 training pictures among 800 of test, moved and brighter",
+        "120 training pictures among 500 of test, moved and brighter",
         ("near-duplicates",),
         data.almost_training_pictures_in_test,
     ),
@@ -76,7 +76,7 @@ FAULTS: dict[str, Fault] = {
     "wrong-outputs": Fault("MNIST", "20 outputs for 10 classes", ("wrong-outputs",), code.too_many_outputs),
     "dropout-at-test": Fault("MNIST", "dropout is on in evaluation", ("random-evaluation",), code.dropout_at_test),
     "too-small": Fault("MNIST", "a hidden layer of two", ("avoidable-bias", "no-better-than-simple"), code.too_small),
-    "too-large": Fault("CIFAR-10", "a wide network on 500 rows", ("variance",), code.too_large),
+    "too-large": Fault("CIFAR-10", "a wide network on 400 rows", ("variance",), code.too_large),
     "shifted-validation": Fault(
         "MNIST",
         "validation pictures of another camera",
@@ -94,7 +94,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "swapped-at-test": Fault("digits", "2 and 6 exchanged in the test rows", LABELS, data.swapped_at_test),
     "shared-texts": Fault(
-        "IMDB", "120 training reviews among 800 of test", ("shared-rows",), data.training_texts_in_test
+        "IMDB", "90 training reviews among 600 of test", ("shared-rows",), data.training_texts_in_test
     ),
     "target-in-a-code": Fault(
         "wine", "the shelf number begins with the class", ("target-leak",), data.target_in_a_code

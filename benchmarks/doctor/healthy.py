@@ -31,36 +31,36 @@ def digits_tanh() -> Subject:
 
 
 def mnist_perceptron() -> Subject:
-    return subject(small("mnist", 3000, 800), "mlp", options={"hidden": [128]}, epochs=8)
+    return subject(small("mnist", 2000, 500), "mlp", options={"hidden": [128]}, epochs=8)
 
 
 def mnist_logistic() -> Subject:
-    return subject(small("mnist", 3000, 800), "logistic_regression", epochs=8, seed=1)
+    return subject(small("mnist", 2000, 500), "logistic_regression", epochs=8, seed=1)
 
 
 def mnist_lenet_sgd() -> Subject:
     return subject(
-        *(small("mnist", 3000, 800), "lenet5"), optimizer="sgd", learning_rate=0.05, momentum=0.9, epochs=5, seed=2
+        *(small("mnist", 2000, 500), "lenet5"), optimizer="sgd", learning_rate=0.05, momentum=0.9, epochs=5, seed=2
     )
 
 
 def mnist_norms() -> Subject:
-    return subject(small("mnist", 3000, 800), partial(networks.SmallConvnet, 1, 28, 10), epochs=4)
+    return subject(small("mnist", 2000, 500), partial(networks.SmallConvnet, 1, 28, 10), epochs=4)
 
 
 def mnist_dropout() -> Subject:
     options = {"hidden": [256, 128], "dropout": 0.5}
-    return subject(small("mnist", 3000, 800), "mlp", options=options, epochs=12, seed=4)
+    return subject(small("mnist", 2000, 500), "mlp", options=options, epochs=12, seed=4)
 
 
 def mnist_augmented() -> Subject:
     moved = AugmentSettings(rotation=10, shift_horizontal=0.08, shift_vertical=0.08, zoom=0.1)
-    return subject(small("mnist", 3000, 800), "lenet5", augment=moved, epochs=8, seed=5)
+    return subject(small("mnist", 2000, 500), "lenet5", augment=moved, epochs=8, seed=5)
 
 
 def mnist_smoothed() -> Subject:
     return subject(
-        *(small("mnist", 3000, 800), "lenet5"),
+        *(small("mnist", 2000, 500), "lenet5"),
         task_options={"label_smoothing": 0.1},
         schedule={"name": "cosine"},
         weight_decay=1e-4,
@@ -75,18 +75,17 @@ def mnist_uneven() -> Subject:
 
 
 def cifar_convnet() -> Subject:
-    flips = AugmentSettings(flip_horizontal=0.5, pad=2)
+    flips = AugmentSettings(flip_horizontal=0.5, pad=1)
     return subject(
-        *(small("cifar10", 3000, 800), partial(networks.SmallConvnet, 3, 32, 10)), augment=flips, epochs=8, seed=7
+        *(small("cifar10", 2500, 500, 16), partial(networks.SmallConvnet, 3, 16, 10)), augment=flips, epochs=8, seed=7
     )
 
 
 def cifar_residual() -> Subject:
     options = {"depth": 8, "num_classes": 10}
     return subject(
-        *(small("cifar10", 2500, 800), "cifar_resnet"),
+        *(small("cifar10", 2000, 500, 16), "cifar_resnet"),
         options=options,
-        task_options={"image_size": 16},
         optimizer="sgd",
         learning_rate=0.1,
         momentum=0.9,
@@ -98,10 +97,10 @@ def cifar_residual() -> Subject:
 
 def cats_and_dogs_transfer() -> Subject:
     return subject(
-        *(small("cats_vs_dogs", 500, 200, 128), "squeezenet1_0"),
+        *(small("cats_vs_dogs", 300, 120, 96), "squeezenet1_0"),
         options={"hidden": 64},
         weights="imagenet",
-        task_options={"image_size": 128},
+        task_options={"image_size": 96},
         freeze="features",
         epochs=8,
         batch_size=20,
@@ -130,17 +129,17 @@ def boston_residual() -> Subject:
 
 
 def reviews_bag() -> Subject:
-    options = {"encoding": "tf-idf", "vocabulary": 5000}
+    options = {"encoding": "tf-idf", "vocabulary": 3000}
     return subject(
-        *(small("imdb", 3000, 800), "logistic_regression"), task_options=options, epochs=8, learning_rate=0.03
+        *(small("imdb", 2500, 600), "logistic_regression"), task_options=options, epochs=8, learning_rate=0.03
     )
 
 
 def reviews_vectors() -> Subject:
     return subject(
-        *(small("imdb", 3000, 800), "averaged_embeddings"),
+        *(small("imdb", 2500, 600), "averaged_embeddings"),
         options={"embedding_size": 16, "dropout": 0.3},
-        task_options={"vocabulary": 5000, "max_length": 150},
+        task_options={"vocabulary": 3000, "max_length": 150},
         epochs=10,
         learning_rate=5e-3,
         seed=3,
@@ -149,7 +148,7 @@ def reviews_vectors() -> Subject:
 
 def weather_dense() -> Subject:
     return subject(
-        *(small("beijing_weather", 12_000), "sequence_mlp"),
+        *(small("beijing_weather", 6000), "sequence_mlp"),
         options={"hidden": [32]},
         task_options=WINDOWS,
         epochs=6,
@@ -159,7 +158,7 @@ def weather_dense() -> Subject:
 
 def weather_gru() -> Subject:
     return subject(
-        *(small("beijing_weather", 10_000), "gru"),
+        *(small("beijing_weather", 5000), "gru"),
         options={"hidden_size": 24},
         task_options={"lookback": 96, "step": 6, "delay": 12},
         epochs=5,

@@ -18,12 +18,12 @@ PIXELS = 28 * 28
 
 def digits_with(model: Any, **training: Any) -> Subject:
     """MNIST with a network or settings that are at fault."""
-    return subject(small("mnist", 3000, 800), model, **{"epochs": 4, **training})
+    return subject(small("mnist", 1500, 500), model, **{"epochs": 4, **training})
 
 
 def colours_with(model: Any, **training: Any) -> Subject:
     """CIFAR-10 likewise."""
-    return subject(small("cifar10", 2500, 800), model, **{"epochs": 6, **training})
+    return subject(small("cifar10", 1500, 500, 16), model, **{"epochs": 6, **training})
 
 
 # The network
@@ -50,11 +50,11 @@ def twenty_sigmoids() -> Subject:
 
 
 def detached_branch() -> Subject:
-    return colours_with(partial(networks.DetachedBranch, 3, 32, 10), epochs=4)
+    return colours_with(partial(networks.DetachedBranch, 3, 16, 10), epochs=4)
 
 
 def frozen_by_mistake() -> Subject:
-    return colours_with(partial(networks.frozen_first_layer, 3, 32, 10))
+    return colours_with(partial(networks.frozen_first_layer, 3, 16, 10))
 
 
 def softmax_twice() -> Subject:
@@ -71,7 +71,7 @@ def dropout_at_test() -> Subject:
 
 
 def batch_norm_in_training_mode() -> Subject:
-    return colours_with(partial(networks.NormsStayInTraining, 3, 32, 10))
+    return colours_with(partial(networks.NormsStayInTraining, 3, 16, 10))
 
 
 def too_small() -> Subject:
@@ -79,8 +79,8 @@ def too_small() -> Subject:
 
 
 def too_large() -> Subject:
-    model = partial(networks.SmallConvnet, 3, 32, 10, width=32)
-    return subject(small("cifar10", 500, 800), model, epochs=25)
+    model = partial(networks.SmallConvnet, 3, 16, 10, width=32)
+    return subject(small("cifar10", 400, 500, 16), model, epochs=25)
 
 
 # Settings
@@ -92,7 +92,7 @@ def rate_hundred_times() -> Subject:
 
 def rate_hundred_times_forecast() -> Subject:
     windows = {"lookback": 72, "step": 6, "delay": 24}
-    series = small("beijing_weather", 6000)
+    series = small("beijing_weather", 4000)
     return subject(
         *(series, "gru"), options={"hidden_size": 16}, task_options=windows, epochs=4, batch_size=128, learning_rate=0.3
     )
@@ -126,7 +126,7 @@ def summed_loss() -> Subject:
 
 
 def not_shuffled() -> Subject:
-    return subject(sorted_rows(small("mnist", 3000, 800)), "lenet5", epochs=4, patched=patches.rows_in_file_order)
+    return subject(sorted_rows(small("mnist", 1500, 500)), "lenet5", epochs=4, patched=patches.rows_in_file_order)
 
 
 def slow_data() -> Subject:

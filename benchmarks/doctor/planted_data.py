@@ -58,8 +58,8 @@ def shuffled_labels() -> Subject:
 
 
 def shuffled_labels_of_texts() -> Subject:
-    dataset = relabelled(small("imdb", 2000, 800), random().permutation)
-    options = {"encoding": "multi-hot", "vocabulary": 3000}
+    dataset = relabelled(small("imdb", 1500, 500), random().permutation)
+    options = {"encoding": "multi-hot", "vocabulary": 2000}
     return subject(dataset, "mlp", options={"hidden": [16]}, task_options=options, epochs=4)
 
 
@@ -69,8 +69,8 @@ def one_label_in_five() -> Subject:
 
 
 def one_label_in_five_of_texts() -> Subject:
-    dataset = relabelled(small("imdb", 3000, 800), lambda labels: wrong_labels(labels, 0.2, 2), "train")
-    return subject(dataset, "logistic_regression", task_options={"encoding": "tf-idf", "vocabulary": 5000}, epochs=8)
+    dataset = relabelled(small("imdb", 2000, 600), lambda labels: wrong_labels(labels, 0.2, 2), "train")
+    return subject(dataset, "logistic_regression", task_options={"encoding": "tf-idf", "vocabulary": 3000}, epochs=8)
 
 
 def swapped_in_training() -> Subject:
@@ -80,8 +80,7 @@ def swapped_in_training() -> Subject:
 
 
 def swapped_at_test() -> Subject:
-    dataset = relabelled(small("digits", 1797), lambda labels: labels)
-    dataset = relabelled(cut(dataset, test=0.25), lambda labels: swapped(labels, 2, 6), "test")
+    dataset = relabelled(cut(small("digits", 1797), test=0.25), lambda labels: swapped(labels, 2, 6), "test")
     return subject(dataset, "mlp", epochs=15)
 
 
@@ -94,18 +93,18 @@ def rare_class() -> Subject:
 
 
 def training_pictures_in_test() -> Subject:
-    return subject(with_training_rows_in_test(small("cifar10", 3000, 800), 160), "mlp", epochs=5)
+    return subject(with_training_rows_in_test(small("cifar10", 1500, 500, 16), 100), "mlp", epochs=5)
 
 
 def training_texts_in_test() -> Subject:
-    dataset = with_training_rows_in_test(small("imdb", 3000, 800), 120)
-    return subject(dataset, "logistic_regression", task_options={"encoding": "tf-idf", "vocabulary": 5000}, epochs=8)
+    dataset = with_training_rows_in_test(small("imdb", 2000, 600), 90)
+    return subject(dataset, "logistic_regression", task_options={"encoding": "tf-idf", "vocabulary": 3000}, epochs=8)
 
 
 def almost_training_pictures_in_test() -> Subject:
-    dataset = with_training_rows_in_test(small("cifar10", 3000, 800), 200)
+    dataset = with_training_rows_in_test(small("cifar10", 1500, 500, 16), 120)
     pictures = pictures_of(dataset, "test").copy()
-    pictures[-200:] = almost(pictures[-200:])
+    pictures[-120:] = almost(pictures[-120:])
     return subject(put(dataset, "test", image=pictures), "mlp", epochs=5)
 
 
@@ -132,14 +131,14 @@ def future_in_a_window() -> Subject:
         values = np.asarray(split["temperature"].values)
         return Column(Number(), np.convolve(np.pad(values, 24, mode="edge"), np.ones(49) / 49, mode="valid"))
 
-    dataset = add(small("beijing_weather", 9000), "temperature_smoothed", smoothed)
+    dataset = add(small("beijing_weather", 6000), "temperature_smoothed", smoothed)
     return subject(dataset, "sequence_mlp", options={"hidden": [32]}, task_options=WINDOWS, epochs=4, batch_size=128)
 
 
 def trained_on_what_comes_later() -> Subject:
-    whole = small("beijing_weather", 9000)["train"]
-    splits = {"train": whole.take(np.arange(3000, 9000)), "test": whole.take(np.arange(3000))}
-    dataset = small("beijing_weather", 9000).with_splits(splits)
+    whole = small("beijing_weather", 6000)["train"]
+    splits = {"train": whole.take(np.arange(2000, 6000)), "test": whole.take(np.arange(2000))}
+    dataset = small("beijing_weather", 6000).with_splits(splits)
     return subject(dataset, "sequence_mlp", options={"hidden": [32]}, task_options=WINDOWS, epochs=4, batch_size=128)
 
 
@@ -159,23 +158,23 @@ def no_normalisation_at_test() -> Subject:
 
 def unscaled_pictures_at_test() -> Subject:
     """Test pictures in 0..1 where the training pictures are in 0..255."""
-    dataset = small("mnist", 3000, 800)
+    dataset = small("mnist", 1500, 500)
     return subject(put(dataset, "test", image=pictures_of(dataset, "test") // 255), "lenet5", epochs=4)
 
 
 def other_colour_order_at_test() -> Subject:
-    dataset = small("cifar10", 3000, 800)
+    dataset = small("cifar10", 1500, 500, 16)
     return subject(put(dataset, "test", image=pictures_of(dataset, "test")[..., ::-1].copy()), "mlp", epochs=5)
 
 
 def inverted_at_test() -> Subject:
-    dataset = small("mnist", 3000, 800)
+    dataset = small("mnist", 1500, 500)
     return subject(put(dataset, "test", image=255 - pictures_of(dataset, "test")), "lenet5", epochs=4)
 
 
 def other_camera_at_validation() -> Subject:
     """Validation pictures half as bright, with noise; test pictures are as those of training."""
-    dataset = cut(small("mnist", 3000, 800), validation=0.2)
+    dataset = cut(small("mnist", 1500, 500), validation=0.2)
     pictures = pictures_of(dataset, "validation") * 0.5 + random().normal(
         30, 20, pictures_of(dataset, "validation").shape
     )

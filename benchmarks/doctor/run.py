@@ -30,6 +30,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from faults import FAULTS
 from healthy import HEALTHY
+from pasted import refusal
 from subject import Subject
 
 from gradus.doctor.examine import Diagnosis, examine
@@ -81,9 +82,11 @@ def judge(name: str, folder: Path, digest: str) -> Result:
     seconds: dict[str, float] = {}
     result: Result = {"name": name, "digest": digest, "findings": [], "error": ""}
     try:
-        diagnosis = diagnose(made(name), folder / name, seconds)
+        subject = made(name)
+        diagnosis = diagnose(subject, folder / name, seconds)
         result["findings"] = [one.to_json() for one in diagnosis.findings]
         result["skipped"] = diagnosis.skipped
+        result["refused"] = refused(diagnosis, subject)
     except UserError as error:
         result["error"] = str(error)
     except Exception:  # a check that breaks is a miss, and the bench goes on
@@ -93,6 +96,13 @@ def judge(name: str, folder: Path, digest: str) -> Result:
         result["metrics"] = json.loads(metrics.read_text(encoding="utf-8"))["metrics"]
     result["seconds"] = {about: round(value, 2) for about, value in seconds.items()}
     return result
+
+
+def refused(diagnosis: Diagnosis, subject: Subject) -> list[str]:
+    """Which commands of the findings that are read first would not work, and why."""
+    first = [*diagnosis.findings[:2], *diagnosis.alarms[2:]]
+    reasons = [(one.kind, one.command, refusal(one.command, subject)) for one in first]
+    return [f"{kind}: `{command}`: {reason}" for kind, command, reason in reasons if reason]
 
 
 def is_named(result: Result) -> bool:
@@ -125,6 +135,7 @@ def told(result: Result) -> str:
         found = [f"{one['kind']}: {one['told']}" for one in alarms] or (found if result["error"] else [])
         healthy = HEALTHY[name]
         head = f"{'ALARM ' if found else 'silent'} {name} ({healthy.on}: {healthy.about}; {seconds})"
+    found += [f"command refused, {line}" for line in result.get("refused", [])]
     return "\n".join([head, *(f"         {line}" for line in found)])
 
 
@@ -137,6 +148,8 @@ def summary(results: dict[str, Result]) -> str:
     lines += [f"missed: {', '.join(missed)}"] if missed else []
     lines += [f"false alarms: {len(alarmed)} of {len(healthy)} healthy runs"]
     lines += [f"alarmed: {', '.join(alarmed)}"] if alarmed else []
+    count = sum(len(one.get("refused", [])) for one in [*faults, *healthy])
+    lines += [f"commands that would not work: {count}"] if count else []
     took = [one["seconds"].get("examining", 0.0) for one in [*faults, *healthy]]
     return "\n".join([*lines, f"an examination took {max(took, default=0):.0f} s at most, {sum(took):.0f} s in all"])
 
