@@ -29,6 +29,6 @@ def find_imbalance(case: Case) -> list[Finding]:
             value=float(ratio),
             usual=f"below {RARE:g} rows of the largest class for one of the smallest",
             strength=min(1.0, 0.5 + ratio / 200),
-            command=f"gradus train {case.named} --set train.monitor=macro_f1",
+            command=f"gradus train {case.named} --set task.options.class_weights=balanced --set train.monitor=loss",
         )
     ]
