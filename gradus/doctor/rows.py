@@ -118,7 +118,9 @@ def answers_of(case: Case, rows: Rows, split: str) -> tuple[np.ndarray, int | No
     Raises `NotHere` for other targets.
     """
     targets = case.tensors[split]["targets"]
-    values = np.asarray(targets[rows.numbers] if not isinstance(targets, Tensor) else targets[torch.as_tensor(rows.numbers)])
+    values = np.asarray(
+        targets[rows.numbers] if not isinstance(targets, Tensor) else targets[torch.as_tensor(rows.numbers)]
+    )
     if np.issubdtype(values.dtype, np.floating) and values.ndim > 1 and values.size and np.isfinite(values).all():
         kind = getattr(case.task, "target", None)
         if not hasattr(kind, "classes") and not hasattr(kind, "parts"):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradus.doctor.case import Case, NotHere
+from gradus.doctor.data_commands import show_command
 from gradus.doctor.finding import Finding
 from gradus.doctor.rows import Rows, answers_of, rows_of
 from gradus.doctor.simple import out_of_fold
@@ -39,7 +40,9 @@ def find_no_signal(case: Case) -> list[Finding]:
         raise NotHere(f"{len(rows)} training rows are too few to tell whether they carry signal")
     if len(np.unique(targets)) < 2:
         raise NotHere("the target is the same in all rows")
-    methods = {name: signal_of(told, targets, num_classes) for name, told in told_of(case, rows, targets, num_classes).items()}
+    methods = {
+        name: signal_of(told, targets, num_classes) for name, told in told_of(case, rows, targets, num_classes).items()
+    }
     entropy = _entropy(np.bincount(targets)) if num_classes else math.nan
     case.measured["signal"] = {"entropy": entropy, **{name: one._asdict() for name, one in methods.items()}}
     best = max(methods.values(), key=lambda one: one.deviations)
@@ -61,7 +64,7 @@ def find_no_signal(case: Case) -> list[Finding]:
             value=round(best.skill, 4),
             usual=f"above {CHANCE:g} deviations of shuffled labels with at least one of {count} methods",
             strength=1.0,
-            command=f"gradus data show {case.recipe.data.source}",
+            command=show_command(case),
             others=("check whether labels and rows were read, sorted or shuffled apart from each other",),
         )
     ]
@@ -119,7 +122,9 @@ def _network_sees(case: Case) -> bool:
     if probabilities is not None and probabilities.ndim == 2:
         found = signal_of(probabilities, np.asarray(assessment.targets), probabilities.shape[1])
     elif getattr(assessment, "predictions", None) is not None:
-        told, wanted = (np.asarray(part).reshape(len(part), -1)[:, -1] for part in (assessment.predictions, assessment.targets))
+        told, wanted = (
+            np.asarray(part).reshape(len(part), -1)[:, -1] for part in (assessment.predictions, assessment.targets)
+        )
         found = signal_of(told, wanted, None)
     else:
         return False
