@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from gradus.recipes.recipe import Recipe
 from gradus.recipes.run import Run
 from gradus.tasks.task import Task
 from gradus.train.trainer import Trainer
+
+Made = TypeVar("Made")
 
 
 class NotHere(Exception):
@@ -59,6 +62,11 @@ class Case:
         return self.experiment.tensors
 
     @property
+    def trainable(self) -> str:
+        """What `gradus train` takes to train this again: a run's settings are in its folder."""
+        return self.named if self.run is None else f"{self.named}/recipe.toml"
+
+    @property
     def trained(self) -> Run:
         if self.run is None:
             raise NotHere("nothing was trained yet")
@@ -97,7 +105,9 @@ class Case:
 
     def rows_of(self, split: str, most: int = 5_000) -> np.ndarray:
         """Which rows `features` are of: sorted numbers from 0."""
-        total = len(self.targets(split))
+        if split not in self.tensors:
+            raise NotHere(f"there are no {split} rows")
+        total = len(self.tensors[split]["targets"])
         if total <= most:
             return np.arange(total)
         return np.sort(np.random.default_rng(self.seed).permutation(total)[:most])
@@ -112,8 +122,14 @@ class Case:
         return self._kept[key]
 
     @cached_property
-    def _kept(self) -> dict[str, np.ndarray]:
+    def _kept(self) -> dict[str, Any]:
         return {}
+
+    def once(self, key: str, make: Callable[[], Made]) -> Made:
+        """What `make` gives, made when first asked for: measurements that several checks need."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
 
     def batch(self, split: str, rows: np.ndarray, *, training: bool = False) -> tuple[Any, Any]:
         """What the model takes of these rows, and the targets, on the device."""
