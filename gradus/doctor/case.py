@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gradus.data.dataset import Dataset
 from gradus.recipes.execute import create_trainer
-from gradus.recipes.experiment import Experiment
+from gradus.recipes.experiment import Experiment, make_model, show_inputs
 from gradus.recipes.recipe import Recipe
 from gradus.recipes.run import Run
 from gradus.tasks.task import Task
@@ -75,12 +75,21 @@ class Case:
     @cached_property
     def fresh_model(self) -> nn.Module:
         """A copy of the network as training begins with it; of a custom module whose run is examined, the weights it has."""
-        return copy.deepcopy(self.experiment.model)
+        if self.run is None or self.run.is_custom:
+            return copy.deepcopy(self.experiment.model)
+        with torch.random.fork_rng():  # a run that was just made has trained the network of its experiment
+            model = make_model(self.recipe, self.task)[1]
+            show_inputs(model, self.task, self.tensors["train"])
+        return model
 
-    def fresh_trainer(self) -> Trainer:
-        """A trainer of a copy of the network: its steps leave the case as it is."""
-        experiment = copy.copy(self.experiment)
-        experiment.model = copy.deepcopy(self.experiment.model)
+    def fresh_trainer(self, **changed: Any) -> Trainer:
+        """A trainer of a copy of the network: its steps leave the case as it is. What is frozen is computed as it comes, not in
+        advance. changed: fields of `TrainSettings` that are other than the recipe's."""
+        train = self.recipe.train
+        train = replace(train, fine_tune=replace(train.fine_tune, cache=False), **changed)
+        experiment = replace(
+            self.experiment, recipe=replace(self.recipe, train=train), model=copy.deepcopy(self.fresh_model)
+        )
         return create_trainer(experiment)
 
     @property

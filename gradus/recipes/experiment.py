@@ -122,7 +122,7 @@ def prepare(
         recipe, vectors = with_embedding_size(recipe, task)
     if model is None:
         recipe, model = make_model(recipe, task)
-        _show_inputs(model, task, tensors["train"])
+        show_inputs(model, task, tensors["train"])
     inferred += put_vectors(model, task, vectors) if vectors is not None else []
     learning = put_into(model, begin_with, task) if begin_with else []
     learning += _describe_learning(recipe, model)
@@ -326,7 +326,7 @@ def make_model(recipe: Recipe, task: Task) -> tuple[Recipe, nn.Module]:
     return replace(recipe, model=replace(recipe.model, options=options)), create_model(name, **options)
 
 
-def _show_inputs(model: nn.Module, task: Task, tensors: dict[str, Any]) -> None:
+def show_inputs(model: nn.Module, task: Task, tensors: dict[str, Any]) -> None:
     """Networks with layers that are made from the data (`fit_inputs`) are shown the first training rows, not augmented."""
     fit_inputs = getattr(model, "fit_inputs", None)
     if fit_inputs is not None:
