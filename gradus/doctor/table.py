@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gradus.doctor.case import Case
-from gradus.doctor.checks import balance, first_loss
+from gradus.doctor.checks import balance, first_loss, watched
 from gradus.doctor.finding import Finding
 
 
@@ -21,4 +21,6 @@ class Check(NamedTuple):
 CHECKS: dict[str, Check] = {
     "balance": Check("how rare the rarest class is", balance.find_imbalance),
     "first-loss": Check("the loss before training beside that of chance", first_loss.find_initial_loss),
+    "idle": Check("whether every layer learns in the first steps", watched.find_idle),
+    "watched": Check("what was seen while training", watched.find_watched, after=True),
 }

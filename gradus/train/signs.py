@@ -7,8 +7,8 @@ thresholds stand where they are used; docs/doctor_during.md has what healthy and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -55,10 +55,10 @@ class Evidence:
         first = self.probes[0]["loss"] if self.probes else None
         self.chance: float | None = start.get("chance") or first  # what knowing nothing has, or what there was at first
 
-    def updates(self) -> list[float]:
-        """Of each probe the median over the layers with matrices of an update's share of the weights."""
-        every = [[one["update"] for one in probe["layers"] if one["matrix"]] for probe in self.probes]
-        return [median(shares) for shares in every if shares]
+    def updates(self, of: Callable[[list[float]], float]) -> list[tuple[float, Record]]:
+        """Of each probe the median (or else) over the layers with matrices of an update's share of the weights."""
+        every = [([one["update"] for one in probe["layers"] if one["matrix"]], probe) for probe in self.probes]
+        return [(of(shares), probe) for shares, probe in every if shares]
 
     def rate_times(self, factor: float) -> tuple[str, ...]:
         rate = self.rate if self.rate is not None else (self.probes[0]["rate"] if self.probes else None)
@@ -66,9 +66,11 @@ class Evidence:
 
 
 LARGE_UPDATE = 0.3  # of the weights in one step, in the median layer
-TINY_UPDATE = 1e-5
+TINY_UPDATE = 1e-4  # of the weights in one step, in the layer that changes most,
+SHORT_WAY = 0.03  # and so much in all steps so far, were they all in one direction
+FEW_UPDATES = 50  # before which nothing is said of a low rate
 NOT_LEARNT = 0.9  # a training loss above this share of chance: next to nothing was learnt
-SLOW = 0.7  # a training loss above this share of chance, and still falling: slowly learnt
+SLOW = 0.7  # a training loss above this share of chance: little was learnt
 DEAD = 0.6  # share of the units of a layer
 SATURATED = 0.9
 FADED = 1e-6  # share of the largest gradient of a layer that the first layer has
@@ -95,50 +97,51 @@ def find_not_finite(evidence: Evidence) -> list[Sign]:
 
 
 def find_rate_too_high(evidence: Evidence) -> list[Sign]:
-    """Steps that change the weights by as much as they are, or a loss that stays above where it began."""
-    updates, last = evidence.updates(), evidence.history[-1] if evidence.history else None
-    largest = max(updates, default=0.0)
-    chance = evidence.chance
-    loss = last["train_loss"] if last else None
+    """Steps that change the weights by as much as they are while nothing is learnt, or a loss that stays above its beginning."""
+    last = evidence.history[-1] if evidence.history else None
+    loss, chance = last["train_loss"] if last else None, evidence.chance
     ill = chance is not None and chance > 0 and loss is not None and loss > NOT_LEARNT * chance
-    risen = evidence.by["risen"][-1:]
-    common = {"kind": "rate-too-high", "where": "the learning rate", "settings": evidence.rate_times(0.1)}
-    if largest > LARGE_UPDATE and (ill or risen or evidence.by["stopped"] or largest > 1 or evidence.by["spike"]):
-        at = evidence.probes[updates.index(largest)]
-        told = f"the step {at['update']} changed the weights by {largest:.2g} of their size in the median layer"
-        if ill:
-            told += f", and the training loss is {loss:.3g} where chance has {chance:.3g}"
-        usual = "0.0001 to 0.03 a step"
-        return [Sign(told=told, epoch=at["epoch"], value=largest, usual=usual, strength=0.95, **common)]
-    if risen and (loss is None or ill):
+    risen = [] if loss is not None and not ill else evidence.by["risen"][-1:]
+    share, at = max(evidence.updates(median), key=lambda one: one[0], default=(0.0, None))
+    common: Record = {"kind": "rate-too-high", "where": "the learning rate", "settings": evidence.rate_times(0.01)}
+    outcome = f"and the training loss is {loss:.3g} where chance has {chance:.3g}" if ill else ""
+    if at is not None and share > LARGE_UPDATE and (ill or risen or evidence.by["stopped"]):
+        told = f"the step {at['update']} changed the weights by {share:.2g} times their size in the median layer"
+        return [
+            Sign(
+                told=f"{told}, {outcome}" if outcome else told,
+                epoch=last["epoch"] if last else at["epoch"],
+                value=share,
+                usual="0.0001 to 0.05 times",
+                strength=0.95,
+                **common,
+            )
+        ]
+    if risen:
         one = risen[0]
         told = f"the training loss has risen from {one['before']:.3g} to {one['after']:.3g} and stays there"
         return [Sign(told=told, epoch=one["epoch"], value=one["after"], usual="it falls", strength=0.8, **common)]
-    if ill and loss is not None and chance is not None and loss > 1.5 * chance and len(evidence.history) > 1:
-        told = f"the training loss is {loss:.3g} after {last['epoch']} epochs, where chance has {chance:.3g}"
-        return [Sign(told=told, epoch=last["epoch"], value=loss, usual=f"below {chance:.3g}", strength=0.7, **common)]
     return []
 
 
 def find_rate_too_low(evidence: Evidence) -> list[Sign]:
-    """Steps that hardly change the weights, while the loss is high and still falling."""
-    updates, history, chance = evidence.updates(), evidence.history, evidence.chance
-    if len(updates) < 2 or not history or not chance or chance <= 0:
+    """Steps that hardly change the weights, even all of them together, while little is learnt."""
+    history, chance = evidence.history, evidence.chance
+    full = [one for one in evidence.updates(max) if evidence.rate is None or one[1]["rate"] >= 0.5 * evidence.rate]
+    if not full or not history or not chance or chance <= 0 or history[-1]["train_loss"] < SLOW * chance:
         return []
-    loss, largest = history[-1]["train_loss"], max(updates)
-    losses = [record["train_loss"] for record in history]
-    falling = all(after < before for before, after in pairwise(losses))
-    if largest >= TINY_UPDATE or loss < SLOW * chance or not falling or evidence.idle:
+    share, steps = max(share for share, _ in full), history[-1]["step"]
+    if not 0 < share < TINY_UPDATE or share * steps > SHORT_WAY or steps < FEW_UPDATES:
         return []
     return [
         Sign(
             kind="rate-too-low",
-            told=f"no step changed the weights by more than {largest:.1e} of their size in the median layer, and the training "
-            f"loss, still {loss:.3g} after {len(history)} epochs, falls slowly",
+            told=f"no step changed the weights of any layer by more than {share:.1e} of their size, all {steps} together by "
+            f"{share * steps:.2%} at most: the training loss is {history[-1]['train_loss']:.3g}, where chance has {chance:.3g}",
             epoch=history[-1]["epoch"],
             where="the learning rate",
-            value=largest,
-            usual="0.0001 to 0.03 a step",
+            value=share,
+            usual="0.0001 to 0.05 a step",
             strength=0.95,
             settings=evidence.rate_times(100),
         )

@@ -39,6 +39,8 @@ EARLY = (1, 10, 100)  # steps of the run that are probed
 PAUSE = 500  # least steps between later probes
 SHARE = 10  # and at most one for every tenth of the steps so far
 
+BEYOND = 1e30  # stands for whatever is larger, or no number
+
 Record = dict[str, Any]
 
 
@@ -140,10 +142,10 @@ class Watch:
                 self._keep({"what": "told", "step": 0, "kind": sign.kind, "where": sign.where, "text": sign.told})
 
     def _keep(self, record: Record) -> None:
-        record = {"what": record["what"], "epoch": self.epoch + 1, **record}
+        record = rounded({"what": record["what"], "epoch": self.epoch + 1, **record})
         self.records.append(record)
         if self.path is not None:
-            append_line(self.path / FILE, json.dumps(rounded(record)))
+            append_line(self.path / FILE, json.dumps(record))
 
     def restore(self, epoch: int, step: int, history: list[Record]) -> None:
         """Goes on from a position: what came after it is dropped, as it will come again."""
@@ -157,9 +159,9 @@ class Watch:
 
 
 def rounded(value: Any) -> Any:
-    """Numbers to five digits; what is not finite as None, which JSON has."""
+    """Numbers to five digits; one that is not finite as `BEYOND`: JSON has no infinity."""
     if isinstance(value, float):
-        return float(f"{value:.5g}") if math.isfinite(value) else None
+        return float(f"{value:.5g}") if abs(value) < BEYOND else BEYOND
     if isinstance(value, dict):
         return {key: rounded(one) for key, one in value.items()}
     return [rounded(one) for one in value] if isinstance(value, list) else value
