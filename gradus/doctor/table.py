@@ -24,6 +24,7 @@ from gradus.doctor.checks import (
     outputs,
     shift,
     signal,
+    watched,
 )
 from gradus.doctor.finding import Finding
 
@@ -68,4 +69,6 @@ CHECKS: dict[str, Check] = {
     "rate": Check("whether the learning rate can learn", learning_rate.find_rate),
     "augmentation": Check("whether changed pictures stay of their class", augmentation.find_harm),
     "cost": Check("what an epoch takes", first_steps.measure_cost),
+    "idle": Check("whether every layer learns in the first steps", watched.find_idle),
+    "watched": Check("what was seen while training", watched.find_watched, after=True),
 }
