@@ -25,6 +25,7 @@ from gradus.doctor.checks import (
     shift,
     signal,
     watched,
+    why_not_better,
 )
 from gradus.doctor.finding import Finding
 
@@ -71,4 +72,7 @@ CHECKS: dict[str, Check] = {
     "cost": Check("what an epoch takes", first_steps.measure_cost),
     "idle": Check("whether every layer learns in the first steps", watched.find_idle),
     "watched": Check("what was seen while training", watched.find_watched, after=True),
+    # after training, when all else has been asked
+    "gaps": Check("the gaps from the bound over training and validation to test", why_not_better.find_gaps, True),
+    "simple": Check("the run beside its best baseline", why_not_better.find_no_better, True),
 }
