@@ -1,4 +1,4 @@
-"""Groups of rows that may have more mistakes than the rest: by columns, pictures, texts, times, classes and what the network holds.
+"""Groups of rows that may have more mistakes than the rest: by columns, pictures, texts, times, classes, what the network holds.
 
 A group is named in words that a reader can check, never by a number of ours alone.
 """
@@ -39,12 +39,12 @@ class Slice:
         return Slice(f"{self.about} and {other.about}", f"{self.family} x {other.family}", self.rows & other.rows)
 
 
-def candidates(run: Run, table: ErrorTable, rows: np.ndarray) -> list[Slice]:
-    """All groups of the rows of these numbers; the masks are over `rows`. Reads nothing but the split and the network."""
+def candidates(run: Run, table: ErrorTable, rows: np.ndarray, *, clusters: bool = True) -> list[Slice]:
+    """All groups of the rows of these numbers; the masks are over `rows`. clusters: those of what the network holds, too."""
     found = _by_class(table, rows)
     if table.rows is not None:
         found += _by_columns(table.rows, rows, set(run.task.target_column.split(",")))
-    features = embedding(run, table.split, rows)
+    features = embedding(run, table.split, rows) if clusters else None
     return found + ([] if features is None else _by_cluster(features, table, rows))
 
 
@@ -169,7 +169,7 @@ def embedding(run: Run, split: str, rows: np.ndarray) -> np.ndarray | None:
 
     def catch(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
         held = arguments[0].detach().float()
-        caught.append((held.flatten(2).mean(dim=2) if held.ndim == 4 else held.mean(dim=1) if held.ndim == 3 else held))
+        caught.append(held.flatten(2).mean(dim=2) if held.ndim == 4 else held.mean(dim=1) if held.ndim == 3 else held)
 
     handle = head.register_forward_pre_hook(catch)
     try:

@@ -49,12 +49,18 @@ class WeakSlice:
 
 def weak_slices(run: Run, table: ErrorTable, seed: int = 0) -> list[WeakSlice]:
     """The slices of a run's split that have more mistakes than the rest, those that cost most first; at most five."""
+    if len(table) < 4 * LEAST or not table.error.any():
+        return []
+    rows, groups = groups_of(run, table, seed)
+    return confirmed(groups, table, rows, seed)
+
+
+def groups_of(run: Run, table: ErrorTable, seed: int = 0) -> tuple[np.ndarray, list[Slice]]:
+    """The numbers of the rows that are looked at, 4,000 at most, drawn by the seed; and all groups of them."""
     rows = np.arange(len(table))
     if len(rows) > ROWS:
         rows = np.sort(np.random.default_rng(seed).permutation(len(rows))[:ROWS])
-    if len(rows) < 4 * LEAST or not table.error[rows].any():
-        return []
-    return confirmed(candidates(run, table, rows), table, rows, seed)
+    return rows, candidates(run, table, rows)
 
 
 def confirmed(groups: list[Slice], table: ErrorTable, rows: np.ndarray, seed: int = 0) -> list[WeakSlice]:

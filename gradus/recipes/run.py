@@ -117,8 +117,8 @@ class Run:
 
     @property
     def temperature(self) -> float:
-        """What the logits of classes and labels are divided by: 1 unless the run was calibrated (`gradus doctor RUN --calibrate`).
-        Setting it forgets what was assessed with another one; the folder stays as it is."""
+        """What the logits of classes and labels are divided by: 1 unless the run was calibrated (`gradus doctor RUN
+        --calibrate`). Setting it forgets what was assessed with another one; the folder stays as it is."""
         if self._temperature is None:
             there = (self.path / TEMPERATURE_FILE).exists()
             self._temperature = RunFolder(self.path).read_json(TEMPERATURE_FILE)["temperature"] if there else 1.0

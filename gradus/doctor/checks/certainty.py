@@ -38,5 +38,7 @@ def _finding(case: Case, found: Stated, noise: float, split: str) -> Finding:
         usual=f"a calibration error below {100 * max(noise, LEAST):.1f} % with {len(found.right):,} answers",
         strength=min(1.0, 0.1 + found.error),
         command=command,
-        others=(f"gradus train {case.recipe.name or case.named} --set task.options.label_smoothing=0.1",) if over else (),
+        others=(f"gradus train {case.recipe.name or case.named} --set task.options.label_smoothing=0.1",)
+        if over
+        else (),
     )
