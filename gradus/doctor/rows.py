@@ -101,7 +101,7 @@ def described(pictures: np.ndarray) -> np.ndarray:
 
 
 def _edges(grey: Tensor) -> Tensor:
-    """(N, S, S) -> (N, CELLS * CELLS * DIRECTIONS): root of the share of each direction in a cell, of all edges of the picture."""
+    """(N, S, S) -> (N, CELLS * CELLS * DIRECTIONS): root of each direction's share in a cell of all the edges."""
     padded = functional.pad(grey[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     across = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
     down = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]

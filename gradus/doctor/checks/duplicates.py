@@ -99,8 +99,8 @@ def find_near_duplicates(case: Case) -> list[Finding]:
         findings.append(
             Finding(
                 kind="near-duplicates",
-                told=f"{len(shared):,} {split} rows{of}, {100 * share:.0f} %, are almost training rows: {split} row {first} is far "
-                f"nearer to training row {int(partner[np.flatnonzero(asked == first)[0]])} than to any other"
+                told=f"{len(shared):,} {split} rows{of}, {100 * share:.0f} %, are almost training rows: {split} row {first} is "
+                f"far nearer to training row {int(partner[np.flatnonzero(asked == first)[0]])} than to any other"
                 f"{_flattery(case, split, shared.tolist())}",
                 where=f"{split} rows",
                 value=share,
