@@ -24,6 +24,7 @@ from gradus.doctor.rows import Rows, described, rows_of
 
 MOST = 600  # rows of each side
 FOLDS, TREES = 3, 50
+CELLS = 3  # a side, of which colours and edges are told: splits differ in the whole picture, not in a corner
 FEWEST = 40
 LARGE = {"pictures": 0.70, "numbers": 0.70, "texts": 0.75}  # areas from which on a difference costs accuracy
 CERTAIN = 4.0  # deviations above 0.5
@@ -208,7 +209,7 @@ def described_and_levels(pictures: np.ndarray) -> np.ndarray:
     wide = pictures.astype(np.float32)
     means = wide.mean(axis=(1, 2))
     whole = [means, wide.std(axis=(1, 2)), wide.max(axis=(1, 2)), means - means.mean(axis=1, keepdims=True)]
-    return np.concatenate([described(wide), *(part / 255 for part in whole)], axis=1)
+    return np.concatenate([described(wide, CELLS), *(part / 255 for part in whole)], axis=1)
 
 
 def _undoings(ours: np.ndarray, theirs: np.ndarray) -> list[Undoing]:
