@@ -14,6 +14,8 @@ from gradus.models.auxiliary import main_outputs, total_loss
 from gradus.tasks.control import ControlTask
 from gradus.tasks.generation import GenerationTask
 from gradus.tasks.word_vectors import WordVectorTask
+from gradus.train import checkpoint
+from gradus.train.folder import RunFolder
 from gradus.train.learner import Supervised
 from gradus.train.trainer import Trainer
 
@@ -59,7 +61,15 @@ def probe(case: Case, rows: int, *, trained: bool = False, training: bool = True
 def probes(case: Case, rows: int, *, training: bool = True) -> list[Probe]:
     """The network before training, and as trained where it was."""
     found = [probe(case, rows, training=training)]
-    return found if case.run is None else [*found, probe(case, rows, trained=True, training=training)]
+    return [*found, probe(case, rows, trained=True, training=training)] if was_trained(case) else found
+
+
+def was_trained(case: Case) -> bool:
+    """Whether there are trained weights: a run that was stopped early may have none."""
+    if case.run is None:
+        return False
+    folder = RunFolder(case.run.path).checkpoints
+    return checkpoint.exists(folder, "best") or checkpoint.exists(folder, "last")
 
 
 def refuse_makers(case: Case) -> None:
