@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from gradus.recipes.recipe import Recipe
 from gradus.recipes.run import Run
 from gradus.tasks.task import Task
 from gradus.train.trainer import Trainer
+
+Made = TypeVar("Made")
 
 
 class NotHere(Exception):
@@ -57,6 +60,11 @@ class Case:
     @property
     def tensors(self) -> dict[str, dict[str, Any]]:
         return self.experiment.tensors
+
+    @property
+    def trainable(self) -> str:
+        """What `gradus train` takes to train this again: a run's settings are in its folder."""
+        return self.named if self.run is None else f"{self.named}/recipe.toml"
 
     @property
     def trained(self) -> Run:
@@ -106,23 +114,32 @@ class Case:
 
     def rows_of(self, split: str, most: int = 5_000) -> np.ndarray:
         """Which rows `features` are of: sorted numbers from 0."""
-        total = len(self.targets(split))
+        if split not in self.tensors:
+            raise NotHere(f"there are no {split} rows")
+        total = len(self.tensors[split]["targets"])
         if total <= most:
             return np.arange(total)
         return np.sort(np.random.default_rng(self.seed).permutation(total)[:most])
 
     def _features(self, split: str, most: int) -> np.ndarray:
         key = f"features of {split} {most}"
-        if key not in self._kept:
+        if key not in self.kept:
             inputs = self.batch(split, self.rows_of(split, most))[0]
             if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
                 raise NotHere(f"the rows of task {self.task.name} are no vectors of one length")
-            self._kept[key] = inputs.flatten(1).float().cpu().numpy()
-        return self._kept[key]
+            self.kept[key] = inputs.flatten(1).float().cpu().numpy()
+        return self.kept[key]
 
     @cached_property
-    def _kept(self) -> dict[str, np.ndarray]:
+    def kept(self) -> dict[str, Any]:
+        """What was computed and several checks ask for, by a name of its own."""
         return {}
+
+    def once(self, key: str, make: Callable[[], Made]) -> Made:
+        """What `make` gives, made when first asked for: measurements that several checks need."""
+        if key not in self.kept:
+            self.kept[key] = make()
+        return self.kept[key]
 
     def batch(self, split: str, rows: np.ndarray, *, training: bool = False) -> tuple[Any, Any]:
         """What the model takes of these rows, and the targets, on the device."""

@@ -94,6 +94,10 @@ def open_case(
     """The case of a run or a recipe, its data read."""
     if isinstance(subject, str | Path):
         subject = load_run(subject, model)
+    if isinstance(subject, Run) and dataset is not None:
+        recipe, task = subject.recipe, subject.task
+        experiment = prepare(recipe, dataset, model, measure=False, weights=False, like=task)
+        subject = Run(subject.path, recipe, task, experiment=experiment, model=model)
     if isinstance(subject, Run):
         return Case(subject.experiment, str(subject.path), subject, bound, subject.recipe.train.seed)
     experiment = prepare(subject, dataset, model, measure=False)

@@ -37,6 +37,7 @@ from gradus.recipes.weights import load_weights, named_weights, prepare_as, put_
 from gradus.tasks.rows import EncodedRows
 from gradus.tasks.table import TASKS, create_task, infer_task
 from gradus.tasks.task import Task
+from gradus.train.adversarial import check_game
 from gradus.train.devices import Plan, plan_device
 from gradus.train.fine_tune import FineTune
 from gradus.train.measure import choose_precision, choose_threads, operations
@@ -126,6 +127,7 @@ def prepare(
     learning = put_into(model, begin_with, task) if begin_with else []
     learning += _describe_learning(recipe, model)
     per_row = try_model(model, task, tensors["train"], recipe.model.name)
+    check_game(model, recipe.train)
     task.monitored(recipe.train.monitor)
     if recipe.train.patience and "validation" not in tensors:
         raise UserError("patience: stopping early needs validation rows; set data.validation above 0")
