@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,13 +90,17 @@ def still(model: nn.Module) -> None:
             module.eval()
 
 
-def learning(case: Case, **changed: Any) -> tuple[Trainer, Supervised]:
+@contextmanager
+def learning(case: Case, **changed: Any) -> Iterator[tuple[Trainer, Supervised]]:
     """A trainer of a copy and its learner, which learns from answers. `changed`: as `Case.fresh_trainer`."""
     refuse_makers(case)
     trainer = case.fresh_trainer(**changed)
-    if not isinstance(trainer.learner, Supervised):
-        raise NotHere(f"task {case.task.name} is not learnt by one loss")
-    return trainer, trainer.learner
+    try:
+        if not isinstance(trainer.learner, Supervised):
+            raise NotHere(f"task {case.task.name} is not learnt by one loss")
+        yield trainer, trainer.learner
+    finally:
+        trainer.source.close()  # rows that are streamed have processes
 
 
 def tensor_of(output: Any) -> Tensor | None:
