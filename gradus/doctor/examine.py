@@ -69,7 +69,8 @@ def examine(
     if bound is not None and not 0 <= bound < 1:
         raise UserError(f"bound: expected an error from 0 up to 1, received {bound:g}")
     try:
-        case = open_case(subject, dataset, model, bound)
+        with torch.random.fork_rng():  # making a network draws
+            case = open_case(subject, dataset, model, bound)
     except WrongOutputs as error:  # nothing else can be asked of such a network
         return Diagnosis([wrong_outputs(error)], {}, {})
     findings: list[Finding] = []
