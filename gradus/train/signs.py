@@ -52,6 +52,7 @@ class Evidence:
         self.probes = self.by["probe"]
         start = self.by["start"][0] if self.by["start"] else {}
         self.idle: list[str] = start.get("idle") or []
+        self.streamed: bool = start.get("streamed", False)
         first = self.probes[0]["loss"] if self.probes else None
         self.chance: float | None = start.get("chance") or first  # what knowing nothing has, or what there was at first
 
@@ -76,6 +77,7 @@ SATURATED = 0.9
 FADED = 1e-6  # share of the largest gradient of a layer that the first layer has
 WAITING = 0.3  # share of the time
 LEAST_SECONDS = 1.0  # of training, before waiting is judged
+WORKERS = 4  # that decode, as advice
 
 
 def find_not_finite(evidence: Evidence) -> list[Sign]:
@@ -298,6 +300,8 @@ def find_starved(evidence: Evidence) -> list[Sign]:
             value=waited / seconds,
             usual="below 10 %",
             strength=min(1.0, waited / seconds),
-            settings=("data.stream=never", "data.workers=4"),
+            settings=("data.stream=never", f"data.workers={WORKERS}")
+            if evidence.streamed
+            else ("see what else this machine does, and how each batch is made",),
         )
     ]

@@ -20,9 +20,9 @@ from gradus.train.signs import (
     find_unit_troubles,
 )
 
-DISAGREE = 1.5  # the loss with running statistics is so many times that with the batch's,
-DISAGREE_SHARE = 0.2  # and above it by this share of the loss of chance
-SETTLED = 50  # steps after which running statistics have followed: with momentum 0.1, 0.9^50 of the start is left
+DISAGREE = 2.0  # the loss with running statistics is so many times that with the batch's,
+DISAGREE_SHARE = 0.3  # and above it by this share of the loss of chance
+SETTLED = 100  # steps after which running statistics have followed: with momentum 0.1, 0.9^100 of the start is left
 EPOCHS_ON = 3  # after the best epoch, before overfitting is told; in long trainings a fifth of the epochs
 BEYOND_NOISE = 3.0  # median changes from epoch to epoch
 STILL = 10  # epochs without progress, or a third of them
