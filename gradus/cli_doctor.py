@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradus import cli_doctor_errors
 from gradus.errors import UserError
 
 if TYPE_CHECKING:
     from gradus.doctor.examine import Diagnosis
 
-FLAGS = ("bound", "only")
+FLAGS = ("bound", "only", *cli_doctor_errors.FLAGS)
 
 
 def add_commands(
@@ -25,9 +26,12 @@ def add_commands(
     doctor.add_argument("--bound", metavar="X", help="error of the best known answer, such as people's: 0.01")
     doctor.add_argument("--only", metavar="CHECK", action="append", default=[], help="one check; may be repeated")
     doctor.add_argument("--json", action="store_true", help="one JSON object")
+    cli_doctor_errors.add_flags(doctor)
 
 
 def run_doctor(arguments: argparse.Namespace) -> None:
+    if cli_doctor_errors.run_errors(arguments):
+        return
     from gradus.cli import _recipe_of, _say
     from gradus.doctor.examine import examine
     from gradus.recipes.recipe import Recipe

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from gradus.data.dataset import Dataset
 from gradus.doctor.case import Case, NotHere
+from gradus.doctor.checks.outputs import wrong_outputs
 from gradus.doctor.finding import Finding, ranked
 from gradus.doctor.table import CHECKS
-from gradus.errors import UserError, unknown_name
+from gradus.errors import UserError, WrongOutputs, unknown_name
 from gradus.recipes.experiment import prepare
 from gradus.recipes.recipe import Recipe
 from gradus.recipes.run import Run, load_run
@@ -66,7 +68,10 @@ def examine(
             raise unknown_name("check", name, CHECKS)
     if bound is not None and not 0 <= bound < 1:
         raise UserError(f"bound: expected an error from 0 up to 1, received {bound:g}")
-    case = open_case(subject, dataset, model, bound)
+    try:
+        case = open_case(subject, dataset, model, bound)
+    except WrongOutputs as error:  # nothing else can be asked of such a network
+        return Diagnosis([wrong_outputs(error)], {}, {})
     findings: list[Finding] = []
     skipped: dict[str, str] = {}
     for name, check in CHECKS.items():
@@ -74,7 +79,9 @@ def examine(
             continue
         say(check.about)
         try:
-            findings += check.asks(case)
+            with torch.random.fork_rng():  # what a check draws is its own affair, and the same each time
+                torch.manual_seed(case.seed)
+                findings += check.asks(case)
         except NotHere as reason:
             skipped[name] = str(reason)
     return Diagnosis(ranked(findings), skipped, case.measured)
@@ -86,6 +93,10 @@ def open_case(
     """The case of a run or a recipe, its data read."""
     if isinstance(subject, str | Path):
         subject = load_run(subject, model)
+    if isinstance(subject, Run) and dataset is not None:
+        recipe, task = subject.recipe, subject.task
+        experiment = prepare(recipe, dataset, model, measure=False, weights=False, like=task)
+        subject = Run(subject.path, recipe, task, experiment=experiment, model=model)
     if isinstance(subject, Run):
         return Case(subject.experiment, str(subject.path), subject, bound, subject.recipe.train.seed)
     experiment = prepare(subject, dataset, model, measure=False)
