@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from statistics import mean, median
 
@@ -130,5 +131,11 @@ QUESTIONS: tuple[Callable[[Evidence], list[Sign]], ...] = (
 
 
 def read_signs(evidence: Evidence) -> list[Sign]:
-    """All signs that there are, in the order of the questions."""
-    return [sign for ask in QUESTIONS for sign in ask(evidence)]
+    """All signs that there are, in the order of the questions. What follows from a learning rate is told as such: units that
+    died weigh less, and a plateau is none."""
+    signs = [sign for ask in QUESTIONS for sign in ask(evidence)]
+    if not any(sign.kind in ("rate-too-high", "rate-too-low") for sign in signs):
+        return signs
+    weights = {"dead-units": 0.5, "saturated-units": 0.5, "plateau": 0.0}
+    signs = [replace(sign, strength=sign.strength * weights.get(sign.kind, 1.0)) for sign in signs]
+    return [sign for sign in signs if sign.strength]

@@ -14,7 +14,6 @@ several processes only the losses are.
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -87,8 +86,9 @@ class Watch:
         self._began = None
         if not self.records:
             start = {"chance": self.chance, "idle": idle_from_the_start(self.learner)}
-            streamed = not isinstance(self.stepper.source, Resident)
-            self._keep({"what": "start", "step": 0, **start, "streamed": streamed})
+            start |= {"streamed": not isinstance(self.stepper.source, Resident)}
+            start |= {"batch_size": self.stepper.source.batch_size}
+            self._keep({"what": "start", "step": 0, **start})
             self._judge()
 
     def step(self, epoch: int, step: int) -> dict[str, Tensor]:
