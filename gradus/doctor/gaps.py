@@ -14,6 +14,7 @@ aside (the training-validation rows), one gap is both variance and mismatch, and
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +74,7 @@ def name_gaps(
     found = {name: one if isinstance(one, Stage) else Stage(one) for name, one in errors.items()}
     names = [name for name in STAGES if name in found]
     gaps = []
-    for before, after in zip(names, names[1:], strict=False):
+    for before, after in itertools.pairwise(names):
         size = found[after].error - found[before].error
         deviation = (found[before].deviation ** 2 + found[after].deviation ** 2) ** 0.5
         matters = size > max(LEAST * scale, LEAST_SHARE * found[after].error)

@@ -1,9 +1,9 @@
 """Remedies: for each gap the knobs that close it, those first that the run has not turned yet, each as a command.
 
-Orthogonal (course notes §3.1.2): a bigger network is no remedy for variance, nor more data or augmentation one for training rows
-that are not learnt. Within a gap the order is that of the course notes: for avoidable bias a bigger network, longer training,
-a better optimiser, another architecture (§2.1.1, §2.1.2); for variance more data, augmentation, regularisation; for mismatch a look
-at the differences and similar data (§3.2.9); for a validation set that was chosen by a larger one.
+Orthogonal (course notes §3.1.2): a bigger network is no remedy for variance, nor more data or augmentation one for training
+rows that are not learnt. Within a gap the order is that of the course notes: for avoidable bias a bigger network, longer
+training, a better optimiser, another architecture (§2.1.1, §2.1.2); for variance more data, augmentation, regularisation; for
+mismatch a look at the differences and similar data (§3.2.9); for a validation set that was chosen by a larger one.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ SIMPLE = ("logistic_regression", "mlp")  # no step up from anything else
 @dataclass(frozen=True)
 class Remedy:
     """One thing to try. flags: of `gradus train RECIPE`; command: another command, in place of them; where both are empty it
-    is done by hand. used: the run has turned this knob already."""
+    is done by hand. used: the run has turned this knob already; first: the run shows that it is this one."""
 
     name: str
     about: str
     flags: tuple[str, ...] = ()
     command: str = ""
     used: bool = False
+    first: bool = False
 
 
 Knob = Callable[[Case], Remedy | None]  # None: this run has no such knob
@@ -48,7 +49,7 @@ Knob = Callable[[Case], Remedy | None]  # None: this run has no such knob
 def remedies_for(case: Case, kind: str) -> list[Remedy]:
     """The remedies for a gap that this run can take, those that it has not used first."""
     found = [remedy for knob in KNOBS[kind] if (remedy := knob(case)) is not None]
-    return sorted(found, key=lambda remedy: remedy.used)
+    return sorted(found, key=lambda remedy: (not remedy.first, remedy.used))
 
 
 def command_of(case: Case, remedy: Remedy) -> str:
@@ -118,10 +119,23 @@ def next_in_family(model: str) -> str:
 
 
 def longer(case: Case) -> Remedy:
-    """Unused where the training loss was still falling at the end."""
+    """The first remedy where the training loss was still falling at the end, and the run is past the simple methods: a network
+    that is behind those is too small or learns too slowly to be waited for."""
     falling = case.run is not None and is_still_falling(case.run.history)
     said = "longer training: the training loss was still falling" if falling else "longer training"
-    return Remedy("longer", said, ("--epochs", str(2 * case.recipe.train.epochs)), used=not falling)
+    flags = ("--epochs", str(2 * case.recipe.train.epochs))
+    return Remedy("longer", said, flags, used=not falling, first=falling and is_past_baselines(case))
+
+
+def is_past_baselines(case: Case) -> bool:
+    """Whether the run is better than the best of its baselines."""
+    metric, direction = case.task.monitored("")
+    evaluation = case.run.evaluation if case.run is not None else {}
+    others = [of[metric] for of in evaluation.get("baselines", {}).values() if metric in of]
+    mine = evaluation.get("metrics", {}).get(metric)
+    if mine is None or not others:
+        return False
+    return mine > max(others) if direction == "max" else mine < min(others)
 
 
 def better_optimizer(case: Case) -> Remedy | None:

@@ -49,7 +49,9 @@ class Errors:
 
     def said(self, error: float) -> str:
         """An error as people read it."""
-        return percent(error, 1 if abs(error) >= 0.01 else 2) if self.is_share else number(error, 3)
+        if not self.is_share:
+            return number(error, 3)
+        return percent(error, 1 if abs(error) >= 0.01 else 2) if error else "0%"
 
     @property
     def is_share(self) -> bool:
@@ -71,6 +73,8 @@ def measure_errors(case: Case) -> Errors:
 
 def _measure(case: Case) -> Errors:
     run = case.trained
+    if not run.evaluation:
+        raise NotHere("this run has not finished")
     metric, direction = metric_of(case)
     stages = {}
     for name in ("train", "validation", "test"):
