@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from gradus.data.dataset import Dataset
 from gradus.doctor.case import Case, NotHere
+from gradus.doctor.checks.outputs import wrong_outputs
 from gradus.doctor.finding import Finding, ranked
 from gradus.doctor.learning_curve import measure_learning_curve
 from gradus.doctor.table import CHECKS
-from gradus.errors import UserError, unknown_name
+from gradus.errors import UserError, WrongOutputs, unknown_name
 from gradus.recipes.experiment import prepare
 from gradus.recipes.recipe import Recipe
 from gradus.recipes.run import Run, load_run
@@ -68,7 +70,10 @@ def examine(
     for name in only:
         if name not in CHECKS:
             raise unknown_name("check", name, CHECKS)
-    case = open_case(subject, dataset, model, bound)
+    try:
+        case = open_case(subject, dataset, model, bound)
+    except WrongOutputs as error:  # nothing else can be asked of such a network
+        return Diagnosis([wrong_outputs(error)], {}, {})
     if bound is not None:
         _check_bound(case, bound)
     findings: list[Finding] = []
@@ -78,7 +83,9 @@ def examine(
             continue
         say(check.about)
         try:
-            findings += check.asks(case)
+            with torch.random.fork_rng():  # what a check draws is its own affair, and the same each time
+                torch.manual_seed(case.seed)
+                findings += check.asks(case)
         except NotHere as reason:
             skipped[name] = str(reason)
     if learning_curve:
@@ -102,6 +109,10 @@ def open_case(
     """The case of a run or a recipe, its data read."""
     if isinstance(subject, str | Path):
         subject = load_run(subject, model)
+    if isinstance(subject, Run) and dataset is not None:
+        recipe, task = subject.recipe, subject.task
+        experiment = prepare(recipe, dataset, model, measure=False, weights=False, like=task)
+        subject = Run(subject.path, recipe, task, experiment=experiment, model=model)
     if isinstance(subject, Run):
         return Case(subject.experiment, str(subject.path), subject, bound, subject.recipe.train.seed)
     experiment = prepare(subject, dataset, model, measure=False)

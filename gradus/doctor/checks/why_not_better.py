@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gradus.doctor.case import Case, NotHere
+from gradus.doctor.checks import shift
 from gradus.doctor.finding import Finding
 from gradus.doctor.gaps import Gap, name_gaps, overfitting_epoch
 from gradus.doctor.remedies import Remedy, command_of, learning_rate, remedies_for, said_of, slice_aside
@@ -55,8 +56,8 @@ def _without(remedies: list[Remedy], first: Remedy | None) -> list[Remedy]:
 
 def _is_shifted(case: Case, gap: Gap) -> bool:
     """Whether the rows that judge were found to be of another distribution than the training rows."""
-    found: Any = case.measured.get("shift", {})
-    return isinstance(found, dict) and bool(found.get(gap.after, {}).get("shifted", False))
+    areas: dict[str, float] = case.measured.get("shift", {})
+    return areas.get(gap.after, 0.5) > min(shift.LARGE.values())
 
 
 def _sentence(case: Case, errors: Errors, gap: Gap, kind: str, doubtful: bool) -> str:
