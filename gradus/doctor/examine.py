@@ -70,12 +70,23 @@ def examine(
     for name in only:
         if name not in CHECKS:
             raise unknown_name("check", name, CHECKS)
-    try:
-        case = open_case(subject, dataset, model, bound)
-    except WrongOutputs as error:  # nothing else can be asked of such a network
-        return Diagnosis([wrong_outputs(error)], {}, {})
-    if bound is not None:
-        _check_bound(case, bound)
+    with torch.random.fork_rng():  # making a network draws its first weights
+        try:
+            case = open_case(subject, dataset, model, bound)
+        except WrongOutputs as error:  # nothing else can be asked of such a network
+            return Diagnosis([wrong_outputs(error)], {}, {})
+        if bound is not None:
+            _check_bound(case, bound)
+        if learning_curve and case.run is None:
+            raise UserError(f"{case.named}: a learning curve begins with a trained run; train it first")
+        findings, skipped = _ask(case, only, say)
+        if learning_curve:
+            case.measured["learning curve"] = measure_learning_curve(case, say)
+    return Diagnosis(ranked(findings), skipped, case.measured)
+
+
+def _ask(case: Case, only: tuple[str, ...], say: Callable[[str], None]) -> tuple[list[Finding], dict[str, str]]:
+    """The findings of all checks that apply, and why the others do not."""
     findings: list[Finding] = []
     skipped: dict[str, str] = {}
     for name, check in CHECKS.items():
@@ -88,11 +99,7 @@ def examine(
                 findings += check.asks(case)
         except NotHere as reason:
             skipped[name] = str(reason)
-    if learning_curve:
-        if case.run is None:
-            raise UserError(f"{case.named}: a learning curve begins with a trained run; train it first")
-        case.measured["learning curve"] = measure_learning_curve(case, say)
-    return Diagnosis(ranked(findings), skipped, case.measured)
+    return findings, skipped
 
 
 def _check_bound(case: Case, bound: float) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 STAGES = ("bound", "train", "train-validation", "validation", "test")
-BEYOND_CHANCE = 3.29  # deviations: a gap is named where chance gives one so large less than once in a thousand times
+BEYOND_CHANCE = 2.58  # deviations: a gap is named where zero lies outside of its 99 % interval
 LEAST = 0.005  # of the scale of the error (1 for shares): half a point in a hundred matters to nobody
 LEAST_SHARE = 0.15  # of the later error: a smaller gap is not what keeps the model from being better
 

@@ -23,6 +23,7 @@ from gradus.look.text import capital, count, is_share, number, percent
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+LONGEST = 160  # letters of a headline
 TONES = {"fault": "bad", "warning": "bad", "advice": "even"}
 
 
@@ -61,14 +62,14 @@ def plain(value: Any) -> Any:
 
 
 def _head(diagnosis: Diagnosis, title: str) -> Html:
-    first = diagnosis.findings[0] if diagnosis.findings else None
-    sentence = capital(first.told) + "." if first is not None else "Nothing was found that is wrong."
+    sentence = "Nothing was found that is wrong."
+    if diagnosis.findings:
+        first = diagnosis.findings[0]
+        sentence = capital(first.told if len(first.told) <= LONGEST else KINDS[first.kind].about) + "."
     return element(
         "header",
         element("p", name(title), element("span", "doctor"), class_="eyebrow"),
-        element("h1", sentence if len(sentence) <= 160 else capital(KINDS[first.kind].about) + ".")  # type: ignore[union-attr]
-        if first is not None
-        else element("h1", sentence),
+        element("h1", sentence),
         paragraph(capital(summary(diagnosis)) + ".", class_="lead"),
     )
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +26,16 @@ from gradus.tasks.table import TASKS
 
 SIZES = ("hidden", "width", "hidden_size", "channels", "widths", "embedding_size")  # options that widen a network
 LEAST_WIDTH = 32
+FAMILIES = (  # from small to large
+    ("vgg11", "vgg13", "vgg16", "vgg19"),
+    ("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
+    ("mobilenet_v1", "mobilenet_v2", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110"),
+    ("wrn16_4", "wrn16_8", "wrn28_10"),
+    ("lenet5", "mnist_convnet"),
+)
+GENTLE = AugmentSettings(rotation=10.0, shift_horizontal=0.1, shift_vertical=0.1)
+GENTLY = ("rotation", "shift_horizontal", "shift_vertical")
 SIMPLE = ("logistic_regression", "mlp")  # no step up from anything else
 
 
@@ -104,18 +113,13 @@ def bigger(case: Case) -> Remedy | None:
             return Remedy("bigger", "a bigger network", _set(f"model.options.{name}", wider))
         return Remedy("bigger", "a hidden layer", _set(f"model.options.{name}", [64]))
     larger = next_in_family(case.recipe.model.name)
-    return Remedy("bigger", "a bigger network of its family", ("--model", larger)) if larger else None
+    return Remedy("bigger", "a bigger network", ("--model", larger)) if larger else None
 
 
 def next_in_family(model: str) -> str:
-    """The next larger network whose name differs in its number alone: resnet18 -> resnet34; empty where there is none."""
-    parts = re.fullmatch(r"(\D+)(\d+)(.*)", model)
-    if parts is None or model not in MODELS:
-        return ""
-    pattern = re.compile(re.escape(parts[1]) + r"(\d+)" + re.escape(parts[3]))
-    numbers = [int(found[1]) for name in MODELS if (found := pattern.fullmatch(name))]
-    larger = [one for one in numbers if one > int(parts[2])]
-    return f"{parts[1]}{min(larger)}{parts[3]}" if larger and parts[1] != "lenet" else ""
+    """The next larger network of the same family: resnet18 -> resnet34; empty where there is none."""
+    family = next((names for names in FAMILIES if model in names[:-1]), ())
+    return family[family.index(model) + 1] if family else ""
 
 
 def longer(case: Case) -> Remedy:
@@ -205,18 +209,13 @@ def augmented(case: Case) -> Remedy | None:
     if case.recipe.augment.is_on:
         return None
     colour = option(case, "in_channels") == 3
-    gentle = {"rotation": 10.0, "shift_horizontal": 0.1, "shift_vertical": 0.1}
-    wanted = get_preset("standard") if colour else AugmentSettings(**gentle)
+    wanted = get_preset("standard") if colour else GENTLE
     try:
         case.task.augmented(wanted, case.tensors["train"])
     except UserError:
         return None
-    flags = ("--augment", "standard") if colour else tuple(flag for pair in gentle.items() for flag in _of(pair))
-    return Remedy("augmented", "augmentation", flags)
-
-
-def _of(pair: tuple[str, Any]) -> tuple[str, str]:
-    return _set(f"augment.{pair[0]}", pair[1])
+    gentle = [flag for name in GENTLY for flag in _set(f"augment.{name}", getattr(GENTLE, name))]
+    return Remedy("augmented", "augmentation", ("--augment", "standard") if colour else tuple(gentle))
 
 
 def dropout(case: Case) -> Remedy | None:

@@ -74,7 +74,7 @@ def _measure(case: Case) -> Errors:
     if not run.evaluation:
         raise NotHere("this run has not finished")
     metric, direction = metric_of(case)
-    stages = {}
+    stages: dict[str, Stage] = {}
     for name in ("train", "validation", "test"):
         if name in case.tensors:
             most = MOST_ROWS if name == "train" else MOST_JUDGED

@@ -51,7 +51,7 @@ def summary(diagnosis: Diagnosis) -> str:
         plural(advice, "piece of advice", "pieces of advice") if advice else "",
     ]
     said = ", ".join(part for part in named if part)
-    return said if diagnosis.alarms else f"nothing found that is wrong; {said}"
+    return said if diagnosis.alarms else f"no faults, no warnings; {said}"
 
 
 def finding_lines(place: int, one: Finding) -> list[str]:
