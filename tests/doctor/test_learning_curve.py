@@ -74,7 +74,7 @@ def test_the_curve_of_a_run(tmp_path):
     recipe = Recipe(
         data=DataSettings(source="digits"),
         model=ModelSettings(name="mlp", options={"hidden": [32]}),
-        train=TrainSettings(epochs=2),
+        train=TrainSettings(epochs=1),
     )
     run = train_recipe(recipe, tmp_path / "run")
     said: list[str] = []

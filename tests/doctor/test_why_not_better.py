@@ -144,17 +144,17 @@ def test_rows_of_another_source(tmp_path, monkeypatch):
         train=TrainSettings(epochs=6, optimizer=OptimizerSettings(learning_rate=0.02)),
     )
     run = train_recipe(recipe, tmp_path / "all", dataset=made)
-    (first,) = examine(run, only=("gaps",)).findings
+    first = examine(run, only=("gaps",)).findings[0]
     assert first.kind == "variance" and "may be of another source" in first.told
     assert "--set data.rows=360" in first.command
-    (named,) = examine(run, only=("shift", "gaps")).findings[-1:]
-    assert named.kind == "mismatch"
+    named = [one.kind for one in examine(run, only=("shift", "gaps")).findings]
+    assert "mismatch" in named and "variance" not in named
 
     less = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, rows=300))
     run = train_recipe(less, tmp_path / "less", dataset=made)
     monkeypatch.setattr("gradus.doctor.stages.read_data", lambda data: made)
     case = open_case(run, None, None, None)
-    assert [one.kind for one in find_gaps(case)] == ["mismatch"]
+    assert find_gaps(case)[0].kind == "mismatch"
     assert measure_errors(case).stages["train-validation"].rows == 100
 
 
