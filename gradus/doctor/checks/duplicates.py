@@ -12,7 +12,6 @@ the chance of one in a thousand. Texts are compared by their runs of four words.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter
 from typing import Any
 
@@ -318,4 +317,4 @@ def _near_texts(case: Case, split: str, asked: np.ndarray, columns: list[str]) -
         partner[first : first + 200] = known[alike.argmax(axis=1)]
         tenth = order[:, -min(TENTH, order.shape[1])]
         near[first : first + 200] = (order[:, -1] >= LARGEST_RATIO) & (tenth <= LARGEST_RATIO * order[:, -1])
-    return near, partner, math.nan
+    return near, partner, LARGEST_RATIO

@@ -29,7 +29,8 @@ SURE, NEXT = (
     0.35,
 )  # shares of the rows, the surest first: in the first the mistakes are counted, in the next they must level off
 LEAST = 0.05  # of the surest labels that contradict, at 99.9 %, from which on there are many wrong ones
-LEVEL = 1.35  # times as many mistakes among the next surest as among the surest, up to which they have levelled off
+LEVEL = 1.2  # times as many mistakes among the next surest as among the surest, up to which they have levelled off
+BLIND = 0.56  # of chance's mistakes: methods that make as many where they are surest cannot judge
 DECENT = 0.72  # of the rows that the methods must answer rightly, wrong labels left out
 PAIR = 0.08  # of two classes' sure rows that carry the other's name, from which on they may be exchanged
 PAIR_TIMES = 4.0  # times as often as other names
@@ -112,7 +113,9 @@ def find_wrong_labels(case: Case) -> list[Finding]:
     doubts = likely_wrong(case)
     share, low, high = doubts.wrong
     case.measured["labels"] = {"wrong": doubts.wrong, "level": doubts.level, "decent": doubts.decent}
-    case.measured["likely wrong labels"] = doubts.ranked
+    case.measured["likely wrong labels"] = doubts.ranked.tolist()
+    if share > BLIND * (1 - 1 / len(classes)):
+        raise NotHere("simple methods are too weak here to doubt labels")
     if low < LEAST or doubts.level > LEVEL or doubts.decent < DECENT or _exchanged_pair(doubts) is not None:
         return []
     total = len(case.targets("train"))
