@@ -28,6 +28,7 @@ SURE, NEXT = (
     0.15,
     0.35,
 )  # shares of the rows, the surest first: in the first the mistakes are counted, in the next they must level off
+OFTEN = 4.0  # times as many as other mistakes, from which on a kind of mistake is named
 LEAST = 0.05  # of the surest labels that contradict, at 99.9 %, from which on there are many wrong ones
 LEVEL = 1.2  # times as many mistakes among the next surest as among the surest, up to which they have levelled off
 BLIND = 0.56  # of chance's mistakes: methods that make as many where they are surest cannot judge
@@ -113,21 +114,23 @@ def find_wrong_labels(case: Case) -> list[Finding]:
     doubts = likely_wrong(case)
     share, low, high = doubts.wrong
     case.measured["labels"] = {"wrong": doubts.wrong, "level": doubts.level, "decent": doubts.decent}
-    case.measured["likely wrong labels"] = doubts.ranked.tolist()
+    case.measured["likely wrong labels"] = doubts.ranked[:200].tolist()
     if share > BLIND * (1 - 1 / len(classes)):
         raise NotHere("simple methods are too weak here to doubt labels")
     if low < LEAST or doubts.level > LEVEL or doubts.decent < DECENT or _exchanged_pair(doubts) is not None:
         return []
     total = len(case.targets("train"))
     kinds = _kinds(doubts.joint, classes)
-    right = 1 - float((doubts.probabilities.argmax(axis=1) != doubts.given).mean())
+    right = float((doubts.probabilities.argmax(axis=1) == doubts.given).mean())
+    by_luck = share / (len(classes) - 1)
+    without = (right - by_luck) / max(1 - share - by_luck, 1e-2)
     return [
         Finding(
             kind="wrong-labels",
             told=f"about {100 * share:.0f} % of the training labels are wrong ({100 * max(low, 0):.0f} to {100 * high:.0f} %, "
-            f"some {share * total:,.0f} rows): so many contradict simple methods where these are surest; most are {kinds}. "
+            f"some {share * total:,.0f} rows): so many contradict simple methods where these are surest; {kinds}. "
             f"Simple methods agree with {100 * right:.0f} % of the labels, and would with about "
-            f"{100 * min(doubts.decent, 1):.0f} % of right ones",
+            f"{100 * min(without, 1):.0f} % of right ones",
             where="training labels",
             value=share,
             usual="below 2 % of the surest rows",
@@ -143,13 +146,14 @@ def find_wrong_labels(case: Case) -> list[Finding]:
 
 
 def _kinds(joint: np.ndarray, classes: tuple[str, ...]) -> str:
-    """The two most frequent kinds, in words."""
-    off = joint - np.diag(np.diag(joint))
-    places = np.argsort(-off, axis=None, kind="stable")[:2]
-    pairs = [np.unravel_index(place, off.shape) for place in places.tolist()]
-    return " and ".join(
-        f"'{classes[there]}' called '{classes[here]}' ({off[here, there]})" for here, there in pairs if off[here, there]
-    )
+    """The two most frequent kinds, in words; of random mistakes that there is none."""
+    off = (joint - np.diag(np.diag(joint))).astype(np.float64)
+    usual = off.sum() / max(len(off) * (len(off) - 1), 1)
+    if len(off) > 2 and off.max() < OFTEN * max(usual, 1):
+        return "they are of all kinds alike"
+    places = [np.unravel_index(place, off.shape) for place in np.argsort(-off, axis=None, kind="stable")[:2].tolist()]
+    pairs = [f"'{classes[there]}' called '{classes[here]}' ({off[here, there]:.0f})" for here, there in places]
+    return "most are " + " and ".join(pairs)
 
 
 def _exchanged_pair(doubts: Doubts) -> tuple[int, int, float] | None:
