@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from gradus.doctor.case import Case, NotHere
 from gradus.doctor.commands import with_option
 from gradus.doctor.finding import Finding
@@ -27,6 +29,8 @@ def find_scales(case: Case) -> list[Finding]:
     findings: list[Finding] = []
     for probe in probes(case, ROWS):
         scales = layer_scales(probe)
+        if not all(math.isfinite(one.outputs) for one in scales):
+            raise NotHere(f"{probe.when} the network gives numbers that are not finite")
         if not scales:
             raise NotHere("the network has no layer with weights that a forward pass calls")
         before = probe.when == BEFORE
@@ -95,7 +99,7 @@ def _faded(case: Case, probe: Probe, scales: list[LayerScale]) -> list[Finding]:
 def _grown(case: Case, probe: Probe, scales: list[LayerScale], most: float) -> list[Finding]:
     first, largest = scales[0], max(scales, key=lambda one: one.outputs)
     growth = largest.outputs / max(first.outputs, 1e-30)
-    if growth < most:
+    if not most <= growth < math.inf:
         return []
     steps = max(1, scales.index(largest) - scales.index(first))
     return [

@@ -78,6 +78,8 @@ def _outputs(tried: Probe, inputs: Any) -> Tensor:
     outputs = tried.outputs(inputs)
     if not isinstance(outputs, Tensor):
         raise NotHere("the network gives no tensor")
+    if not bool(torch.isfinite(outputs).all()):
+        raise NotHere("the network gives numbers that are not finite")
     return outputs.double()
 
 
