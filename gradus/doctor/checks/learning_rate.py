@@ -19,7 +19,7 @@ from gradus.train.schedules import factor_at
 
 ROWS = 64
 STEPS, LEAST_STEPS = 100, 40
-SECONDS = 20.0  # that the range test may take
+SECONDS = 20.0  # of the processor that the range test may take
 BUDGET = 2e11  # floating-point operations of the range test, about
 LOWEST, HIGHEST = 1e-7, 10.0
 TRIED = 60  # steps at the rate itself, and at a tenth and a hundredth of it
@@ -73,10 +73,10 @@ def _refuse_slow(case: Case, steps: int) -> None:
     with learning(case) as (trainer, learner):
         batch = trainer.source.batch(0, 0)
         learner.step(batch)
-        started = time.perf_counter()
+        started = time.process_time()
         learner.step(batch)
         learner.step(batch)
-        if (time.perf_counter() - started) / 2 * steps > SECONDS:
+        if (time.process_time() - started) / 2 * steps > SECONDS:
             raise NotHere("the network is too slow to be tried in some seconds: gradus lr tries it in minutes")
 
 

@@ -28,7 +28,7 @@ LEARNT = 0.1  # share of the loss of chance at which it is known by heart
 NOT_LEARNT = 0.5
 WEIGHTS = 4  # for each number to be learnt, at least: fewer cannot hold them
 TIMED = 10
-SECONDS = 10.0  # that the steps at one rate may take, by the first of them
+SECONDS = 10.0  # of the processor that the steps at one rate may take, by the first of them
 SAMPLES = 2  # numbers moved in each tensor
 
 
@@ -82,9 +82,9 @@ def find_cannot_memorise(case: Case) -> list[Finding]:
 def _learn(tried: Probe, rate: float, steps: int, chance: float) -> float:
     """The lowest loss on the way, which ends when the rows are known or hardly anything was learnt."""
     optimizer = torch.optim.Adam([p for p in tried.model.parameters() if p.requires_grad], lr=rate)
-    least, started = float("inf"), time.perf_counter()
+    least, started = float("inf"), time.process_time()
     for step in range(steps):
-        if step == TIMED and (time.perf_counter() - started) * steps / TIMED > SECONDS:
+        if step == TIMED and (time.process_time() - started) * steps / TIMED > SECONDS:
             raise NotHere("the network is too slow to be tried in some seconds")
         optimizer.zero_grad()
         loss = tried.loss(tried.outputs())
