@@ -17,11 +17,12 @@ UNIT_ROWS = 512
 FADED = 1e-5  # relative gradient of the first layer, as a share of the largest
 ALIKE = 1e-4  # deviation of the last layer's outputs over rows, as a share of their size
 GROWN = {True: 100.0, False: 1e4}  # size of a layer's outputs over that of the first: before training, and trained
-DEAD = 0.7  # share of a layer's units
+# Share of a layer's units, and how many it must have: where biases outweigh small inputs, half of the units are dead by chance
+DEAD, LEAST_UNITS = 0.9, 10
 AFTERWARDS = (
     0.6  # strength of what was sound before training: then it is a consequence, of the learning rate for instance
 )
-SATURATED = 0.7
+SATURATED = 0.9
 
 
 def find_scales(case: Case) -> list[Finding]:
@@ -137,7 +138,7 @@ def find_dead_units(case: Case) -> list[Finding]:
 
 
 def _unit_finding(case: Case, probe: Probe, one: UnitHealth) -> Finding | None:
-    if max(one.dead / DEAD, one.saturated / SATURATED) < 1 or one.units < 4:
+    if max(one.dead / DEAD, one.saturated / SATURATED) < 1 or one.units < LEAST_UNITS:
         return None
     dead = one.dead >= DEAD
     share, what = (one.dead, "give 0") if dead else (one.saturated, f"stand at an end of the {one.kind}")

@@ -27,12 +27,14 @@ LAST = 20  # of them, whose median is compared
 BETTER = 0.85  # share of the loss that a lower rate reaches
 FALL = 0.1  # of the first loss by which it must be better, too
 WHOLE = 3.0  # steps at the rate of the steepest fall that a whole training must be worth
+FAR = 100.0  # times below that rate, too: a training of few steps is short, not slow
 LEARNT = 0.7  # share of the first loss below which a run has learnt something
 SURELY = 0.5  # share of the loss of chance below which nothing is asked
 
 
 def find_rate(case: Case) -> list[Finding]:
-    """Too low: all steps of the training together move the weights less than three at the rate where the loss falls fastest.
+    """Too low: all steps of the training together move the weights less than three at the rate where the loss falls fastest,
+    which is a hundred times higher.
     Too high: a tenth or a hundredth of the rate has a clearly lower loss after the same 60 batches.
 
     A run that learnt, by its history, has no rate that is too low; one that learnt more than a lower rate does in 60 steps, none
@@ -61,7 +63,8 @@ def find_rate(case: Case) -> list[Finding]:
     if found.steepest is None or found.lowest is None:
         return []
     mean_factor = _mean_factor(case, trainer.source.steps)
-    if own * mean_factor * all_steps < WHOLE * found.steepest and reached > LEARNT * first:
+    is_low = own < found.steepest / FAR and own * mean_factor * all_steps < WHOLE * found.steepest
+    if is_low and reached > LEARNT * first:
         return [_too_low(case, found, own, all_steps, first)]
     if own > found.lowest:
         return _too_high(case, found, own, first, reached)
