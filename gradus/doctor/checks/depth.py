@@ -12,7 +12,8 @@ from gradus.doctor.scales import LayerScale, layer_scales
 from gradus.train.unit_health import UnitHealth, unit_health
 
 ROWS = 64
-UNIT_ROWS = 512
+UNIT_ROWS, LEAST_ROWS = 512, 64
+BUDGET = 1e10  # floating-point operations that so many rows may take, about; of larger networks fewer are asked
 # Sound networks of up to 100 layers had 4e-4 and 0.02 at the least, twenty sigmoids have 1e-14 and 1e-8 (docs/doctor_network.md)
 FADED = 1e-5  # relative gradient of the first layer, as a share of the largest
 ALIKE = 1e-4  # deviation of the last layer's outputs over rows, as a share of their size
@@ -125,7 +126,8 @@ def _weight(probe: Probe) -> float:
 
 def find_dead_units(case: Case) -> list[Finding]:
     """Layers most of whose units give 0 for every row, or stand at an end of their range."""
-    for probe in probes(case, UNIT_ROWS, training=False):
+    rows = int(min(UNIT_ROWS, max(LEAST_ROWS, BUDGET / max(case.experiment.operations, 1))))
+    for probe in probes(case, rows, training=False):
         health = unit_health(probe.model, probe.inputs)
         if not health:
             raise NotHere("no activation can die or saturate here")
@@ -146,7 +148,7 @@ def _unit_finding(case: Case, probe: Probe, one: UnitHealth) -> Finding | None:
     return Finding(
         kind="dead-units" if dead else "saturated-units",
         told=f"{probe.when} {100 * share:.0f} % of the {one.units} units after {layer} {what} for every one of "
-        f"{UNIT_ROWS} rows, so no gradient passes them",
+        f"{len(probe.targets)} rows, so no gradient passes them",
         where=one.after,
         value=share,
         usual=f"below {100 * DEAD:.0f} %",
