@@ -144,7 +144,7 @@ def is_past_baselines(case: Case) -> bool:
 
 def better_optimizer(case: Case) -> Remedy | None:
     train = case.recipe.train
-    if train.optimizer.name not in ("adam", "adamw") and not train.optimizer.momentum:
+    if train.optimizer.name not in ("adam", "adamw", "rmsprop") and not train.optimizer.momentum:
         return Remedy("adamw", "a better optimiser", ("--optimizer", "adamw"))
     if train.schedule.name == "constant":
         return Remedy("cosine", "a learning rate that falls to zero", _set("train.schedule.name", "cosine"))

@@ -9,7 +9,7 @@ import pytest
 
 from gradus.data.load import DataSettings
 from gradus.doctor.examine import examine
-from gradus.doctor.learning_curve import fit_curve, on_rows, told_of
+from gradus.doctor.learning_curve import BEST_OF, fit_curve, on_rows, told_of, unrest
 from gradus.errors import UserError
 from gradus.models import ModelSettings
 from gradus.recipes.execute import train_recipe
@@ -41,6 +41,15 @@ def test_resamples_are_fitted_as_if_alone():
         alone = fit_curve(ROWS, one[None])
         ahead = np.array([alone.at(rows)[0] for rows in (*ROWS, 4000)])
         assert ahead == pytest.approx([together.at(rows)[place] for rows in (*ROWS, 4000)])
+
+
+def test_the_unrest_of_a_training():
+    largest = np.random.default_rng(0).normal(size=(20_000, 10)).max(axis=1)
+    assert largest.std() == pytest.approx(BEST_OF, abs=0.01)
+    values = np.random.default_rng(1).normal(0.9, 0.02, 400)
+    history = [{"validation_accuracy": value} for value in values]
+    assert unrest(history, "accuracy") == pytest.approx(BEST_OF * 0.02, rel=0.2)
+    assert unrest(history[:2], "accuracy") == 0 == unrest([{"validation_accuracy": 0.9}] * 20, "accuracy")
 
 
 def far(least: float, most: float) -> dict:

@@ -82,6 +82,13 @@ def _sentence(case: Case, errors: Errors, gap: Gap, kind: str, doubtful: bool) -
     return told
 
 
+def _first_remedy(case: Case) -> Remedy | None:
+    """That of the largest gap; else a search for the learning rate, the commonest reason to stay behind a simple method."""
+    gaps = case.measured.get("gaps", {}).get("gaps", [])
+    remedies = remedies_for(case, gaps[0]["kinds"][0]) if gaps and gaps[0]["sure"] else []
+    return next((one for one in remedies if command_of(case, one)), learning_rate(case))
+
+
 def _as_json(errors: Errors, gaps: list[Gap]) -> dict[str, Any]:
     return {
         "metric": errors.metric,
@@ -133,7 +140,7 @@ def find_no_better(case: Case) -> list[Finding]:
     worse = not within and sign * (mine - values[best]) < 0
     rows = plural(len(run.assess(evaluation["split"]).targets), "row")
     how = "is better" if worse else f"is as good, as far as {rows} can tell"
-    remedy = learning_rate(case)
+    remedy = _first_remedy(case)
     return [
         Finding(
             kind="no-better-than-simple",
