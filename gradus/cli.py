@@ -386,6 +386,10 @@ def _compare(arguments: argparse.Namespace) -> None:
         return
     header, rows = compare(runs)
     _print_table([header, *rows])
+    from gradus.doctor.better import sentences
+
+    for line in sentences(runs):
+        print(line)
 
 
 def _list(arguments: argparse.Namespace) -> None:

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradus import cli_doctor_errors
 from gradus.errors import UserError
 
 if TYPE_CHECKING:
     from gradus.recipes.recipe import Recipe
     from gradus.recipes.run import Run
 
-FLAGS = ("bound", "only", "learning-curve")
+FLAGS = ("bound", "only", "learning-curve", *cli_doctor_errors.FLAGS)
 
 
 def add_commands(
@@ -31,9 +32,12 @@ def add_commands(
         help="train on parts of the rows too, to see whether more of them would help",
     )
     doctor.add_argument("--json", action="store_true", help="one JSON object")
+    cli_doctor_errors.add_flags(doctor)
 
 
 def run_doctor(arguments: argparse.Namespace) -> None:
+    if cli_doctor_errors.run_errors(arguments):
+        return
     from gradus.cli import _recipe_of, _say
     from gradus.doctor.examine import examine
     from gradus.doctor.page import plain, write_json, write_page

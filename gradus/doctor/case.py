@@ -62,11 +62,6 @@ class Case:
         return self.experiment.tensors
 
     @property
-    def trainable(self) -> str:
-        """What `gradus train` takes to train this again: a run's settings are in its folder."""
-        return self.named if self.run is None else f"{self.named}/recipe.toml"
-
-    @property
     def trained(self) -> Run:
         if self.run is None:
             raise NotHere("nothing was trained yet")
@@ -123,22 +118,23 @@ class Case:
 
     def _features(self, split: str, most: int) -> np.ndarray:
         key = f"features of {split} {most}"
-        if key not in self._kept:
+        if key not in self.kept:
             inputs = self.batch(split, self.rows_of(split, most))[0]
             if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
                 raise NotHere(f"the rows of task {self.task.name} are no vectors of one length")
-            self._kept[key] = inputs.flatten(1).float().cpu().numpy()
-        return self._kept[key]
+            self.kept[key] = inputs.flatten(1).float().cpu().numpy()
+        return self.kept[key]
 
     @cached_property
-    def _kept(self) -> dict[str, Any]:
+    def kept(self) -> dict[str, Any]:
+        """What was computed and several checks ask for, by a name of its own."""
         return {}
 
     def once(self, key: str, make: Callable[[], Made]) -> Made:
         """What `make` gives, made when first asked for: measurements that several checks need."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        return self._kept[key]
+        if key not in self.kept:
+            self.kept[key] = make()
+        return self.kept[key]
 
     def batch(self, split: str, rows: np.ndarray, *, training: bool = False) -> tuple[Any, Any]:
         """What the model takes of these rows, and the targets, on the device."""

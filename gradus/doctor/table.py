@@ -9,6 +9,7 @@ from gradus.doctor.case import Case
 from gradus.doctor.checks import (
     augmentation,
     balance,
+    certainty,
     depth,
     duplicates,
     evaluation_mode,
@@ -16,6 +17,7 @@ from gradus.doctor.checks import (
     first_steps,
     future,
     groups,
+    held_out_labels,
     labels,
     leaks,
     learning_rate,
@@ -24,7 +26,9 @@ from gradus.doctor.checks import (
     outputs,
     shift,
     signal,
+    threshold,
     watched,
+    weak_slice,
     why_not_better,
 )
 from gradus.doctor.finding import Finding
@@ -75,4 +79,10 @@ CHECKS: dict[str, Check] = {
     # after training, when all else has been asked
     "gaps": Check("the gaps from the bound over training and validation to test", why_not_better.find_gaps, True),
     "simple": Check("the run beside its best baseline", why_not_better.find_no_better, True),
+    "weak-slice": Check("which rows have far more mistakes", weak_slice.find_weak_slice, after=True),
+    "certainty": Check("whether answers are as sure as they may be", certainty.find_wrong_certainty, after=True),
+    "threshold": Check("whether another threshold is better", threshold.find_better_threshold, after=True),
+    "held-out-labels": Check(
+        "whether mistakes are wrong labels", held_out_labels.find_wrong_held_out_labels, after=True
+    ),
 }

@@ -62,6 +62,8 @@ def page(content: ReportContent) -> str:
 
 
 def _foot() -> Html:
-    better = paragraph("Why is it not better, and what to try next? ", element("code", "gradus doctor RUN"), " says it.")
+    better = paragraph(
+        "Why is it not better, and what to try next? ", element("code", "gradus doctor RUN"), " says it."
+    )
     whole = element("p", "Written by Gradus. This file is complete: it loads nothing from elsewhere.")
     return element("footer", better, whole)

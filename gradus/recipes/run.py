@@ -32,6 +32,7 @@ from gradus.train.source import by_length, evaluation_rows, in_order
 from gradus.train.stream import readable
 
 FORMAT = 1  # of recipe.toml and task.json; a newer one is refused
+TEMPERATURE_FILE = "temperature.json"  # written by `gradus doctor RUN --calibrate`
 
 
 class Run:
@@ -54,6 +55,7 @@ class Run:
         self._experiment, self._given = experiment, model
         self._model: nn.Module | None = None
         self._assessments: dict[str, Assessment] = {}
+        self._temperature: float | None = None
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}: {self.recipe.model.name} on {self.recipe.data.source}, {len(self.history)} epochs)"
@@ -113,6 +115,19 @@ class Run:
             self._experiment = prepare(self.recipe, model=self._given, measure=False, weights=False, like=self.task)
         return self._experiment
 
+    @property
+    def temperature(self) -> float:
+        """What the logits of classes and labels are divided by: 1 unless the run was calibrated (`gradus doctor RUN
+        --calibrate`). Setting it forgets what was assessed with another one; the folder stays as it is."""
+        if self._temperature is None:
+            there = (self.path / TEMPERATURE_FILE).exists()
+            self._temperature = RunFolder(self.path).read_json(TEMPERATURE_FILE)["temperature"] if there else 1.0
+        return self._temperature
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        self._temperature, self._assessments = float(value), {}
+
     def outputs(self, tensors: dict[str, Any]) -> Tensor:
         """(N, ...) on the CPU: what the task keeps of the model's outputs for encoded rows (`Task.collected`)."""
         model = self.model
@@ -131,6 +146,7 @@ class Run:
                 inputs, _ = self.task.prepare(on_device, training=False)
                 parts.append(self.task.collected(read(inputs), on_device).cpu())
         found = self.task.joined(parts)
+        found = found / self.temperature if self.temperature != 1 else found
         return found if order is None else found[order.argsort()]
 
     def assess(self, split: str = "test") -> Assessment:

@@ -7,6 +7,7 @@ thresholds stand where they are used; docs/doctor_during.md has what healthy and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
@@ -52,20 +53,29 @@ class Evidence:
         self.probes = self.by["probe"]
         start = self.by["start"][0] if self.by["start"] else {}
         self.idle: list[str] = start.get("idle") or []
+        self.streamed: bool = start.get("streamed", False)
+        self.batch_size: int = start.get("batch_size", 0)
         first = self.probes[0]["loss"] if self.probes else None
         self.chance: float | None = start.get("chance") or first  # what knowing nothing has, or what there was at first
+        self.chance_is = "chance has" if start.get("chance") else "it began at"
 
     def updates(self, of: Callable[[list[float]], float]) -> list[tuple[float, Record]]:
         """Of each probe the median (or else) over the layers with matrices of an update's share of the weights."""
         every = [([one["update"] for one in probe["layers"] if one["matrix"]], probe) for probe in self.probes]
         return [(of(shares), probe) for shares, probe in every if shares]
 
+    def better_rate(self, share: float) -> tuple[str, ...]:
+        """The rate at which an update of this share would be a usual one, to a power of ten of the present one."""
+        return self.rate_times(10.0 ** round(math.log10(USUAL_UPDATE / share)))
+
     def rate_times(self, factor: float) -> tuple[str, ...]:
         rate = self.rate if self.rate is not None else (self.probes[0]["rate"] if self.probes else None)
-        return () if rate is None else (f"train.optimizer.learning_rate={rate * factor:.3g}",)
+        return () if rate is None else (f"{RATE}={rate * factor:.3g}",)
 
 
+RATE = "train.optimizer.learning_rate"
 LARGE_UPDATE = 0.3  # of the weights in one step, in the median layer
+USUAL_UPDATE = 0.01  # in the first steps
 TINY_UPDATE = 1e-4  # of the weights in one step, in the layer that changes most,
 SHORT_WAY = 0.03  # and so much in all steps so far, were they all in one direction
 FEW_UPDATES = 50  # before which nothing is said of a low rate
@@ -76,6 +86,7 @@ SATURATED = 0.9
 FADED = 1e-6  # share of the largest gradient of a layer that the first layer has
 WAITING = 0.3  # share of the time
 LEAST_SECONDS = 1.0  # of training, before waiting is judged
+WORKERS = 4  # that decode, as advice
 
 
 def find_not_finite(evidence: Evidence) -> list[Sign]:
@@ -103,8 +114,8 @@ def find_rate_too_high(evidence: Evidence) -> list[Sign]:
     ill = chance is not None and chance > 0 and loss is not None and loss > NOT_LEARNT * chance
     risen = [] if loss is not None and not ill else evidence.by["risen"][-1:]
     share, at = max(evidence.updates(median), key=lambda one: one[0], default=(0.0, None))
-    common: Record = {"kind": "rate-too-high", "where": "the learning rate", "settings": evidence.rate_times(0.01)}
-    outcome = f"and the training loss is {loss:.3g} where chance has {chance:.3g}" if ill else ""
+    common: Record = {"kind": "rate-too-high", "where": RATE}
+    outcome = f"and the training loss is {loss:.3g} where {evidence.chance_is} {chance:.3g}" if ill else ""
     if at is not None and share > LARGE_UPDATE and (ill or risen or evidence.by["stopped"]):
         told = f"the step {at['update']} changed the weights by {share:.2g} times their size in the median layer"
         return [
@@ -114,13 +125,15 @@ def find_rate_too_high(evidence: Evidence) -> list[Sign]:
                 value=share,
                 usual="0.0001 to 0.05 times",
                 strength=0.95,
+                settings=evidence.better_rate(share),
                 **common,
             )
         ]
     if risen:
         one = risen[0]
         told = f"the training loss has risen from {one['before']:.3g} to {one['after']:.3g} and stays there"
-        return [Sign(told=told, epoch=one["epoch"], value=one["after"], usual="it falls", strength=0.8, **common)]
+        common |= {"epoch": one["epoch"], "settings": evidence.rate_times(0.1)}
+        return [Sign(told=told, value=one["after"], usual="it falls", strength=0.8, **common)]
     return []
 
 
@@ -130,20 +143,20 @@ def find_rate_too_low(evidence: Evidence) -> list[Sign]:
     full = [one for one in evidence.updates(max) if evidence.rate is None or one[1]["rate"] >= 0.5 * evidence.rate]
     if not full or not history or not chance or chance <= 0 or history[-1]["train_loss"] < SLOW * chance:
         return []
-    share, steps = max(share for share, _ in full), history[-1]["step"]
+    share, steps, loss = max(share for share, _ in full), history[-1]["step"], history[-1]["train_loss"]
     if not 0 < share < TINY_UPDATE or share * steps > SHORT_WAY or steps < FEW_UPDATES:
         return []
     return [
         Sign(
             kind="rate-too-low",
             told=f"no step changed the weights of any layer by more than {share:.1e} of their size, all {steps} together by "
-            f"{share * steps:.2%} at most: the training loss is {history[-1]['train_loss']:.3g}, where chance has {chance:.3g}",
+            f"{share * steps:.2%} at most: the training loss is {loss:.3g} where {evidence.chance_is} {chance:.3g}",
             epoch=history[-1]["epoch"],
-            where="the learning rate",
+            where=RATE,
             value=share,
             usual="0.0001 to 0.05 a step",
             strength=0.95,
-            settings=evidence.rate_times(100),
+            settings=evidence.better_rate(share),
         )
     ]
 
@@ -219,7 +232,7 @@ def find_unit_troubles(evidence: Evidence) -> list[Sign]:
         saturated = min(unit["saturated"], before.get(key, unit)["saturated"])
         common = {"epoch": probes[-1]["epoch"], "where": place, "settings": evidence.rate_times(0.1)}
         if dead >= DEAD and place not in at_0:
-            since = "" if first.get(key, unit)["dead"] >= DEAD else f", {first[key]['dead']:.0%} at the first step"
+            since = "" if first.get(key, unit)["dead"] >= DEAD else f", {first[key]['dead']:.0%} after the first step"
             told = f"{dead:.0%} of the {unit['units']} units of {place} give 0 for every row{since}"
             if not since:
                 common["settings"] = (
@@ -298,6 +311,11 @@ def find_starved(evidence: Evidence) -> list[Sign]:
             value=waited / seconds,
             usual="below 10 %",
             strength=min(1.0, waited / seconds),
-            settings=("data.stream=never", "data.workers=4"),
+            settings=("data.stream=never", f"data.workers={WORKERS}")
+            if evidence.streamed
+            else (
+                f"train.batch_size={2 * evidence.batch_size}",
+                "see what else this machine does, and how batches are made",
+            ),
         )
     ]

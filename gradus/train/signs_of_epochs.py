@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from statistics import mean, median
 
@@ -20,9 +21,9 @@ from gradus.train.signs import (
     find_unit_troubles,
 )
 
-DISAGREE = 1.5  # the loss with running statistics is so many times that with the batch's,
-DISAGREE_SHARE = 0.2  # and above it by this share of the loss of chance
-SETTLED = 50  # steps after which running statistics have followed: with momentum 0.1, 0.9^50 of the start is left
+DISAGREE = 2.0  # the loss with running statistics is so many times that with the batch's,
+DISAGREE_SHARE = 0.3  # and above it by this share of the loss of chance
+SETTLED = 100  # steps after which running statistics have followed: with momentum 0.1, 0.9^100 of the start is left
 EPOCHS_ON = 3  # after the best epoch, before overfitting is told; in long trainings a fifth of the epochs
 BEYOND_NOISE = 3.0  # median changes from epoch to epoch
 STILL = 10  # epochs without progress, or a third of them
@@ -130,5 +131,11 @@ QUESTIONS: tuple[Callable[[Evidence], list[Sign]], ...] = (
 
 
 def read_signs(evidence: Evidence) -> list[Sign]:
-    """All signs that there are, in the order of the questions."""
-    return [sign for ask in QUESTIONS for sign in ask(evidence)]
+    """All signs that there are, in the order of the questions. What follows from a learning rate is told as such: units that
+    died weigh less, and a plateau is none."""
+    signs = [sign for ask in QUESTIONS for sign in ask(evidence)]
+    if not any(sign.kind in ("rate-too-high", "rate-too-low") for sign in signs):
+        return signs
+    weights = {"dead-units": 0.5, "saturated-units": 0.5, "plateau": 0.0}
+    signs = [replace(sign, strength=sign.strength * weights.get(sign.kind, 1.0)) for sign in signs]
+    return [sign for sign in signs if sign.strength]

@@ -14,7 +14,6 @@ several processes only the losses are.
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +30,7 @@ from gradus.train.losses import Losses
 from gradus.train.settings import TrainSettings
 from gradus.train.signs import Evidence
 from gradus.train.signs_of_epochs import read_signs
+from gradus.train.source import Resident
 from gradus.train.vitals import Before, chance_loss, frozen_sample, idle_from_the_start, look, moved
 from gradus.train.world import World
 
@@ -85,7 +85,10 @@ class Watch:
         self.frozen = frozen_sample(self.learner) if self.probes else {}
         self._began = None
         if not self.records:
-            self._keep({"what": "start", "step": 0, "chance": self.chance, "idle": idle_from_the_start(self.learner)})
+            start = {"chance": self.chance, "idle": idle_from_the_start(self.learner)}
+            start |= {"streamed": not isinstance(self.stepper.source, Resident)}
+            start |= {"batch_size": self.stepper.source.batch_size}
+            self._keep({"what": "start", "step": 0, **start})
             self._judge()
 
     def step(self, epoch: int, step: int) -> dict[str, Tensor]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-
 import torch
 
 from gradus.doctor.case import Case, NotHere
+from gradus.doctor.commands import train_with
 from gradus.doctor.finding import Finding
-from gradus.models import MODELS
-from gradus.recipes.table import RECIPES
 from gradus.tasks.control import ControlTask
 from gradus.train.learner import NonFiniteError, Supervised
 from gradus.train.randomness import seed_step
@@ -96,7 +93,8 @@ def _steps(learner: Supervised, source: Source, seed: int) -> list[Record]:
 
 def _finding(case: Case, sign: Sign) -> Finding:
     settings = [setting for setting in sign.settings if _is_setting(setting)]
-    commands = [_command(case, sign.kind, setting) for setting in settings] or [_command(case, sign.kind, "")]
+    lesson = LESSONS.get(sign.kind, USUAL_LESSON)
+    commands = [train_with(case, setting, lesson=lesson) for setting in settings] or [f"gradus lesson {lesson}"]
     words = [setting for setting in sign.settings if not _is_setting(setting)]
     return Finding(
         kind=sign.kind,
@@ -112,17 +110,3 @@ def _finding(case: Case, sign: Sign) -> Finding:
 
 def _is_setting(text: str) -> bool:
     return "=" in text and " " not in text
-
-
-def _command(case: Case, kind: str, setting: str) -> str:
-    """The training again with another setting; the lesson on the matter where no setting, or no command, does it."""
-    if case.recipe.model.name not in MODELS or not setting:
-        return f"gradus lesson {LESSONS.get(kind, USUAL_LESSON)}"
-    if case.run is not None:
-        subject = [str(case.run.path / "recipe.toml")]
-    else:
-        named = case.recipe.name in RECIPES
-        subject = (
-            [case.recipe.name] if named else ["--data", case.recipe.data.source, "--model", case.recipe.model.name]
-        )
-    return shlex.join(["gradus", "train", *subject, "--set", setting])
