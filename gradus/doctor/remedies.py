@@ -127,8 +127,9 @@ def longer(case: Case) -> Remedy:
     that is behind those is too small or learns too slowly to be waited for."""
     falling = case.run is not None and is_still_falling(case.run.history)
     said = "longer training: the training loss was still falling" if falling else "longer training"
-    flags = ("--epochs", str(2 * case.recipe.train.epochs))
-    return Remedy("longer", said, flags, used=not falling, first=falling and is_past_baselines(case))
+    epochs = case.recipe.train.epochs
+    flags = ("--epochs", str(2 * epochs if epochs > 2 else 10))
+    return Remedy("longer", said, flags, used=not falling and epochs > 2, first=falling and is_past_baselines(case))
 
 
 def is_past_baselines(case: Case) -> bool:

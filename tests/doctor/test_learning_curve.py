@@ -81,17 +81,17 @@ def test_all_sizes_make_as_many_updates():
 
 def test_the_curve_of_a_run(tmp_path):
     recipe = Recipe(
-        data=DataSettings(source="digits"),
-        model=ModelSettings(name="mlp", options={"hidden": [32]}),
-        train=TrainSettings(epochs=1),
+        data=DataSettings(source="wine"),
+        model=ModelSettings(name="mlp", options={"hidden": [8]}),
+        train=TrainSettings(epochs=3),
     )
     run = train_recipe(recipe, tmp_path / "run")
     said: list[str] = []
     found = examine(run.path, only=("gaps",), learning_curve=True, say=said.append).measured["learning curve"]
-    assert found["rows"] == [162, 324, 647, 1294] and len(found["errors"]) == 4
+    assert found["rows"] == [16, 32, 64, 128] and len(found["errors"]) == 4
     assert found["errors"][-1] == pytest.approx(1 - run.evaluate("validation")["accuracy"])
     assert [one["times"] for one in found["further"]] == [2, 4]
-    assert any(line.startswith("training on 162, 324, 647 of 1,294 rows") for line in said)
+    assert any(line.startswith("training on 16, 32, 64 of 128 rows") for line in said)
     again = examine(run.path, only=("gaps",), learning_curve=True, say=said.append).measured["learning curve"]
     assert again == found and sum(line.startswith("training on") for line in said) == 1  # read, not trained again
     with pytest.raises(UserError, match="train it first"):
