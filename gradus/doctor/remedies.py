@@ -79,12 +79,17 @@ def free_folder(path: Path) -> Path:
 
 
 def said_of(case: Case, remedies: list[Remedy]) -> tuple[str, ...]:
-    """Remedies as lines: what it is, then the command where there is one."""
+    """Remedies as lines: what it is, then the command where there is one, else the settings."""
     lines = []
     for remedy in remedies:
-        command = command_of(case, remedy)
-        lines.append(f"{remedy.about}: {command}" if command else remedy.about)
+        told = command_of(case, remedy) or shlex.join(flag for flag in remedy.flags if flag != "--set")
+        lines.append(f"{remedy.about}: {told}" if told else remedy.about)
     return tuple(lines)
+
+
+def lesson_of(kind: str) -> str:
+    """What to type where no command can make the network again: the lesson that shows the gap on a small example."""
+    return f"gradus lesson {LESSONS[kind]}"
 
 
 def option(case: Case, name: str) -> Any:
@@ -298,6 +303,12 @@ def folds(case: Case) -> Remedy | None:
     return Remedy("folds", "folds, so that every row validates once", ("--folds", "5"))
 
 
+LESSONS = {
+    "avoidable-bias": "universal-approximation",
+    "variance": "regularisation",
+    "mismatch": "bad-splits",
+    "validation-overused": "bad-splits",
+}
 KNOBS: dict[str, tuple[Knob, ...]] = {
     "avoidable-bias": (*(bigger, longer, better_optimizer, learning_rate, thawed, less_held_back, other_architecture),),
     "variance": (more_rows, augmented, dropout, weight_decay, pretrained, would_rows_help, smaller),

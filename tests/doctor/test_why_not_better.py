@@ -21,10 +21,11 @@ from gradus.doctor.case import Case, NotHere
 from gradus.doctor.checks.why_not_better import find_gaps, find_no_better
 from gradus.doctor.examine import examine, open_case
 from gradus.doctor.page import plain, write_json, write_page
-from gradus.doctor.remedies import FAMILIES, KNOBS, command_of, next_in_family, remedies_for
+from gradus.doctor.remedies import FAMILIES, KNOBS, LESSONS, command_of, next_in_family, remedies_for
 from gradus.doctor.stages import measure_errors
 from gradus.doctor.told import told
 from gradus.errors import UserError
+from gradus.lessons.table import LESSONS as EVERY_LESSON
 from gradus.models import MODELS, ModelSettings, accepted_options
 from gradus.recipes.execute import train_recipe
 from gradus.recipes.recipe import Recipe, write_recipe
@@ -105,6 +106,15 @@ def test_a_run_that_beats_the_simple_methods_has_no_finding_of_them(fair):
     (useless,) = find_no_better(case)
     assert useless.strength > same.strength
     (fair.path / "evaluation.json").write_text(json.dumps(evaluation))
+
+
+def test_a_network_of_the_users_own_gets_a_lesson_and_settings(tmp_path):
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 1), torch.nn.Linear(1, 10))
+    recipe = Recipe(data=DataSettings(source="digits"), train=TrainSettings(epochs=1))
+    bias, simple = examine(train_recipe(recipe, tmp_path / "run", model=model), only=ONLY).findings
+    assert (bias.kind, bias.command) == ("avoidable-bias", "gradus lesson universal-approximation")
+    assert "longer training: --epochs 10" in bias.others and simple.command == bias.command
+    assert set(KNOBS) == set(LESSONS) and set(LESSONS.values()) <= set(EVERY_LESSON)
 
 
 def test_looking_changes_nothing(small):
