@@ -14,7 +14,9 @@ LEAST_ROWS = 100
 LEAST_SHARE = 0.003  # of all rows
 LARGEST = 0.2  # wrong labels: with more, a network that is sure of everything looks the same
 KNOWN = 5_000
-AGREED = 0.6  # of the sure disagreements, those that the nearest training rows agree with: mere confusions are a toss-up
+AGREED = (
+    0.6  # of the sure disagreements, those that the nearest training rows agree with: mere confusions are a toss-up
+)
 
 
 def find_wrong_held_out_labels(case: Case) -> list[Finding]:
