@@ -14,6 +14,10 @@ class UserError(ValueError):
     """A mistake in what was asked for: an unknown name, an impossible setting, unreadable data."""
 
 
+class WrongOutputs(UserError):
+    """A network whose outputs are not of the form that its task reads: another number of them, or another shape."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`"; did you mean 'lenet5'?"` for the known name nearest to `name`, or an empty string where none is near."""
     by_lower = {candidate.lower(): candidate for candidate in known}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -88,6 +88,7 @@ class Dataset:
     notes:   what was inferred or decided while reading, to be shown to the user
     ordered: whether the rows follow each other, in time or in a text: they are then split in that order, never shuffled apart
     clock:   where a column tells the time: which, and how the rows follow each other (`clock.in_time`)
+    drawn:   splits that were drawn at random from the training rows, so that they are of the same source
     mistakes: what is wrong in the files, where they were read for `gradus data scan`; otherwise reading them is refused
     """
 
@@ -100,6 +101,7 @@ class Dataset:
     mistakes: list[Mistake] = field(default_factory=list)
     ordered: bool = False
     clock: Clock | None = None
+    drawn: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.splits or not any(len(split) for split in self.splits.values()):
@@ -119,10 +121,12 @@ class Dataset:
         first = next(iter(self.splits.values()))
         return {name: column.type for name, column in first.columns.items()}
 
-    def with_splits(self, splits: dict[str, Split], *notes: str) -> Dataset:
-        """This data set with other splits, and notes on how they were made."""
+    def with_splits(self, splits: dict[str, Split], *notes: str, drawn: Iterable[str] = ()) -> Dataset:
+        """This data set with other splits, and notes on how they were made; drawn: those drawn at random just now."""
         ordered = {name: splits[name] for name in SPLITS if name in splits}
-        return replace(self, splits=ordered, notes=[*self.notes, *notes])
+        every = {*self.drawn, *drawn}
+        known = tuple(name for name in SPLITS if name in every and name in splits)
+        return replace(self, splits=ordered, notes=[*self.notes, *notes], drawn=known)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {len(split):,}" for name, split in self.splits.items())

@@ -111,9 +111,8 @@ def one_fold(dataset: Dataset, folds: int, fold: int, repeat: int, seed: int, ta
     kept, held = next(itertools.islice(plan, fold, None))
     splits = {**dataset.splits, "train": train.take(kept), "validation": train.take(held)}
     name = f"fold {fold + 1} of {folds}" + (f", shuffle {repeat + 1}" if repeat else "")
-    return dataset.with_splits(
-        splits, f"validation: {len(held):,} of {len(train):,} training rows ({name}, seed {seed})"
-    )
+    note = f"validation: {len(held):,} of {len(train):,} training rows ({name}, seed {seed})"
+    return dataset.with_splits(splits, note, drawn=["validation"])
 
 
 def fewer_rows(dataset: Dataset, rows: int, seed: int, target: str | None) -> Dataset:
@@ -150,7 +149,7 @@ def complete_splits(
     splits = dict(dataset.splits)
     if "train" not in splits:
         raise UserError(f"{dataset.name} has no training split; it has {', '.join(splits)}")
-    notes = []
+    notes, drawn = [], []
     for name, held in (("test", test), ("validation", validation)):
         if name in splits or not held:
             continue
@@ -165,9 +164,10 @@ def complete_splits(
         column = train[target] if target and "," not in target else None
         kept, out = hold_out(len(train), held, seed, classes_of(column))
         splits["train"], splits[name] = train.take(kept), train.take(out)
+        drawn.append(name)
         how = "stratified by class, " if classes_of(column) is not None else ""
         notes.append(f"{name}: {len(out):,} of {len(train):,} training rows held out ({how}seed {seed})")
-    return dataset.with_splits(splits, *notes)
+    return dataset.with_splits(splits, *notes, drawn=drawn)
 
 
 def _first_time(rows: Split, clock: Clock) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,11 +14,13 @@ from torch import Tensor, nn
 
 from gradus.data.dataset import Dataset
 from gradus.recipes.execute import create_trainer
-from gradus.recipes.experiment import Experiment
+from gradus.recipes.experiment import Experiment, make_model, show_inputs
 from gradus.recipes.recipe import Recipe
 from gradus.recipes.run import Run
 from gradus.tasks.task import Task
 from gradus.train.trainer import Trainer
+
+Made = TypeVar("Made")
 
 
 class NotHere(Exception):
@@ -67,12 +70,21 @@ class Case:
     @cached_property
     def fresh_model(self) -> nn.Module:
         """A copy of the network as training begins with it; of a custom module whose run is examined, the weights it has."""
-        return copy.deepcopy(self.experiment.model)
+        if self.run is None or self.run.is_custom:
+            return copy.deepcopy(self.experiment.model)
+        with torch.random.fork_rng():  # a run that was just made has trained the network of its experiment
+            model = make_model(self.recipe, self.task)[1]
+            show_inputs(model, self.task, self.tensors["train"])
+        return model
 
-    def fresh_trainer(self) -> Trainer:
-        """A trainer of a copy of the network: its steps leave the case as it is."""
-        experiment = copy.copy(self.experiment)
-        experiment.model = copy.deepcopy(self.experiment.model)
+    def fresh_trainer(self, **changed: Any) -> Trainer:
+        """A trainer of a copy of the network: its steps leave the case as it is. What is frozen is computed as it comes, not in
+        advance. changed: fields of `TrainSettings` that are other than the recipe's."""
+        train = self.recipe.train
+        train = replace(train, fine_tune=replace(train.fine_tune, cache=False), **changed)
+        experiment = replace(
+            self.experiment, recipe=replace(self.recipe, train=train), model=copy.deepcopy(self.fresh_model)
+        )
         return create_trainer(experiment)
 
     @property
@@ -97,23 +109,32 @@ class Case:
 
     def rows_of(self, split: str, most: int = 5_000) -> np.ndarray:
         """Which rows `features` are of: sorted numbers from 0."""
-        total = len(self.targets(split))
+        if split not in self.tensors:
+            raise NotHere(f"there are no {split} rows")
+        total = len(self.tensors[split]["targets"])
         if total <= most:
             return np.arange(total)
         return np.sort(np.random.default_rng(self.seed).permutation(total)[:most])
 
     def _features(self, split: str, most: int) -> np.ndarray:
         key = f"features of {split} {most}"
-        if key not in self._kept:
+        if key not in self.kept:
             inputs = self.batch(split, self.rows_of(split, most))[0]
             if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
                 raise NotHere(f"the rows of task {self.task.name} are no vectors of one length")
-            self._kept[key] = inputs.flatten(1).float().cpu().numpy()
-        return self._kept[key]
+            self.kept[key] = inputs.flatten(1).float().cpu().numpy()
+        return self.kept[key]
 
     @cached_property
-    def _kept(self) -> dict[str, np.ndarray]:
+    def kept(self) -> dict[str, Any]:
+        """What was computed and several checks ask for, by a name of its own."""
         return {}
+
+    def once(self, key: str, make: Callable[[], Made]) -> Made:
+        """What `make` gives, made when first asked for: measurements that several checks need."""
+        if key not in self.kept:
+            self.kept[key] = make()
+        return self.kept[key]
 
     def batch(self, split: str, rows: np.ndarray, *, training: bool = False) -> tuple[Any, Any]:
         """What the model takes of these rows, and the targets, on the device."""

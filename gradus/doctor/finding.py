@@ -70,7 +70,7 @@ KINDS: dict[str, Kind] = {
     "variance": Kind("advice", "what was learnt does not carry over to new rows"),
     "mismatch": Kind("advice", "validation rows are harder than held-out rows of the training source"),
     "validation-overused": Kind("advice", "the validation rows are better than the test rows: they were chosen by"),
-    "no-better-than-simple": Kind("warning", "a simple method is as good"),
+    "no-better-than-simple": Kind("advice", "a simple method is as good"),
     "weak-slice": Kind("advice", "one part of the rows has far more mistakes"),
     "over-confident": Kind("advice", "the probabilities are too sure"),
     "under-confident": Kind("advice", "the probabilities are not sure enough"),

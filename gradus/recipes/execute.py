@@ -31,7 +31,7 @@ from gradus.tasks.generation import GenerationTask
 from gradus.tasks.settings import TaskSettings
 from gradus.tasks.table import save_state
 from gradus.train import checkpoint
-from gradus.train.acting import create_acting
+from gradus.train.acting import check_alone, create_acting
 from gradus.train.adversarial import watch_balance
 from gradus.train.devices import DEFAULT_THREADS, set_up_process
 from gradus.train.distributed import SharedSource, create_learner
@@ -107,6 +107,8 @@ def train_recipe(
     with world.together():
         check_can_restart(out)
         experiment = prepare(recipe, dataset, model)
+        if isinstance(experiment.task, ControlTask):
+            check_alone(world)
     _take_measured(experiment, world)
     folder = None
     try:

@@ -37,6 +37,7 @@ from gradus.recipes.weights import load_weights, named_weights, prepare_as, put_
 from gradus.tasks.rows import EncodedRows
 from gradus.tasks.table import TASKS, create_task, infer_task
 from gradus.tasks.task import Task
+from gradus.train.adversarial import check_game
 from gradus.train.devices import Plan, plan_device
 from gradus.train.fine_tune import FineTune
 from gradus.train.measure import choose_precision, choose_threads, operations
@@ -121,11 +122,12 @@ def prepare(
         recipe, vectors = with_embedding_size(recipe, task)
     if model is None:
         recipe, model = make_model(recipe, task)
-        _show_inputs(model, task, tensors["train"])
+        show_inputs(model, task, tensors["train"])
     inferred += put_vectors(model, task, vectors) if vectors is not None else []
     learning = put_into(model, begin_with, task) if begin_with else []
     learning += _describe_learning(recipe, model)
     per_row = try_model(model, task, tensors["train"], recipe.model.name)
+    check_game(model, recipe.train)
     task.monitored(recipe.train.monitor)
     if recipe.train.patience and "validation" not in tensors:
         raise UserError("patience: stopping early needs validation rows; set data.validation above 0")
@@ -324,7 +326,7 @@ def make_model(recipe: Recipe, task: Task) -> tuple[Recipe, nn.Module]:
     return replace(recipe, model=replace(recipe.model, options=options)), create_model(name, **options)
 
 
-def _show_inputs(model: nn.Module, task: Task, tensors: dict[str, Any]) -> None:
+def show_inputs(model: nn.Module, task: Task, tensors: dict[str, Any]) -> None:
     """Networks with layers that are made from the data (`fit_inputs`) are shown the first training rows, not augmented."""
     fit_inputs = getattr(model, "fit_inputs", None)
     if fit_inputs is not None:

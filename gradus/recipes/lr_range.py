@@ -31,6 +31,7 @@ from gradus.recipes.recipe import Recipe
 from gradus.train.folder import RunFolder
 from gradus.train.learner import NonFiniteError
 from gradus.train.randomness import seed_step
+from gradus.train.trainer import Trainer
 
 LEAST_STEPS, MOST_STEPS = 200, 400  # by default as many as an epoch has, within these
 BURST = 4.0  # a running mean so many times its lowest ends the test
@@ -124,9 +125,18 @@ def _one_seed(
     """Losses of the steps that were finite and did not burst, all rates, the recipe's rate, the notes on the data."""
     experiment = prepare(recipe, dataset, model)
     trainer = create_trainer(experiment)
-    learner, source, seed = trainer.learner, trainer.source, recipe.train.seed
+    count = steps or min(max(trainer.source.steps, LEAST_STEPS), MOST_STEPS)
+    losses, rates, own = raise_rate(trainer, recipe.train.seed, lowest, highest, count)
+    return losses, rates, own, experiment.notes
+
+
+def raise_rate(
+    trainer: Trainer, seed: int, lowest: float, highest: float, count: int
+) -> tuple[list[float], np.ndarray, float]:
+    """Makes up to `count` steps at rising rates. The losses of those that were finite and did not burst, all rates, and the rate
+    that the trainer's learner has by itself."""
+    learner, source = trainer.learner, trainer.source
     own = learner.set_learning_rate(1.0)
-    count = steps or min(max(source.steps, LEAST_STEPS), MOST_STEPS)
     rates = np.geomspace(lowest, highest, count)
     losses: list[float] = []
     running, least = 0.0, math.inf
@@ -145,7 +155,7 @@ def _one_seed(
         if not math.isfinite(loss) or corrected > BURST * least:
             break
         losses.append(loss)
-    return losses, rates, own, experiment.notes
+    return losses, rates, own
 
 
 def smooth(rates: np.ndarray, losses: np.ndarray, width: float = WIDTH) -> np.ndarray:

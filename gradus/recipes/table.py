@@ -45,6 +45,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "lenet5-mnist": mnist.lenet5_mnist,
     "lenet5-mnist-1998": mnist.lenet5_mnist_1998,
     "mnist-vae": autoencoders.mnist_vae,
+    "mnist-vae-dense": autoencoders.mnist_vae_dense,
     "mnist-vae-20": autoencoders.mnist_vae_20,
     "mnist-vae-binary": autoencoders.mnist_vae_binary,
     "mnist-vae-dlwp": autoencoders.mnist_vae_dlwp,

@@ -20,7 +20,7 @@ from gradus.data.columns import Column, ColumnType, Text
 from gradus.data.dataset import Dataset, NumberedRows, Split
 from gradus.data.device_rows import PAD
 from gradus.data.text.encoders import BYTE_PAIR, SPECIAL, TextEncoder, TokenOptions, fit_and_encode, load_encoder
-from gradus.errors import UserError
+from gradus.errors import UserError, WrongOutputs
 from gradus.tasks.assessment import LanguageAssessment
 from gradus.tasks.encode import contents
 from gradus.tasks.language_rows import document_rows, running, stream_rows, window_rows
@@ -199,7 +199,7 @@ class LanguageTask(Task):
         wanted = f"({rows}, length, {self.encoder.size}): (rows, length, tokens)"
         shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         if not isinstance(outputs, Tensor) or outputs.ndim != 3 or (shape[0], shape[2]) != (rows, self.encoder.size):
-            raise UserError(f"model {model} gives {shape}, task {self.name} needs {wanted}")
+            raise WrongOutputs(f"model {model} gives {shape}, task {self.name} needs {wanted}")
 
     def collected(self, outputs: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """(B, length, 2): the loss of each counted token in nats, nan elsewhere, and whether it was the most probable one."""

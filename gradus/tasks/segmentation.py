@@ -22,7 +22,7 @@ from gradus.data.columns import Mask
 from gradus.data.dataset import Dataset, Split
 from gradus.data.images import resize
 from gradus.data.masks import MOST_CLASSES
-from gradus.errors import UserError
+from gradus.errors import UserError, WrongOutputs
 from gradus.masks.crf import CrfSettings, refine
 from gradus.masks.measures import confusion_metrics, confusion_of, measures_of
 from gradus.masks.tiles import join_tiles, tile_places
@@ -230,7 +230,7 @@ class SegmentationTask(SceneTask):
         wanted = (rows, len(self.kind.classes), *self.inputs.size)
         if not isinstance(outputs, Tensor) or tuple(outputs.shape) != wanted:
             got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-            raise UserError(f"model {model} gives {got}, segmentation needs {wanted}")
+            raise WrongOutputs(f"model {model} gives {got}, segmentation needs {wanted}")
 
     def collected(self, outputs: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """uint8 (B, h, w) class indices: at `scored_size` beside targets, else at the size of the (equal) pictures themselves. Of

@@ -18,7 +18,7 @@ from gradus.data.columns import ColumnType, Tags, Text
 from gradus.data.dataset import Dataset, Split
 from gradus.data.device_rows import PAD, Ragged
 from gradus.data.text.encoders import TokenOptions, VocabularyEncoder, load_encoder
-from gradus.errors import UserError
+from gradus.errors import UserError, WrongOutputs
 from gradus.tasks.answer import Answer, TaggedWords
 from gradus.tasks.assessment import TagsAssessment
 from gradus.tasks.encode import contents
@@ -200,7 +200,7 @@ class TaggingTask(Task):
             or outputs.ndim != 3
             or (len(outputs), outputs.shape[2]) != (rows, len(self.classes))
         ):
-            raise UserError(
+            raise WrongOutputs(
                 f"model {model} gives {got}, tagging needs ({rows}, words, {len(self.classes)}): logits of each word"
             )
 

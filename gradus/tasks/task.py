@@ -30,7 +30,7 @@ from gradus.data.augment.mixing import others_of
 from gradus.data.augment.settings import AugmentSettings
 from gradus.data.columns import ColumnType
 from gradus.data.dataset import Dataset, Split
-from gradus.errors import UserError, unknown_name
+from gradus.errors import UserError, WrongOutputs, unknown_name
 from gradus.tasks.answer import Answer
 from gradus.tasks.assessment import Assessment
 from gradus.tasks.inputs import ImageInputs, Inputs
@@ -124,7 +124,7 @@ class Task(ABC):
             raise UserError(f"model {model} gives a {type(outputs).__name__} in evaluation, expected a tensor")
         wanted = (rows, self.model_options()["num_classes"])
         if tuple(outputs.shape) != wanted:
-            raise UserError(
+            raise WrongOutputs(
                 f"model {model} gives outputs of shape {tuple(outputs.shape)}, task {self.name} needs {wanted} for {rows} rows"
             )
 

@@ -53,10 +53,15 @@ def check_acting(settings: TrainSettings, learns: str) -> None:
     TEACHERS[learns].check(settings)
 
 
-def create_acting(model: nn.Module, task: ControlTask, settings: TrainSettings, plan: Plan, world: World) -> Taught:
-    """Whatever teaches `model` to act."""
+def check_alone(world: World) -> None:
+    """Raises `UserError` where several processes were started."""
     if world.size > 1:
         raise UserError(
             "a network that acts learns in one process; leave out --nproc (experience.environments steps several)"
         )
+
+
+def create_acting(model: nn.Module, task: ControlTask, settings: TrainSettings, plan: Plan, world: World) -> Taught:
+    """Whatever teaches `model` to act."""
+    check_alone(world)
     return TEACHERS[model.learns].begin(model, task, settings, plan)  # type: ignore[index]

@@ -17,12 +17,28 @@ from gradus.train.devices import Plan
 from gradus.train.diagnose import first_non_finite
 from gradus.train.learner import Supervised, is_out_of_memory, rows_of, split
 from gradus.train.optimizers import clip, create_optimizer, limit_norms, penalty, weights_of
-from gradus.train.settings import TrainSettings
+from gradus.train.settings import AdversarialSettings, TrainSettings
 from gradus.train.source import Batch
 from gradus.train.trainer import Observer, Record
 
 SURE = 0.95  # D(x) above this and D(G(z)) below 1 - this: the discriminator has won
 PATIENCE = 3  # epochs in a row before that is said
+
+
+def check_game(model: nn.Module, settings: TrainSettings) -> None:
+    """Raises `UserError` for settings that mean nothing to a game, or for those of a game where nothing is played."""
+    if not hasattr(model, "players"):
+        if settings.adversarial != AdversarialSettings():
+            raise UserError("adversarial: these settings are for games (gan, dcgan, ...); this model plays none")
+        return
+    if settings.accumulate > 1:
+        raise UserError("accumulate: a game is played on whole batches; leave it out")
+    if settings.fine_tune.freezes or settings.fine_tune.rate_decay != 1:
+        raise UserError("fine_tune: the players of a game all learn, each at one rate; leave it out")
+    if settings.compile:
+        raise UserError("compile: a game is not compiled; leave it out")
+    if settings.patience is not None:
+        raise UserError("patience: the loss of a game does not tell when to stop; leave it out")
 
 
 class Adversarial(Supervised):
@@ -40,14 +56,7 @@ class Adversarial(Supervised):
     chooses_best = False
 
     def __init__(self, model: nn.Module, task: Task, settings: TrainSettings, plan: Plan) -> None:
-        if settings.accumulate > 1:
-            raise UserError("accumulate: a game is played on whole batches; leave it out")
-        if settings.fine_tune.freezes or settings.fine_tune.rate_decay != 1:
-            raise UserError("fine_tune: the players of a game all learn, each at one rate; leave it out")
-        if settings.compile:
-            raise UserError("compile: a game is not compiled; leave it out")
-        if settings.patience is not None:
-            raise UserError("patience: the loss of a game does not tell when to stop; leave it out")
+        check_game(model, settings)
         self.players: tuple[str, ...] = model.players  # type: ignore[assignment]
         super().__init__(model, task, settings, plan)
         self.shrinks = False

@@ -10,6 +10,7 @@ a model that looks at its own values, an optimiser that counts on the CPU.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -49,6 +50,7 @@ class Stepper:
     graph:   the backend, for tests; None: CUDA where the learner is there
     reason:  why steps are not captured, in words; empty while they are, or may yet be
     failed:  whether that was only found by trying
+    waited:  seconds that went by until batches were there
     """
 
     def __init__(self, learner: Any, source: Any, wanted: bool = True, graph: Graph | None = None) -> None:
@@ -56,6 +58,7 @@ class Stepper:
         self.reason = self._obstacle(wanted, graph)
         self.given = graph
         self.failed = False
+        self.waited = 0.0
         self.start_again()
 
     def start_again(self) -> None:
@@ -74,18 +77,25 @@ class Stepper:
             return f"{type(self.learner).__name__} cannot be captured"
         return getattr(self.learner, "capture_obstacle", "")
 
-    def step(self, epoch: int, step: int) -> dict[str, Tensor]:
-        """One step; what it returns is the caller's to keep."""
+    def fetch(self, epoch: int, step: int) -> Batch:
+        """The batch of a step, the time that it took counted."""
+        started = time.perf_counter()
+        batch = self.source.batch(epoch, step)
+        self.waited += time.perf_counter() - started
+        return batch
+
+    def step(self, epoch: int, step: int, batch: Batch | None = None) -> dict[str, Tensor]:
+        """One step; what it returns is the caller's to keep. batch: that of the step, where it was fetched already."""
         if self.reason or self.source.size(step) != self.source.batch_size:
-            return self.learner.step(self.source.batch(epoch, step))
+            return self.learner.step(self.fetch(epoch, step) if batch is None else batch)
         if self._warm < WARM_UP:
             self._warm += 1
-            return self._aside(self.source.batch(epoch, step))
+            return self._aside(self.fetch(epoch, step) if batch is None else batch)
         rows = self.source.rows_of(epoch, step)
         if not self.captured:
             self._capture(rows)
             if self.reason:
-                return self.learner.step(self.source.batch(epoch, step))
+                return self.learner.step(self.fetch(epoch, step))
         self.rows.copy_(rows)
         self.learner.count_update()
         assert self.graph is not None

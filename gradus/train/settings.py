@@ -301,6 +301,9 @@ class TrainSettings:
     deterministic: bool = False  # only algorithms that give the same bits each time, and no TF32; slower on a GPU
     threads: int = 0  # of the CPU; 0: one for small work, else one a core
     capture: bool = True  # on a GPU: the whole step as one CUDA graph, where that is possible
+    watch: bool = (
+        True  # look at units, weights and gradients at some steps, tell what goes wrong, keep it in vitals.jsonl
+    )
     compile: bool = False  # torch.compile the model: takes half a minute at the start, pays for long runs only
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)

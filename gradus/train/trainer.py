@@ -32,6 +32,7 @@ from gradus.train.randomness import PROCESS, derive, seed_step
 from gradus.train.schedules import Plateau, factor_at
 from gradus.train.settings import TrainSettings
 from gradus.train.source import Batch, InOrder, Source, by_length, evaluation_rows, in_order
+from gradus.train.watch import create_watch
 from gradus.train.world import ALONE, World, add_up
 
 MEET_SECONDS = 0.2  # how often several processes ask each other whether one was told to stop
@@ -102,6 +103,7 @@ class Trainer:
         self._asked = 0  # with several processes: the signal that came to this one; `_signal` is what all know of
         self._meet_at, self._meet_every = -1, 1  # steps
         self._met = 0.0
+        self.vitals = create_watch(learner, self.stepper, settings, world, self._note, folder.path if folder else None)
         self._step_seed = settings.seed if world.is_main else derive(settings.seed, PROCESS, world.rank)
 
     def fit(self) -> None:
@@ -114,9 +116,7 @@ class Trainer:
                 while not self.finished:
                     self._train_epoch()
                     if self.stepper.failed and self.epoch == 0:
-                        self._tell(
-                            {"event": "note", "text": f"steps are not captured as a CUDA graph: {self.stepper.reason}"}
-                        )
+                        self._note(f"steps are not captured as a CUDA graph: {self.stepper.reason}")
                     self._finish_epoch()
                 if self._signal is not None:  # between the last epoch and here
                     self._stop_interrupted()
@@ -124,17 +124,20 @@ class Trainer:
             self.source.close()
 
     def _train_epoch(self) -> None:
-        learner, source, seed, stepper = self.learner, self.source, self._step_seed, self.stepper
+        learner, source, seed, watch = self.learner, self.source, self._step_seed, self.vitals
         changed = learner.begin_epoch(self.epoch)
         if changed:
-            stepper.start_again()
-            self._tell({"event": "note", "text": changed})
+            self.stepper.start_again()
+            self._note(changed)
+        if watch is not None:
+            watch.begin(self.epoch)
+        make_step = self.stepper.step if watch is None else watch.step
         started = time.perf_counter()
         while self.step < source.steps:
             seed_step(seed, self.epoch, self.step, learner.device)
             learner.set_learning_rate(self._factor(self.step))
             try:
-                found = stepper.step(self.epoch, self.step)
+                found = make_step(self.epoch, self.step)
             except NonFiniteError:
                 self._stop_at_step(self.step)
             except OutOfMemory as error:
@@ -194,6 +197,8 @@ class Trainer:
         if self._save_is_due() or self.finished:
             self.save()
         self._tell({"event": "epoch", **record, "best": self.best is not None and self.best["epoch"] == self.epoch})
+        if self.vitals is not None:
+            self.vitals.end_epoch(record)
         if self._signal is not None:
             self._stop_interrupted()
 
@@ -274,6 +279,8 @@ class Trainer:
                 continue
             if name == "loss" and not np.isfinite(values).all():
                 self._stop_at_step(first + int(np.flatnonzero(~np.isfinite(values))[0]))
+            if name == "loss" and self.vitals is not None:
+                self.vitals.losses(first, values)
             for value, (_, rows) in zip(values, self._pending, strict=True):
                 value = value * rows if name in MEANS else value
                 self._totals[name] = self._totals[name] + value if name in self._totals else value
@@ -281,6 +288,9 @@ class Trainer:
         self._counted += count
         self.samples += int(np.sum(count))  # a fleet counts for each member
         self._pending.clear()
+
+    def _note(self, text: str) -> None:
+        self._tell({"event": "note", "text": text})
 
     def _tell(self, record: Record) -> None:
         for observer in self.observers:
@@ -301,6 +311,8 @@ class Trainer:
         self._stop_non_finite(where, step)
 
     def _stop_non_finite(self, where: str, step: int) -> NoReturn:
+        if self.vitals is not None:
+            self.vitals.stopped(where, step)
         message = f"not a finite number in {where}, at epoch {self.epoch + 1}, step {step + 1} of {self.source.steps}. "
         if self.folder and checkpoint.exists(self.folder.checkpoints, "last"):
             saved = checkpoint.load(self.folder.checkpoints, "last").state["epoch"]
@@ -398,6 +410,8 @@ class Trainer:
                     raise UserError(f"{self.folder.path}: metrics.jsonl holds {held}: the run is damaged")
             else:
                 self._totals, self._counted = {}, 0
+        if self.vitals is not None:
+            self.vitals.restore(self.epoch, self.step, self.history)
         updates = self.epoch * self.source.steps + self.step
         self.learner.begin_epoch(self.epoch)
         if saved is not None and isinstance(self.learner, shards.Spread):

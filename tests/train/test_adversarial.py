@@ -141,8 +141,16 @@ def test_what_is_not_finite_stops_the_game():
 
 @pytest.mark.parametrize("setting", [{"accumulate": 2}, {"compile": True}, {"patience": 2}, {"freeze": ("generator",)}])
 def test_settings_that_mean_nothing_to_a_game_are_refused(setting):
+    """Before a folder is begun: `prepare` says so."""
     with pytest.raises(UserError, match="game"):
-        create_trainer(experiment(**setting))
+        experiment(**setting)
+
+
+def test_settings_of_a_game_are_refused_where_none_is_played():
+    settings = replace(train_settings(epochs=1), adversarial=AdversarialSettings(turns=2))
+    recipe = Recipe(task=TaskSettings(name="picture-generation"), train=settings)
+    with pytest.raises(UserError, match="plays none"):
+        prepare(recipe, dataset(), create_model("conv_vae", image_size=8, latent_size=2), measure=False)
 
 
 def test_clipping_and_penalties_reach_each_player():
