@@ -12,7 +12,7 @@ from gradus.cli import _recipe_of, build_parser
 from gradus.data.load import DataSettings
 from gradus.doctor.case import NotHere
 from gradus.doctor.checks.watched import find_idle, find_watched
-from gradus.doctor.examine import open_case
+from gradus.doctor.examine import examine, open_case
 from gradus.models import ModelSettings
 from gradus.recipes.execute import train_recipe
 from gradus.recipes.experiment import train_settings
@@ -56,8 +56,8 @@ def test_a_run_that_was_stopped_by_its_numbers(tmp_path):
         train_recipe(wine(optimizer="sgd", learning_rate=1e30), tmp_path / "run")
     found = kinds_of(tmp_path / "run")
     assert found["not-finite"].strength == 1 and "of epoch 1" in found["not-finite"].told
-    weightless = examine(tmp_path / "run", only=("watched", "gaps"))
-    assert "before it saved any weights" in weightless.skipped["gaps"] and weightless.alarms
+    weightless = examine(tmp_path / "run", only=("watched", "certainty"))
+    assert "before it saved any weights" in weightless.skipped["certainty"] and weightless.alarms
 
 
 class Branches(nn.Module):
