@@ -79,8 +79,9 @@ def told_of(case: Case, rows: Rows, targets: np.ndarray, num_classes: int | None
 def signal_of(told: np.ndarray, targets: np.ndarray, num_classes: int | None) -> Signal:
     """How far what is told of the rows goes with their targets. told: (N, C) probabilities or (N,) numbers."""
     if num_classes is None:
-        ranks = np.array([np.argsort(np.argsort(values, kind="stable")) for values in (told, targets)])
-        together = float(np.corrcoef(ranks.astype(np.float64))[0, 1]) if np.ptp(told) else 0.0
+        middle = (len(told) - 1) / 2
+        ours, theirs = (np.argsort(np.argsort(values, kind="stable")) - middle for values in (told, targets))
+        together = float(ours @ theirs / (ours @ ours)) if np.ptp(told) else 0.0  # of ranks (Spearman)
         bits = -0.5 * math.log2(max(1 - together**2, 1e-12))
         return Signal(together * math.sqrt(len(told) - 1), max(together, 0.0) ** 2, bits)
     table = np.zeros((num_classes, num_classes))
