@@ -74,7 +74,11 @@ def _groups(case: Case, split: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     train, other = case.dataset["train"], case.dataset[split]
     for name, kind in case.dataset.types.items():
-        if name == case.dataset.target or not GROUP_NAMES.search(name) or not isinstance(kind, Label | Number | Text):
+        if (
+            name in (case.dataset.target or "").split(",")
+            or not GROUP_NAMES.search(name)
+            or not isinstance(kind, Label | Number | Text)
+        ):
             continue
         found[name] = _values(train, name), _values(other, name)
     ours, theirs = _prefixes(train), _prefixes(other)
