@@ -311,11 +311,13 @@ def find_starved(evidence: Evidence) -> list[Sign]:
             value=waited / seconds,
             usual="below 10 %",
             strength=min(1.0, waited / seconds),
-            settings=("data.stream=never", f"data.workers={WORKERS}")
-            if evidence.streamed
-            else (
-                f"train.batch_size={2 * evidence.batch_size}",
-                "see what else this machine does, and how batches are made",
-            ),
+            settings=_faster_data(evidence),
         )
     ]
+
+
+def _faster_data(evidence: Evidence) -> tuple[str, ...]:
+    words = "see what else this machine does, and how batches are made"
+    if evidence.streamed:
+        return "data.stream=never", f"data.workers={WORKERS}", words
+    return (f"train.batch_size={2 * evidence.batch_size}", words) if evidence.batch_size else (words,)
