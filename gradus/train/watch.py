@@ -151,7 +151,7 @@ class Watch:
             append_line(self.path / FILE, json.dumps(record))
 
     def restore(self, epoch: int, step: int, history: list[Record]) -> None:
-        """Goes on from a position: what came after it is dropped, as it will come again."""
+        """Goes on from a position (-1: from before the first step): what came after it is dropped, as it will come again."""
         self.epoch, self.history = epoch, list(history)
         if self.path is None:
             return
