@@ -12,9 +12,10 @@ from gradus import cli_doctor_errors
 from gradus.errors import UserError
 
 if TYPE_CHECKING:
-    from gradus.doctor.examine import Diagnosis
+    from gradus.recipes.recipe import Recipe
+    from gradus.recipes.run import Run
 
-FLAGS = ("bound", "only", *cli_doctor_errors.FLAGS)
+FLAGS = ("bound", "only", "learning-curve", *cli_doctor_errors.FLAGS)
 
 
 def add_commands(
@@ -25,6 +26,11 @@ def add_commands(
     add_recipe_flags(doctor)
     doctor.add_argument("--bound", metavar="X", help="error of the best known answer, such as people's: 0.01")
     doctor.add_argument("--only", metavar="CHECK", action="append", default=[], help="one check; may be repeated")
+    doctor.add_argument(
+        "--learning-curve",
+        action="store_true",
+        help="train on parts of the rows too, to see whether more of them would help",
+    )
     doctor.add_argument("--json", action="store_true", help="one JSON object")
     cli_doctor_errors.add_flags(doctor)
 
@@ -34,17 +40,36 @@ def run_doctor(arguments: argparse.Namespace) -> None:
         return
     from gradus.cli import _recipe_of, _say
     from gradus.doctor.examine import examine
-    from gradus.recipes.recipe import Recipe
+    from gradus.doctor.page import plain, write_json, write_page
+    from gradus.doctor.told import told
+    from gradus.recipes.run import load_run
 
     named = arguments.recipe
     is_run = bool(named) and (Path(named) / "recipe.toml").exists()
-    subject: Recipe | Path = Path(named) if is_run else _recipe_of(arguments)
-    diagnosis = examine(subject, bound=_number(arguments.bound), only=tuple(arguments.only), say=lambda line: None)
+    run = load_run(named) if is_run else None
+    subject: Run | Recipe = run if run is not None else _recipe_of(arguments)
+
+    def say(line: str) -> None:
+        if arguments.learning_curve and not arguments.json and line.startswith("training on"):
+            _say(line)
+
+    diagnosis = examine(
+        subject,
+        bound=_number(arguments.bound),
+        only=tuple(arguments.only),
+        learning_curve=arguments.learning_curve,
+        say=say,
+    )
+    if run is not None and not arguments.only:
+        write_page(run.path / "doctor.html", diagnosis, str(named), run.history)
+        write_json(run.path / "doctor.json", diagnosis)
     if arguments.json:
-        print(json.dumps(diagnosis.to_json()))
+        print(json.dumps(plain(diagnosis.to_json())))
         return
     for line in told(diagnosis):
         _say(line)
+    if run is not None and not arguments.only:
+        _say(f"page: {run.path / 'doctor.html'}")
 
 
 def _number(text: str | None) -> float | None:
@@ -52,19 +77,6 @@ def _number(text: str | None) -> float | None:
         return None if text is None else float(text)
     except ValueError:
         raise UserError(f"--bound: expected a number, received '{text}'") from None
-
-
-def told(diagnosis: Diagnosis) -> list[str]:
-    """The findings as lines for a terminal: what, where, and what to type."""
-    lines = []
-    for number, one in enumerate(diagnosis.findings, 1):
-        lines.append(f"{number}. {one.level}: {one.told}")
-        facts = [one.where, f"usual: {one.usual}" if one.usual else ""]
-        lines.append(f"   {'; '.join(fact for fact in facts if fact)} [{one.kind}]")
-        if one.command:
-            lines.append(f"   next: {one.command}")
-        lines += [f"   or:   {other}" for other in one.others]
-    return lines or ["nothing found that is wrong"]
 
 
 COMMANDS = {"doctor": run_doctor}

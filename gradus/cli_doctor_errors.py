@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradus.errors import UserError, unknown_name
+from gradus.errors import UserError
 
 if TYPE_CHECKING:
     from gradus.doctor.error_table import ErrorTable
@@ -146,19 +146,11 @@ def _one_slice(run: Run, table: ErrorTable, about: str) -> Told:
     """The worst mistakes of a slice."""
     import numpy as np
 
-    from gradus.doctor.slice_candidates import Slice
-    from gradus.doctor.slices import groups_of
+    from gradus.doctor.slices import group_named, groups_of
 
     rows, groups = groups_of(run, table, run.recipe.train.seed)
-    known = {one.about: one for one in groups}
-    mine: Slice | None = None
-    for part in about.split(" and "):
-        if part not in known:
-            raise unknown_name("slice", part, known)
-        mine = known[part] if mine is None else mine & known[part]
-    assert mine is not None
     inside = np.zeros(len(table), dtype=bool)
-    inside[rows[mine.rows]] = True
+    inside[rows[group_named(about, groups).rows]] = True
     worst = [int(row) for row in table.worst(len(table)) if inside[row]]
     error = table.error_words(float(table.error[inside].mean())) if inside.any() else "none"
     lines = [
@@ -334,7 +326,7 @@ def _optimise(runs: list[Run], arguments: argparse.Namespace) -> Told:
 
 def _best_threshold(run: Run, arguments: argparse.Namespace, values_by_threshold: Callable[..., Any]) -> Told:
     """The threshold that the validation rows choose, and what it gives on the test rows."""
-    from gradus.doctor.choosing import choose
+    from gradus.doctor.choosing import choose, goal_of
 
     splits = run.experiment.tensors
     if "validation" not in splits or "test" not in splits:
@@ -348,6 +340,9 @@ def _best_threshold(run: Run, arguments: argparse.Namespace, values_by_threshold
     positive = run.assess("test").classes[1]  # type: ignore[union-attr]
     lines = [f"answer '{positive}' above {best}, chosen on validation rows; on test rows:"]
     lines += [f"   {name}: {judges[best][name]:.4f}, at one half {judges['0.50'][name]:.4f}" for name in judges[best]]
+    goal = goal_of(arguments.optimise)
+    if goal(judges[best]) <= goal(judges["0.50"]):
+        lines.append("that is no gain on the test rows: keep one half, or hold out more rows")
     return lines, {"threshold": float(best), "test": judges[best], "at one half": judges["0.50"]}
 
 

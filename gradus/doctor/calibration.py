@@ -23,6 +23,7 @@ from gradus.train.folder import RunFolder
 
 LEAST_ROWS = 100
 DRAWN = 1_000
+WORK = 20_000_000  # answers drawn in all, at most
 SURE = 0.999
 COLDEST, HOTTEST = 0.05, 20.0
 TINY = 1e-12
@@ -48,12 +49,13 @@ class Stated:
     def noise(self, seed: int = 0) -> float:
         """What this error is below 999 times in 1,000 where every confidence is exactly true: answers are drawn by them
         (consistency resampling, Bröcker & Smith 2007)."""
-        generator = np.random.default_rng(seed)
-        draws = int(np.clip(20_000_000 // max(len(self.confidence), 1), 200, DRAWN))
-        errors = [
-            calibration(self.confidence, generator.random(len(self.confidence)) < self.confidence).error
-            for _ in range(draws)
-        ]
+        generator, rows = np.random.default_rng(seed), len(self.confidence)
+        edges = calibration(self.confidence, self.right).edges
+        bins = np.clip(np.searchsorted(edges, self.confidence, side="left") - 1, 0, len(edges) - 2)
+        expected = np.bincount(bins, self.confidence, minlength=len(edges) - 1)
+        draws = int(np.clip(WORK // max(rows, 1), 200, DRAWN))
+        drawn = (generator.random(rows) < self.confidence for _ in range(draws))
+        errors = [np.abs(np.bincount(bins, right, minlength=len(expected)) - expected).sum() / rows for right in drawn]
         return float(np.quantile(errors, SURE))
 
 

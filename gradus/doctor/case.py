@@ -62,11 +62,6 @@ class Case:
         return self.experiment.tensors
 
     @property
-    def trainable(self) -> str:
-        """What `gradus train` takes to train this again: a run's settings are in its folder."""
-        return self.named if self.run is None else f"{self.named}/recipe.toml"
-
-    @property
     def trained(self) -> Run:
         if self.run is None:
             raise NotHere("nothing was trained yet")

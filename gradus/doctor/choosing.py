@@ -88,8 +88,8 @@ def lower_is_better(metric: str) -> bool:
 
 
 def single_number(values: Sequence[float], weights: Sequence[float] | None = None, *, harmonic: bool = False) -> float:
-    """The weighted mean of several metrics, or their weighted harmonic mean (F1 is that of precision and recall), which is 0 where
-    one of them is 0."""
+    """The weighted mean of several metrics, or their weighted harmonic mean (F1 is that of precision and recall), which is 0
+    where one of them is 0."""
     weights = [1.0] * len(values) if weights is None else weights
     if not harmonic:
         return sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
@@ -105,8 +105,8 @@ def _value(values: Values, metric: str) -> float:
 
 
 def choose(models: Mapping[str, Values], optimise: str, subject_to: str = "") -> tuple[str | None, list[str]]:
-    """The model with the best `optimise` among those that satisfy all of `subject_to`, of equals the first, or None; and the names
-    of those that do not satisfy it.
+    """The model with the best `optimise` among those that satisfy all of `subject_to`, of equals the first, or None; and
+    the names of those that do not satisfy it.
 
     choose({"1": {"f1": .9, "ms": 80}, "2": {"f1": .92, "ms": 95}, "3": {"f1": .95, "ms": 1500}}, "f1", "ms<100") is "2".
     """

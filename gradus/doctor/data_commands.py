@@ -7,6 +7,8 @@ from pathlib import Path
 
 from gradus.data.catalogue import CATALOGUE
 from gradus.doctor.case import Case
+from gradus.models import MODELS
+from gradus.recipes.table import RECIPES
 
 LESSON = "gradus lesson bad-splits"
 
@@ -30,5 +32,14 @@ def _data_command(case: Case, action: str) -> str:
 
 
 def train_command(case: Case, *flags: str) -> str:
-    """`gradus train` of the same recipe again, with other flags."""
-    return shlex.join(["gradus", "train", *shlex.split(case.trainable), *flags])
+    """`gradus train` of the same again, with other flags; of a network of the user's own, which the command line cannot make, the
+    lesson on splits."""
+    if case.recipe.model.name not in MODELS:
+        return LESSON
+    if case.run is not None:
+        subject = [str(case.run.path / "recipe.toml")]
+    elif case.recipe.name in RECIPES:
+        subject = [case.recipe.name]
+    else:
+        subject = ["--data", case.recipe.data.source, "--model", case.recipe.model.name]
+    return shlex.join(["gradus", "train", *subject, *flags])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from gradus.data.dataset import Dataset
 from gradus.doctor.case import Case, NotHere
 from gradus.doctor.checks.outputs import wrong_outputs
 from gradus.doctor.finding import Finding, ranked
+from gradus.doctor.learning_curve import measure_learning_curve
 from gradus.doctor.table import CHECKS
 from gradus.errors import UserError, WrongOutputs, unknown_name
 from gradus.recipes.experiment import prepare
@@ -51,6 +53,7 @@ def examine(
     model: nn.Module | None = None,
     bound: float | None = None,
     only: tuple[str, ...] = (),
+    learning_curve: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Diagnosis:
     """Examines a recipe before training, or a run after it.
@@ -59,6 +62,7 @@ def examine(
     dataset, model: in place of what the recipe names, as for `fit`
     bound:   the error of the best known answer, of people for instance: 0.01 is one row in a hundred
     only:    names of checks; all that apply where empty
+    learning_curve: also train on parts of the rows, to see whether more of them would help (`learning_curve.py`)
     say:     is told which check is at work
 
     Raises `UserError` for what cannot be read, or a name of a check that there is not.
@@ -66,12 +70,23 @@ def examine(
     for name in only:
         if name not in CHECKS:
             raise unknown_name("check", name, CHECKS)
-    if bound is not None and not 0 <= bound < 1:
-        raise UserError(f"bound: expected an error from 0 up to 1, received {bound:g}")
-    try:
-        case = open_case(subject, dataset, model, bound)
-    except WrongOutputs as error:  # nothing else can be asked of such a network
-        return Diagnosis([wrong_outputs(error)], {}, {})
+    with torch.random.fork_rng():  # making a network draws its first weights
+        try:
+            case = open_case(subject, dataset, model, bound)
+        except WrongOutputs as error:  # nothing else can be asked of such a network
+            return Diagnosis([wrong_outputs(error)], {}, {})
+        if bound is not None:
+            _check_bound(case, bound)
+        if learning_curve and case.run is None:
+            raise UserError(f"{case.named}: a learning curve begins with a trained run; train it first")
+        findings, skipped = _ask(case, only, say)
+        if learning_curve:
+            case.measured["learning curve"] = measure_learning_curve(case, say)
+    return Diagnosis(ranked(findings), skipped, case.measured)
+
+
+def _ask(case: Case, only: tuple[str, ...], say: Callable[[str], None]) -> tuple[list[Finding], dict[str, str]]:
+    """The findings of all checks that apply, and why the others do not."""
     findings: list[Finding] = []
     skipped: dict[str, str] = {}
     for name, check in CHECKS.items():
@@ -84,7 +99,15 @@ def examine(
                 findings += check.asks(case)
         except NotHere as reason:
             skipped[name] = str(reason)
-    return Diagnosis(ranked(findings), skipped, case.measured)
+    return findings, skipped
+
+
+def _check_bound(case: Case, bound: float) -> None:
+    """An error of shares lies below 1; of numbers and nats it has their unit."""
+    most = 1.0 if case.task.monitored("")[1] == "max" else math.inf
+    if not 0 <= bound < most:
+        upward = "up to 1" if most == 1 else "on"
+        raise UserError(f"bound: expected an error from 0 {upward}, received {bound:g}")
 
 
 def open_case(

@@ -14,12 +14,13 @@ aside (the training-validation rows), one gap is both variance and mismatch, and
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 STAGES = ("bound", "train", "train-validation", "validation", "test")
-BEYOND_CHANCE = 3.29  # deviations: a gap is named where chance gives one so large less than once in a thousand times
+BEYOND_CHANCE = 2.58  # deviations: a gap is named where zero lies outside of its 99 % interval
 LEAST = 0.005  # of the scale of the error (1 for shares): half a point in a hundred matters to nobody
 LEAST_SHARE = 0.15  # of the later error: a smaller gap is not what keeps the model from being better
 
@@ -73,7 +74,7 @@ def name_gaps(
     found = {name: one if isinstance(one, Stage) else Stage(one) for name, one in errors.items()}
     names = [name for name in STAGES if name in found]
     gaps = []
-    for before, after in zip(names, names[1:], strict=False):
+    for before, after in itertools.pairwise(names):
         size = found[after].error - found[before].error
         deviation = (found[before].deviation ** 2 + found[after].deviation ** 2) ** 0.5
         matters = size > max(LEAST * scale, LEAST_SHARE * found[after].error)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gradus.look.inside.embeddings import nearest
 from gradus.tasks.assessment import ClassAssessment
 
 NEIGHBOURS = 10
@@ -41,11 +42,9 @@ def supported(
 
     features (rows, D) of `rows`; known (M, D), labels (M,): rows that were learnt from, and their classes
     """
-    from sklearn.neighbors import NearestNeighbors
-
     if not len(rows):
         return rows
-    near = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(known))).fit(known).kneighbors(features)[1]
+    near = nearest(known, features, NEIGHBOURS)
     for_answer = (labels[near] == found.predictions[rows][:, None]).sum(axis=1)
     for_given = (labels[near] == found.targets[rows][:, None]).sum(axis=1)
     return rows[for_answer > for_given]

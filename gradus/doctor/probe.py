@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,8 @@ from gradus.models.auxiliary import main_outputs, total_loss
 from gradus.tasks.control import ControlTask
 from gradus.tasks.generation import GenerationTask
 from gradus.tasks.word_vectors import WordVectorTask
+from gradus.train import checkpoint
+from gradus.train.folder import RunFolder
 from gradus.train.learner import Supervised
 from gradus.train.trainer import Trainer
 
@@ -59,7 +63,15 @@ def probe(case: Case, rows: int, *, trained: bool = False, training: bool = True
 def probes(case: Case, rows: int, *, training: bool = True) -> list[Probe]:
     """The network before training, and as trained where it was."""
     found = [probe(case, rows, training=training)]
-    return found if case.run is None else [*found, probe(case, rows, trained=True, training=training)]
+    return [*found, probe(case, rows, trained=True, training=training)] if was_trained(case) else found
+
+
+def was_trained(case: Case) -> bool:
+    """Whether there are trained weights: a run that was stopped early may have none."""
+    if case.run is None:
+        return False
+    folder = RunFolder(case.run.path).checkpoints
+    return checkpoint.exists(folder, "best") or checkpoint.exists(folder, "last")
 
 
 def refuse_makers(case: Case) -> None:
@@ -78,13 +90,17 @@ def still(model: nn.Module) -> None:
             module.eval()
 
 
-def learning(case: Case, **changed: Any) -> tuple[Trainer, Supervised]:
+@contextmanager
+def learning(case: Case, **changed: Any) -> Iterator[tuple[Trainer, Supervised]]:
     """A trainer of a copy and its learner, which learns from answers. `changed`: as `Case.fresh_trainer`."""
     refuse_makers(case)
     trainer = case.fresh_trainer(**changed)
-    if not isinstance(trainer.learner, Supervised):
-        raise NotHere(f"task {case.task.name} is not learnt by one loss")
-    return trainer, trainer.learner
+    try:
+        if not isinstance(trainer.learner, Supervised):
+            raise NotHere(f"task {case.task.name} is not learnt by one loss")
+        yield trainer, trainer.learner
+    finally:
+        trainer.source.close()  # rows that are streamed have processes
 
 
 def tensor_of(output: Any) -> Tensor | None:

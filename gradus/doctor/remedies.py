@@ -1,16 +1,15 @@
 """Remedies: for each gap the knobs that close it, those first that the run has not turned yet, each as a command.
 
-Orthogonal (course notes §3.1.2): a bigger network is no remedy for variance, nor more data or augmentation one for training rows
-that are not learnt. Within a gap the order is that of the course notes: for avoidable bias a bigger network, longer training,
-a better optimiser, another architecture (§2.1.1, §2.1.2); for variance more data, augmentation, regularisation; for mismatch a look
-at the differences and similar data (§3.2.9); for a validation set that was chosen by a larger one.
+Orthogonal (course notes §3.1.2): a bigger network is no remedy for variance, nor more data or augmentation one for training
+rows that are not learnt. Within a gap the order is that of the course notes: for avoidable bias a bigger network, longer
+training, a better optimiser, another architecture (§2.1.1, §2.1.2); for variance more data, augmentation, regularisation; for
+mismatch a look at the differences and similar data (§3.2.9); for a validation set that was chosen by a larger one.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
-import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,19 +26,30 @@ from gradus.tasks.table import TASKS
 
 SIZES = ("hidden", "width", "hidden_size", "channels", "widths", "embedding_size")  # options that widen a network
 LEAST_WIDTH = 32
+FAMILIES = (  # from small to large
+    ("vgg11", "vgg13", "vgg16", "vgg19"),
+    ("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
+    ("mobilenet_v1", "mobilenet_v2", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110"),
+    ("wrn16_4", "wrn16_8", "wrn28_10"),
+    ("lenet5", "mnist_convnet"),
+)
+GENTLE = AugmentSettings(rotation=10.0, shift_horizontal=0.1, shift_vertical=0.1)
+GENTLY = ("rotation", "shift_horizontal", "shift_vertical")
 SIMPLE = ("logistic_regression", "mlp")  # no step up from anything else
 
 
 @dataclass(frozen=True)
 class Remedy:
     """One thing to try. flags: of `gradus train RECIPE`; command: another command, in place of them; where both are empty it
-    is done by hand. used: the run has turned this knob already."""
+    is done by hand. used: the run has turned this knob already; first: the run shows that it is this one."""
 
     name: str
     about: str
     flags: tuple[str, ...] = ()
     command: str = ""
     used: bool = False
+    first: bool = False
 
 
 Knob = Callable[[Case], Remedy | None]  # None: this run has no such knob
@@ -48,7 +58,7 @@ Knob = Callable[[Case], Remedy | None]  # None: this run has no such knob
 def remedies_for(case: Case, kind: str) -> list[Remedy]:
     """The remedies for a gap that this run can take, those that it has not used first."""
     found = [remedy for knob in KNOBS[kind] if (remedy := knob(case)) is not None]
-    return sorted(found, key=lambda remedy: remedy.used)
+    return sorted(found, key=lambda remedy: (not remedy.first, remedy.used))
 
 
 def command_of(case: Case, remedy: Remedy) -> str:
@@ -103,25 +113,33 @@ def bigger(case: Case) -> Remedy | None:
             return Remedy("bigger", "a bigger network", _set(f"model.options.{name}", wider))
         return Remedy("bigger", "a hidden layer", _set(f"model.options.{name}", [64]))
     larger = next_in_family(case.recipe.model.name)
-    return Remedy("bigger", "a bigger network of its family", ("--model", larger)) if larger else None
+    return Remedy("bigger", "a bigger network", ("--model", larger)) if larger else None
 
 
 def next_in_family(model: str) -> str:
-    """The next larger network whose name differs in its number alone: resnet18 -> resnet34; empty where there is none."""
-    parts = re.fullmatch(r"(\D+)(\d+)(.*)", model)
-    if parts is None or model not in MODELS:
-        return ""
-    pattern = re.compile(re.escape(parts[1]) + r"(\d+)" + re.escape(parts[3]))
-    numbers = [int(found[1]) for name in MODELS if (found := pattern.fullmatch(name))]
-    larger = [one for one in numbers if one > int(parts[2])]
-    return f"{parts[1]}{min(larger)}{parts[3]}" if larger and parts[1] != "lenet" else ""
+    """The next larger network of the same family: resnet18 -> resnet34; empty where there is none."""
+    family = next((names for names in FAMILIES if model in names[:-1]), ())
+    return family[family.index(model) + 1] if family else ""
 
 
 def longer(case: Case) -> Remedy:
-    """Unused where the training loss was still falling at the end."""
+    """The first remedy where the training loss was still falling at the end, and the run is past the simple methods: a network
+    that is behind those is too small or learns too slowly to be waited for."""
     falling = case.run is not None and is_still_falling(case.run.history)
     said = "longer training: the training loss was still falling" if falling else "longer training"
-    return Remedy("longer", said, ("--epochs", str(2 * case.recipe.train.epochs)), used=not falling)
+    flags = ("--epochs", str(2 * case.recipe.train.epochs))
+    return Remedy("longer", said, flags, used=not falling, first=falling and is_past_baselines(case))
+
+
+def is_past_baselines(case: Case) -> bool:
+    """Whether the run is better than the best of its baselines."""
+    metric, direction = case.task.monitored("")
+    evaluation = case.run.evaluation if case.run is not None else {}
+    others = [of[metric] for of in evaluation.get("baselines", {}).values() if metric in of]
+    mine = evaluation.get("metrics", {}).get(metric)
+    if mine is None or not others:
+        return False
+    return mine > max(others) if direction == "max" else mine < min(others)
 
 
 def better_optimizer(case: Case) -> Remedy | None:
@@ -191,18 +209,13 @@ def augmented(case: Case) -> Remedy | None:
     if case.recipe.augment.is_on:
         return None
     colour = option(case, "in_channels") == 3
-    gentle = {"rotation": 10.0, "shift_horizontal": 0.1, "shift_vertical": 0.1}
-    wanted = get_preset("standard") if colour else AugmentSettings(**gentle)
+    wanted = get_preset("standard") if colour else GENTLE
     try:
         case.task.augmented(wanted, case.tensors["train"])
     except UserError:
         return None
-    flags = ("--augment", "standard") if colour else tuple(flag for pair in gentle.items() for flag in _of(pair))
-    return Remedy("augmented", "augmentation", flags)
-
-
-def _of(pair: tuple[str, Any]) -> tuple[str, str]:
-    return _set(f"augment.{pair[0]}", pair[1])
+    gentle = [flag for name in GENTLY for flag in _set(f"augment.{name}", getattr(GENTLE, name))]
+    return Remedy("augmented", "augmentation", ("--augment", "standard") if colour else tuple(gentle))
 
 
 def dropout(case: Case) -> Remedy | None:

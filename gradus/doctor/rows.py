@@ -89,27 +89,27 @@ def _columns_of(reader: Any) -> dict[str, slice]:
     return found
 
 
-def described(pictures: np.ndarray) -> np.ndarray:
+def described(pictures: np.ndarray, cells: int = CELLS) -> np.ndarray:
     """(N, H, W, C) levels 0 to 255 -> (N, F) float32: pooled colours, and how much edge of each direction each cell has."""
     parts = []
     for first in range(0, len(pictures), 500):
         part = torch.from_numpy(np.ascontiguousarray(pictures[first : first + 500])).permute(0, 3, 1, 2).float() / 255
         small = functional.adaptive_avg_pool2d(part, SIDE)
-        colours = functional.adaptive_avg_pool2d(small, CELLS).flatten(1)
-        parts.append(torch.cat([colours, _edges(small.mean(dim=1))], dim=1))
+        colours = functional.adaptive_avg_pool2d(small, cells).flatten(1)
+        parts.append(torch.cat([colours, _edges(small.mean(dim=1), cells)], dim=1))
     return torch.cat(parts).numpy()
 
 
-def _edges(grey: Tensor) -> Tensor:
-    """(N, S, S) -> (N, CELLS * CELLS * DIRECTIONS): root of the share of each direction in a cell, of all edges of the picture."""
+def _edges(grey: Tensor, cells: int) -> Tensor:
+    """(N, S, S) -> (N, cells * cells * DIRECTIONS): root of each direction's share in a cell of all the edges."""
     padded = functional.pad(grey[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     across = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
     down = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
     strength = (across.square() + down.square()).sqrt()
     direction = (torch.atan2(down, across) / torch.pi % 1 * DIRECTIONS).long().clamp(max=DIRECTIONS - 1)
     planes = torch.stack([strength * (direction == one) for one in range(DIRECTIONS)], dim=1)
-    cells = functional.adaptive_avg_pool2d(planes, CELLS).flatten(1)
-    return (cells / cells.sum(dim=1, keepdim=True).clamp(min=1e-6)).sqrt()
+    amounts = functional.adaptive_avg_pool2d(planes, cells).flatten(1)
+    return (amounts / amounts.sum(dim=1, keepdim=True).clamp(min=1e-6)).sqrt()
 
 
 def answers_of(case: Case, rows: Rows, split: str) -> tuple[np.ndarray, int | None]:

@@ -39,18 +39,19 @@ def layer_scales(probe: Probe) -> list[LayerScale]:
     """Forwards and backwards once. What is sent back is a random direction of the outputs: a fitted network's loss has no slope.
 
     Weights that begin as zeros by design (the last layer of a branch, or the head) block gradients in the first step alone, so
-    they are replaced by small random ones after the first look; units that are alike are not.
+    they are replaced by small random ones, and it is looked again; units that are alike are not.
     """
-    first = _once(probe)
-    learns_on = [one.layer for one in first if one.weights == 0 and one.gradient is not None and not one.alike]
-    if not learns_on:
-        return first
-    for layer in learns_on:
-        weight = main_weight(probe.model.get_submodule(layer))
-        assert weight is not None
-        with torch.no_grad():
-            weight.normal_(0, weight[0].numel() ** -0.5)
-    return _once(probe)
+    while True:
+        scales = _once(probe)
+        learns_on = [one.layer for one in scales if one.weights == 0 and one.gradient is not None and not one.alike]
+        if not learns_on:
+            return scales
+        for layer in learns_on:
+            weight = main_weight(probe.model.get_submodule(layer))
+            assert weight is not None
+            random = torch.Generator().manual_seed(0)
+            with torch.no_grad():
+                weight.copy_(torch.randn(weight.shape, generator=random) * weight[0].numel() ** -0.5)
 
 
 def _once(probe: Probe) -> list[LayerScale]:

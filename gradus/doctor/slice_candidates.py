@@ -54,7 +54,7 @@ def _by_class(table: ErrorTable, rows: np.ndarray) -> list[Slice]:
         if values is not None:
             mine = values[rows]
             found += [
-                Slice(f"{words} '{name}'", words, mine == number)
+                Slice(f"{words} {name}", words, mine == number)
                 for number, name in enumerate(table.classes[:MOST_CLASSES])
                 if (mine == number).any()
             ]
@@ -70,7 +70,7 @@ def _by_columns(split: Split, rows: np.ndarray, targets: set[str]) -> list[Slice
                 found += _by_objects([column[row] for row in rows])
             elif isinstance(kind, Labels):
                 holds = np.asarray(column.values)[rows]
-                found += [Slice(f"with label '{one}'", "label", holds[:, i]) for i, one in enumerate(kind.classes)]
+                found += [Slice(f"with label {one}", "label", holds[:, i]) for i, one in enumerate(kind.classes)]
         elif isinstance(kind, Label):
             values = np.asarray(column.values)[rows]
             found += [
@@ -199,6 +199,6 @@ def _by_cluster(features: np.ndarray, table: ErrorTable, rows: np.ndarray) -> li
         if table.truth is not None:
             counts = np.bincount(table.truth[rows][mine], minlength=len(table.classes))
             share = counts.max() / counts.sum()
-            words += f", {100 * share:.0f} % of them '{table.classes[counts.argmax()]}'"
+            words += f", {100 * share:.0f} % of them {table.classes[counts.argmax()]}"
         found.append(Slice(words, "what the network holds", mine))
     return found

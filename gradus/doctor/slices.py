@@ -2,22 +2,24 @@
 
 What is told of a slice (its error and interval) is measured on the half that did not choose it, so it is not flattered by the
 search; the chance of a false one is corrected for how many were tried there (Bonferroni). Of slices that overlap the one that
-explains most stands first, and the next ones must hold without its rows.
+stands out most comes first, and the next ones must hold without its rows.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from gradus.doctor.error_table import ErrorTable
 from gradus.doctor.slice_candidates import Slice, candidates
+from gradus.errors import unknown_name
 from gradus.look.measures import Interval, wilson_interval
 from gradus.recipes.run import Run
 
 ROWS = 4_000  # looked at, at most
-LEAST = 20  # rows of a slice in each half
+LEAST = 10  # rows of a slice in each half
 SURE = 0.001  # the chance of any false slice among those tried, at most
 TRIED = 24  # slices that the first half hands to the second, at most
 PAIRED = 16  # slices of which pairs are made
@@ -48,7 +50,7 @@ class WeakSlice:
 
 
 def weak_slices(run: Run, table: ErrorTable, seed: int = 0) -> list[WeakSlice]:
-    """The slices of a run's split that have more mistakes than the rest, those that cost most first; at most five."""
+    """The slices of a run's split that have more mistakes than the rest, those that stand out most first; at most five."""
     if len(table) < 4 * LEAST or not table.error.any():
         return []
     rows, groups = groups_of(run, table, seed)
@@ -61,6 +63,19 @@ def groups_of(run: Run, table: ErrorTable, seed: int = 0) -> tuple[np.ndarray, l
     if len(rows) > ROWS:
         rows = np.sort(np.random.default_rng(seed).permutation(len(rows))[:ROWS])
     return rows, candidates(run, table, rows)
+
+
+def group_named(about: str, groups: list[Slice]) -> Slice:
+    """The group, or the pair of groups, of this name. Raises `UserError` naming the nearest."""
+    known = {one.about: one for one in groups}
+    if about in known:
+        return known[about]
+    parts = about.split(" and ")
+    for place in range(1, len(parts)):
+        pair = " and ".join(parts[:place]), " and ".join(parts[place:])
+        if pair[0] in known and pair[1] in known:
+            return known[pair[0]] & known[pair[1]]
+    raise unknown_name("slice", about, known)
 
 
 def confirmed(groups: list[Slice], table: ErrorTable, rows: np.ndarray, seed: int = 0) -> list[WeakSlice]:
@@ -82,7 +97,7 @@ def confirmed(groups: list[Slice], table: ErrorTable, rows: np.ndarray, seed: in
         for one in tried:
             inside, outside = ~first & left & one.rows, ~first & left & ~one.rows
             chance = len(tried) * chance_of(error[inside], error[outside], table.wrong is not None)
-            worth = _excess(error, inside, outside)
+            worth = _contrast(error, inside, outside)
             if chance < SURE and (best is None or worth > best[0]):
                 best = worth, one, chance
         if best is None:
@@ -107,17 +122,25 @@ def chance_of(inside: np.ndarray, outside: np.ndarray, shares: bool) -> float:
 
 
 def _promising(groups: list[Slice], error: np.ndarray, first: np.ndarray) -> list[Slice]:
-    """Groups that are worse than the rest on the first half, those with most errors beyond the rest's first."""
+    """Groups that are worse than the rest on the first half, those that stand out most first."""
     kept: list[tuple[float, Slice]] = []
     for one in groups:
         inside, outside = first & one.rows, first & ~one.rows
         if min(inside.sum(), outside.sum()) < LEAST or error[inside].mean() < RATIO * error[outside].mean():
             continue
         spread = error[first].std() * np.sqrt(1 / inside.sum() + 1 / outside.sum())
-        worth = _excess(error, inside, outside)
-        if error[inside].mean() - error[outside].mean() > 2 * spread and worth > GAIN * error[first].sum():
-            kept.append((worth, one))
+        beyond = error[inside].mean() - error[outside].mean() > 2 * spread
+        if beyond and _excess(error, inside, outside) > GAIN * error[first].sum():
+            kept.append((_contrast(error, inside, outside), one))
     return [one for _, one in sorted(kept, key=lambda pair: -pair[0])]
+
+
+def _contrast(error: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> float:
+    """How far a group stands out: the difference to the rest times the root of its rows. A larger group with a smaller difference
+    and a smaller one with a larger difference are then as surely worse; the number of errors alone would favour the larger."""
+    if not inside.any() or not outside.any():
+        return 0.0
+    return float(math.sqrt(inside.sum()) * (error[inside].mean() - error[outside].mean()))
 
 
 def _excess(error: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> float:

@@ -18,6 +18,7 @@ from gradus.data.device_rows import DeviceRows
 from gradus.data.load import read_data
 from gradus.data.splits import classes_of, complete_splits, hold_out
 from gradus.doctor.case import Case, NotHere
+from gradus.doctor.checks import labels
 from gradus.doctor.gaps import Stage
 from gradus.errors import UserError
 from gradus.look.measures import confidence_interval
@@ -49,7 +50,9 @@ class Errors:
 
     def said(self, error: float) -> str:
         """An error as people read it."""
-        return percent(error, 1 if abs(error) >= 0.01 else 2) if self.is_share else number(error, 3)
+        if not self.is_share:
+            return number(error, 3)
+        return percent(error, 1 if abs(error) >= 0.01 else 2) if error else "0%"
 
     @property
     def is_share(self) -> bool:
@@ -63,16 +66,15 @@ class Errors:
 
 def measure_errors(case: Case) -> Errors:
     """Judges a run on all its splits, once a case. Raises `NotHere` where its metric is no error."""
-    if "errors" not in case.kept:
-        with torch.random.fork_rng():  # making the network anew draws its first weights
-            case.kept["errors"] = _measure(case)
-    return case.kept["errors"]
+    return case.once("errors by stage", lambda: _measure(case))
 
 
 def _measure(case: Case) -> Errors:
     run = case.trained
+    if not run.evaluation:
+        raise NotHere("this run has not finished")
     metric, direction = metric_of(case)
-    stages = {}
+    stages: dict[str, Stage] = {}
     for name in ("train", "validation", "test"):
         if name in case.tensors:
             most = MOST_ROWS if name == "train" else MOST_JUDGED
@@ -179,12 +181,20 @@ def _bound(case: Case, metric: str, baselines: dict[str, float], train: Stage) -
     if case.bound is not None:
         return case.bound, "given with --bound"
     if is_share(metric):
-        wrong = case.measured.get("wrong labels", {})
-        share = wrong.get("share") if isinstance(wrong, dict) else None
-        if is_number(share) and share > 0:
-            return float(share), "the share of training labels that are likely wrong; --bound gives another"
+        wrong = _wrong_labels(case)
+        if wrong:
+            return wrong, "the share of training labels that are surely wrong; --bound gives another"
         return 0.0, "taken as zero; --bound gives another, such as people's"
     best = min(baselines, key=lambda name: baselines[name], default="")
     if best and baselines[best] < train.error:
         return baselines[best], f"what {best} reaches; --bound gives another"
     return None, "not known; --bound gives it"
+
+
+def _wrong_labels(case: Case) -> float:
+    """The share of training labels that the check of labels holds for wrong, at the least; 0 where it did not ask or find."""
+    found = case.measured.get("labels")
+    if not found or found["level"] > labels.LEVEL or found["decent"] < labels.DECENT:
+        return 0.0
+    least = float(found["wrong"][1])
+    return least if least >= labels.LEAST else 0.0

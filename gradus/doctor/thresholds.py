@@ -144,6 +144,9 @@ def decide_by_cost(run: Run, costs: dict[str, float]) -> Decision:
     for name in costs:
         if name not in judges.classes:
             raise unknown_name("class", name, ["fn", "fp", *judges.classes])
+    if len(judges.classes) == 2:
+        alarm, missed = (costs.get(name, 1.0) for name in judges.classes)
+        return _by_thresholds(chooses, judges, missed, alarm)
     weights = np.array([costs.get(name, 1.0) for name in judges.classes])
     mine = weights[judges.targets]
     before, answers = judges.predictions, (judges.probabilities * weights).argmax(axis=1)

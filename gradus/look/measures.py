@@ -75,19 +75,24 @@ def confidence_interval(assessment: Assessment, metric: str) -> Interval | None:
     recomputed is not the reported value (the name then means something else), so no interval is ever shown for another
     quantity.
     """
-    reported = assessment.metrics.get(metric, math.nan)
-    rows = len(assessment.targets)
+    measure, rows = measure_of(assessment, metric), len(assessment.targets)
+    if measure is None:
+        return None
+    if measure.share_of_rows:
+        right = round(measure.statistic(np.arange(rows)) * rows)
+        return Interval(*wilson_interval(right, rows), "Wilson's method")
+    return _bootstrap(measure.statistic, rows, max(rows, measure.work))
+
+
+def measure_of(assessment: Assessment, metric: str) -> Measure | None:
+    """How `assessment.metrics[metric]` is computed for any choice of its rows; None where that is not known here."""
+    reported, rows = assessment.metrics.get(metric, math.nan), len(assessment.targets)
     if not math.isfinite(reported) or rows == 0:
         return None
     for measure in _measures(assessment):
-        if metric not in measure.names:
-            continue
-        value = measure.statistic(np.arange(rows))
-        if not math.isclose(value, reported, rel_tol=1e-3, abs_tol=1e-6):
-            continue
-        if measure.share_of_rows:
-            return Interval(*wilson_interval(round(value * rows), rows), "Wilson's method")
-        return _bootstrap(measure.statistic, rows, max(rows, measure.work))
+        whole = measure.statistic(np.arange(rows)) if metric in measure.names else math.nan
+        if math.isclose(whole, reported, rel_tol=1e-3, abs_tol=1e-6):
+            return measure
     return None
 
 

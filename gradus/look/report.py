@@ -13,7 +13,7 @@ from pathlib import Path
 from gradus.files import write_atomic
 from gradus.look.content import ReportContent, known_rows, row_word
 from gradus.look.headline import comparison_section, headline, metrics_table
-from gradus.look.page import Html, document, element, join
+from gradus.look.page import Html, document, element, join, paragraph
 from gradus.tasks.assessment import GenerationAssessment
 
 __all__ = ["ReportContent", "page", "write_report"]
@@ -62,4 +62,8 @@ def page(content: ReportContent) -> str:
 
 
 def _foot() -> Html:
-    return element("footer", element("p", "Written by Gradus. This file is complete: it loads nothing from elsewhere."))
+    better = paragraph(
+        "Why is it not better, and what to try next? ", element("code", "gradus doctor RUN"), " says it."
+    )
+    whole = element("p", "Written by Gradus. This file is complete: it loads nothing from elsewhere.")
+    return element("footer", better, whole)

@@ -16,6 +16,9 @@ FADED = 1e-5  # relative gradient of the first layer, as a share of the largest
 ALIKE = 1e-4  # deviation of the last layer's outputs over rows, as a share of their size
 GROWN = {True: 100.0, False: 1e4}  # size of a layer's outputs over that of the first: before training, and trained
 DEAD = 0.7  # share of a layer's units
+AFTERWARDS = (
+    0.6  # strength of what was sound before training: then it is a consequence, of the learning rate for instance
+)
 SATURATED = 0.7
 
 
@@ -82,7 +85,7 @@ def _faded(case: Case, probe: Probe, scales: list[LayerScale]) -> list[Finding]:
             where=stops.layer,
             value=share,
             usual=f"above {FADED:g}, and outputs that differ by more than {ALIKE:g}",
-            strength=0.85,
+            strength=0.85 * _weight(probe),
             command=with_option(case, "activation", "relu", "vanishing-gradients"),
             others=("ReLU in place of sigmoid or tanh, batch normalisation, or shortcuts around the layers",),
         )
@@ -104,11 +107,15 @@ def _grown(case: Case, probe: Probe, scales: list[LayerScale], most: float) -> l
             where=largest.layer,
             value=growth,
             usual=f"about 1, below {most:g}",
-            strength=0.9,
+            strength=0.9 * _weight(probe),
             command=with_option(case, "initialization", "he", "initialisation"),
             others=("weights of deviation sqrt(2 / inputs of the layer), or batch normalisation between the layers",),
         )
     ]
+
+
+def _weight(probe: Probe) -> float:
+    return 1.0 if probe.when == BEFORE else AFTERWARDS
 
 
 def find_dead_units(case: Case) -> list[Finding]:
@@ -138,7 +145,7 @@ def _unit_finding(case: Case, probe: Probe, one: UnitHealth) -> Finding | None:
         where=one.after,
         value=share,
         usual=f"below {100 * DEAD:.0f} %",
-        strength=0.95 * share,
+        strength=0.95 * share * _weight(probe),
         command=with_option(case, "initialization", "he", "initialisation"),
         others=("begin with biases of 0, or use nn.LeakyReLU" if dead else "smaller weights, or batch normalisation",),
     )

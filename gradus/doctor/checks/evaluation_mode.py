@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gradus.doctor.case import Case, NotHere
 from gradus.doctor.finding import Finding
-from gradus.doctor.probe import Probe, named, part, probe, tensor_of
+from gradus.doctor.probe import Probe, named, part, probe, tensor_of, was_trained
 
 ROWS = 16
 DIFFERENT = 1e-3  # of the deviation of the outputs: rounding stays below 1e-5
@@ -70,7 +70,7 @@ def find_batch_statistics(case: Case) -> list[Finding]:
 
 
 def _evaluated(case: Case) -> Probe:
-    return probe(case, ROWS, trained=case.run is not None, training=False)
+    return probe(case, ROWS, trained=was_trained(case), training=False)
 
 
 @torch.no_grad()

@@ -57,20 +57,20 @@ def find_initial_loss(case: Case) -> list[Finding]:
 
 def find_summed_loss(case: Case) -> list[Finding]:
     """A loss that grows with the batch: then the learning rate means another thing for every batch size."""
-    trainer, learner = learning(case, regularization=RegularizationSettings(), accumulate=1)
-    learner.set_learning_rate(0.0)
-    batch = trainer.source.batch(0, 0)
-    rows = rows_of(batch) // 2 * 2
-    if rows < 4:
-        raise NotHere("a batch is too small to be cut in two")
-    batch = {name: tensor[:rows] for name, tensor in batch.items()}
+    with learning(case, regularization=RegularizationSettings(), accumulate=1) as (trainer, learner):
+        learner.set_learning_rate(0.0)
+        batch = trainer.source.batch(0, 0)
+        rows = rows_of(batch) // 2 * 2
+        if rows < 4:
+            raise NotHere("a batch is too small to be cut in two")
+        batch = {name: tensor[:rows] for name, tensor in batch.items()}
 
-    def loss_of(part: Batch) -> float:
-        seed_step(case.seed, 0, 0, learner.device)
-        return float(learner.step(part)["loss"])
+        def loss_of(part: Batch) -> float:
+            seed_step(case.seed, 0, 0, learner.device)
+            return float(learner.step(part)["loss"])
 
-    whole = loss_of(batch)
-    halves = [loss_of(half) for half in split(batch, 2)]
+        whole = loss_of(batch)
+        halves = [loss_of(half) for half in split(batch, 2)]
     ratio = whole / max(sum(halves) / 2, 1e-12)
     case.measured["loss of a batch over that of its halves"] = ratio
     if ratio < SUM:

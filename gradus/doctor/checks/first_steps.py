@@ -25,14 +25,14 @@ WIDE = 1000.0  # size of the largest input column over the median one
 
 def find_kept_gradients(case: Case) -> list[Finding]:
     """The same batch several times at a rate of 0: where gradients are cleared, each step finds the same one."""
-    trainer, learner = learning(case, regularization=RegularizationSettings())
-    learner.set_learning_rate(0.0)
-    batch = trainer.source.batch(0, 0)
     norms = []
-    for _ in range(STEPS):
-        seed_step(case.seed, 0, 0, learner.device)
-        learner.step(batch)
-        norms.append(_gradient_norm(learner))
+    with learning(case, regularization=RegularizationSettings()) as (trainer, learner):
+        learner.set_learning_rate(0.0)
+        batch = trainer.source.batch(0, 0)
+        for _ in range(STEPS):
+            seed_step(case.seed, 0, 0, learner.device)
+            learner.step(batch)
+            norms.append(_gradient_norm(learner))
     case.measured["norms of the gradient of a repeated step"] = norms
     if not norms[0] or norms[1] < KEPT * norms[0] or norms[2] < norms[1]:
         return []
@@ -67,8 +67,8 @@ def find_unmixed_batches(case: Case) -> list[Finding]:
         targets = targets[:, 0]
     if targets.ndim != 1:
         raise NotHere("a row has several targets")
-    trainer = case.fresh_trainer()
-    order, size = trainer.source.order(0).cpu().numpy(), case.recipe.train.batch_size
+    with learning(case) as (trainer, _):
+        order, size = trainer.source.order(0).cpu().numpy(), case.recipe.train.batch_size
     if len(targets) < 4 * size or size < 4:
         raise NotHere("there are too few batches")
     is_class = np.issubdtype(targets.dtype, np.integer)
@@ -110,7 +110,7 @@ def find_unscaled_inputs(case: Case) -> list[Finding]:
     if not len(used):
         raise NotHere("all inputs are 0")
     largest, usual = float(used.max()), float(np.median(used))
-    is_table = case.tensors["train"]["inputs"].ndim == 2 and features.shape[1] <= 1_000
+    is_table = case.batch("train", case.rows_of("train", 2))[0].ndim == 2 and features.shape[1] <= 1_000
     case.measured["size of the inputs"] = {"median column": usual, "largest column": largest}
     wide = is_table and largest > WIDE * usual
     if not wide and usual < LARGE:
@@ -135,15 +135,15 @@ def find_unscaled_inputs(case: Case) -> list[Finding]:
 
 def measure_cost(case: Case) -> list[Finding]:
     """What an epoch takes, and the memory of a step: measured, no finding."""
-    trainer, learner = learning(case)
-    batch, rows = trainer.source.batch(0, 0), trainer.source.size(0)
-    learner.step(batch)
-    case.experiment.plan.synchronize()
-    started = time.perf_counter()
-    for _ in range(STEPS):
+    with learning(case) as (trainer, learner):
+        batch, rows = trainer.source.batch(0, 0), trainer.source.size(0)
         learner.step(batch)
-    case.experiment.plan.synchronize()
-    seconds = (time.perf_counter() - started) / STEPS
+        case.experiment.plan.synchronize()
+        started = time.perf_counter()
+        for _ in range(STEPS):
+            learner.step(batch)
+        case.experiment.plan.synchronize()
+        seconds = (time.perf_counter() - started) / STEPS
     states = [v for state in learner.optimizer.state.values() for v in state.values() if isinstance(v, Tensor)]
     inputs = case.batch("train", case.rows_of("train", 1))[0]
     given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)

@@ -1,8 +1,8 @@
 """What comes later: an input of a forecast that tells what lies ahead, and training rows that are later than those that judge.
 
-A column that looks ahead (shifted the wrong way, smoothed to both sides, filled backwards) explains what is foretold, together with
-the target's own past, far better than the target's past and all other columns do. Both are lines fitted to blocks of time and
-judged on the blocks between them.
+A column that looks ahead (shifted the wrong way, smoothed to both sides, filled backwards) explains what is foretold, together
+with the target's own past, far better than the target's past and all other columns do. Both are lines, fitted to blocks of time
+and judged on the blocks between them.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def find_future_leak(case: Case) -> list[Finding]:
     return [
         Finding(
             kind="future-leak",
-            told=f"column '{best}' tells what lies ahead: with it a line explains {100 * with_it[best]:.1f} % of what is foretold, "
-            f"with the past of '{case.task.target_column}' and all other columns {100 * max(rest, 0):.1f} %",
+            told=f"column '{best}' tells what lies ahead: with it a line explains {100 * with_it[best]:.1f} % of what is "
+            f"foretold, with the past of '{case.task.target_column}' and all other columns {100 * max(rest, 0):.1f} %",
             where=f"column '{best}'",
             value=with_it[best],
             usual=f"no column leaves less than a third of what all others leave ({100 * (1 - rest):.1f} %)",
@@ -95,8 +95,8 @@ def _places(seen: np.ndarray) -> np.ndarray:
 
 
 def _explained(seen: np.ndarray, ahead: np.ndarray) -> float:
-    """The share of the variance of `ahead` (N,) that a line through what is seen (N, places, F) explains in blocks of time that it
-    was not fitted to, with the penalty that is best there."""
+    """The share of the variance of `ahead` (N,) that a line through what is seen (N, places, F) explains in blocks of time that
+    it was not fitted to, with the penalty that is best there."""
     flat = seen.reshape(len(seen), -1)
     held = np.arange(len(flat)) * BLOCKS // len(flat) % 2 == 1
     center, answer = flat[~held].mean(axis=0), ahead[~held].mean()

@@ -55,8 +55,9 @@ def find_split_groups(case: Case) -> list[Finding]:
         findings.append(
             Finding(
                 kind="split-groups",
-                told=f"{100 * cut:.0f} % of the {split} rows have rows of their own {name} in training, and these are much alike: the "
-                f"nearest training row is of the same {name} for {100 * same:.0f} % of rows, by chance for {100 * chance:.0f} %",
+                told=f"{100 * cut:.0f} % of the {split} rows have rows of their own {name} in training, and these are much "
+                f"alike: the nearest training row is of the same {name} for {100 * same:.0f} % of rows, by chance for "
+                f"{100 * chance:.0f} %",
                 where=name,
                 value=same,
                 usual=f"each {name} lies in one split; or the nearest is of the same one no more often than by chance",

@@ -12,8 +12,11 @@ from gradus.tasks.assessment import ClassAssessment
 
 LEAST_ROWS = 100
 LEAST_SHARE = 0.003  # of all rows
-LARGEST = 0.15  # error among sure answers: above, being sure means nothing, and nothing can be said of labels
+LARGEST = 0.2  # wrong labels: with more, a network that is sure of everything looks the same
 KNOWN = 5_000
+AGREED = (
+    0.6  # of the sure disagreements, those that the nearest training rows agree with: mere confusions are a toss-up
+)
 
 
 def find_wrong_held_out_labels(case: Case) -> list[Finding]:
@@ -26,12 +29,12 @@ def find_wrong_held_out_labels(case: Case) -> list[Finding]:
     if len(found.targets) < LEAST_ROWS:
         raise NotHere(f"{len(found.targets)} {split} rows are too few")
     rows = likely_wrong_rows(case, found, split)
+    agreed = len(rows) / max(len(sure_disagreements(found)), 1)
     total = float((found.predictions != found.targets).mean())
     estimate = min(2 * len(rows) / len(found.targets), total)  # as many again lie below the median certainty
     case.measured["labels"] = {"split": split, "rows": rows.tolist(), "estimate": estimate, "error": total}
-    among_sure = 2 * len(rows) / len(found.targets)
     fewest = (len(rows) - 3.3 * np.sqrt(len(rows))) / len(found.targets) * 2  # p < 0.001 below a Poisson count, about
-    if fewest < LEAST_SHARE or estimate < IGNORE * total or among_sure > LARGEST:
+    if fewest < LEAST_SHARE or estimate < IGNORE * total or estimate > LARGEST or agreed < AGREED:
         return []
     kept = np.setdiff1d(np.arange(len(found.targets)), rows)
     without = float((found.predictions == found.targets)[kept].mean())

@@ -120,9 +120,10 @@ def find_wrong_labels(case: Case) -> list[Finding]:
     return [
         Finding(
             kind="wrong-labels",
-            told=f"about {100 * share:.0f} % of the training labels are wrong ({100 * max(low, 0):.0f} to {100 * high:.0f} %, some "
-            f"{share * total:,.0f} rows): so many contradict simple methods where these are surest; most are {kinds}. Simple methods "
-            f"agree with {100 * right:.0f} % of the labels, and would with about {100 * min(doubts.decent, 1):.0f} % of right ones",
+            told=f"about {100 * share:.0f} % of the training labels are wrong ({100 * max(low, 0):.0f} to {100 * high:.0f} %, "
+            f"some {share * total:,.0f} rows): so many contradict simple methods where these are surest; most are {kinds}. "
+            f"Simple methods agree with {100 * right:.0f} % of the labels, and would with about "
+            f"{100 * min(doubts.decent, 1):.0f} % of right ones",
             where="training labels",
             value=share,
             usual="below 2 % of the surest rows",

@@ -1,7 +1,8 @@
 """Inputs that are the answer: a column that is made from the target.
 
-A column may be strong. It leaks where it alone gives (nearly) every answer and all others together, which were there to give it,
-do clearly worse. A single column is judged by a small tree, out of fold; the others by the best of the simple methods.
+A column may be strong. It leaks where it alone gives (nearly) every answer and all others together do clearly worse, or no other
+alone comes near: properties that are measured come in several that are about as good. A single column is judged by a small tree,
+out of fold, the others by the best of the simple methods.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from gradus.doctor.simple import FOLDS, out_of_fold
 FEWEST = 50  # rows below which nothing is said
 MOST = 2_000
 PERFECT = 0.97  # of the way from always the same answer to every one right (or of the variance explained)
+SURELY, LEFT_BEHIND = (
+    0.99,
+    0.8,
+)  # a column that leaves so little, where no other alone comes so far, leaks whatever the rest does
 WORSE = 4.0  # times as much is left unexplained by all other columns together
 CERTAIN = 3.3  # deviations by which it must be more
 CANDIDATES = 16  # of pixels and words: those that go with the target most, which are also tried together
@@ -45,28 +50,30 @@ def find_target_leak(case: Case) -> list[Finding]:
     leaking = [name for name in best if told[name].skill >= PERFECT]
     if not leaking:
         return []
-    rest = _without(rows, [columns[name] for name in leaking])
-    others = _by_all(rest, targets, num_classes)
+    others = _by_all(_without(rows, [columns[name] for name in leaking]), targets, num_classes)
+    next_best = max((told[name].skill for name in best if name not in leaking), default=0.0)
     case.measured["single columns"]["all others"] = round(others.skill, 4)
     found = [name for name in leaking if _much_better(told[name], others)]
+    rest = f"all other inputs together come to {100 * max(others.skill, 0):.1f} %"
     if not found:
-        return []
-    name = found[0]
+        found = [name for name in leaking if told[name].skill >= SURELY and next_best < LEFT_BEHIND]
+        rest = f"no other input alone comes above {100 * max(next_best, 0):.1f} %"
+    return [_leak(case, found[0], told[found[0]].skill, rest, num_classes)] if found else []
+
+
+def _leak(case: Case, name: str, skill: float, rest: str, num_classes: int | None) -> Finding:
     what = "right answers" if num_classes else "variance explained"
-    return [
-        Finding(
-            kind="target-leak",
-            told=f"{name} alone tells '{case.task.target_column}' almost perfectly ({100 * told[name].skill:.1f} % of the way to "
-            f"all {what}), where all other inputs together come to {100 * max(others.skill, 0):.1f} %: is it known before the "
-            "answer is?",
-            where=name,
-            value=told[name].skill,
-            usual=f"below {PERFECT:g} for one column alone",
-            strength=1.0,
-            command=scan_command(case),
-            others=(f"take {name} out of the data, and train again",),
-        )
-    ]
+    return Finding(
+        kind="target-leak",
+        told=f"{name} alone tells '{case.task.target_column}' almost perfectly ({100 * skill:.1f} % of the way to all {what}), "
+        f"where {rest}: is it known before the answer is?",
+        where=name,
+        value=skill,
+        usual=f"below {PERFECT:g} for one column alone",
+        strength=1.0,
+        command=scan_command(case),
+        others=(f"take {name} out of the data, and train again",),
+    )
 
 
 def _candidates(rows: Rows, targets: np.ndarray, num_classes: int | None) -> dict[str, Any]:

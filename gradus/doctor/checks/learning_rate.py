@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 
 from gradus.doctor.case import Case, NotHere
 from gradus.doctor.commands import train_with
 from gradus.doctor.finding import Finding
-from gradus.doctor.probe import learning
+from gradus.doctor.probe import learning, probe
 from gradus.recipes.lr_range import RangeTest, judge, raise_rate
 from gradus.train.learner import NonFiniteError
 from gradus.train.randomness import seed_step
 from gradus.train.schedules import factor_at
 
+ROWS = 64
 STEPS, LEAST_STEPS = 100, 40
 BUDGET = 2e11  # floating-point operations of the range test, about
 LOWEST, HIGHEST = 1e-7, 10.0
@@ -23,7 +25,8 @@ LAST = 20  # of them, whose median is compared
 BETTER = 0.7  # share of the loss that a lower rate reaches
 FALL = 0.1  # of the first loss by which it must be better, too
 WHOLE = 3.0  # steps at the rate of the steepest fall that a whole training must be worth
-LEARNT = 0.7  # share of the first loss below which a run has learnt
+LEARNT = 0.7  # share of the first loss below which a run has learnt something
+SURELY = 0.5  # share of the loss of chance below which nothing is asked
 
 
 def find_rate(case: Case) -> list[Finding]:
@@ -35,13 +38,16 @@ def find_rate(case: Case) -> list[Finding]:
     """
     if case.recipe.model.weights:
         raise NotHere("the network begins with trained weights")
-    trainer, _ = learning(case)
+    reached = _reached(case)
+    if reached < SURELY * _chance(case):
+        raise NotHere("the run learnt at its rate")
     size = case.recipe.train.batch_size
     steps = min(STEPS, int(BUDGET / max(3 * size * case.experiment.operations, 1)))
     if steps < LEAST_STEPS:
         raise NotHere("the network is too large to be tried in some seconds: gradus lr tries it in minutes")
     seed = case.recipe.train.seed
-    losses, rates, own = raise_rate(trainer, seed, LOWEST, HIGHEST, steps)
+    with learning(case) as (trainer, _):
+        losses, rates, own = raise_rate(trainer, seed, LOWEST, HIGHEST, steps)
     if len(losses) < 3:
         raise NotHere("the loss is not a finite number from the beginning")
     burst = float(rates[len(losses)]) if len(losses) < len(rates) else None
@@ -49,7 +55,6 @@ def find_rate(case: Case) -> list[Finding]:
     first = float(np.median(losses[: steps // 4]))
     all_steps = trainer.source.steps * case.recipe.train.epochs
     case.measured["learning rate"] = {**found.marks(), "steps": all_steps}
-    reached = _reached(case)
     if found.steepest is None or found.lowest is None:
         return []
     mean_factor = _mean_factor(case, trainer.source.steps)
@@ -64,6 +69,14 @@ def _reached(case: Case) -> float:
     """The training loss of a run's last epoch; infinite where there is none."""
     history = case.run.history if case.run is not None else []
     return float(history[-1].get("train_loss", math.inf)) if history else math.inf
+
+
+def _chance(case: Case) -> float:
+    """The loss of outputs that are all 0."""
+    begun = probe(case, ROWS)
+    with torch.no_grad():
+        outputs = begun.outputs()
+        return float(begun.loss(torch.zeros_like(outputs))) if isinstance(outputs, torch.Tensor) else 0.0
 
 
 def _mean_factor(case: Case, steps: int) -> float:
@@ -112,15 +125,18 @@ def _too_high(case: Case, found: RangeTest, own: float, first: float, reached: f
 
 def _after(case: Case, factor: float) -> float:
     """The median loss of the last of 60 steps at the recipe's rates times a factor; infinite where a value was not finite."""
-    trainer, learner = learning(case)
-    train, source = case.recipe.train, trainer.source
+    train = case.recipe.train
     losses = []
-    for place in range(TRIED):
-        epoch, step = divmod(place, source.steps)
-        seed_step(train.seed, epoch, step, learner.device)
-        learner.set_learning_rate(factor * factor_at(train.schedule, place, train.epochs * source.steps, source.steps))
-        try:
-            losses.append(float(learner.step(source.batch(epoch, step))["loss"]))
-        except NonFiniteError:
-            return math.inf
+    with learning(case) as (trainer, learner):
+        source = trainer.source
+        for place in range(TRIED):
+            epoch, step = divmod(place, source.steps)
+            seed_step(train.seed, epoch, step, learner.device)
+            learner.set_learning_rate(
+                factor * factor_at(train.schedule, place, train.epochs * source.steps, source.steps)
+            )
+            try:
+                losses.append(float(learner.step(source.batch(epoch, step))["loss"]))
+            except NonFiniteError:
+                return math.inf
     return float(np.median(losses[-LAST:]))

@@ -50,7 +50,7 @@ def find_no_signal(case: Case) -> list[Finding]:
         return []
     count = len(methods)
     lowered = (
-        f"they lower the entropy of the label by {max(best.bits, 0):.3f} of {entropy:.2f} bits, no more than shuffled labels would"
+        f"they lower the entropy of the label by {max(best.bits, 0):.3f} of {entropy:.2f} bits, as shuffled labels would"
         if num_classes
         else "their answers go with the target no more than with a shuffled one"
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from gradus.doctor.case import Case, NotHere
+from gradus.doctor.checks import shift
 from gradus.doctor.finding import Finding
-from gradus.doctor.gaps import Gap, name_gaps, overfitting_epoch
+from gradus.doctor.gaps import BEYOND_CHANCE, Gap, name_gaps, overfitting_epoch
 from gradus.doctor.remedies import Remedy, command_of, learning_rate, remedies_for, said_of, slice_aside
 from gradus.doctor.stages import Errors, measure_errors, metric_of
 from gradus.look.measures import confidence_interval
@@ -40,7 +41,7 @@ def find_gaps(case: Case) -> list[Finding]:
             told=_sentence(case, errors, gap, kind, doubtful),
             where=f"{gap.before} → {gap.after}",
             value=gap.size,
-            usual=f"at most {errors.said(3.29 * gap.deviation)} by chance" if gap.deviation else "",
+            usual=f"at most {errors.said(BEYOND_CHANCE * gap.deviation)} by chance" if gap.deviation else "",
             strength=(0.5 + 0.5 * size) * (1 if place == 0 else 0.6),
             command=command_of(case, first) if first else "",
             others=said_of(case, _without(remedies, first)),
@@ -55,8 +56,8 @@ def _without(remedies: list[Remedy], first: Remedy | None) -> list[Remedy]:
 
 def _is_shifted(case: Case, gap: Gap) -> bool:
     """Whether the rows that judge were found to be of another distribution than the training rows."""
-    found: Any = case.measured.get("shift", {})
-    return isinstance(found, dict) and bool(found.get(gap.after, {}).get("shifted", False))
+    areas: dict[str, float] = case.measured.get("shift", {})
+    return areas.get(gap.after, 0.5) > min(shift.LARGE.values())
 
 
 def _sentence(case: Case, errors: Errors, gap: Gap, kind: str, doubtful: bool) -> str:
