@@ -197,6 +197,23 @@ def test_overfitting_is_told_from_its_epoch_on():
     assert signs([], epochs([1.0] * 4 + [0.9] * 2 + [1.1] * 4, turning)) == []  # training does not go on either
 
 
+def test_overfitting_is_told_by_validation_rows_alone(tmp_path):
+    """T6: the text stops by the test set, which then can no longer judge."""
+    falling = [1.0 / number for number in range(1, 11)]
+    turning = [1.0, 0.7, 0.5, 0.45, 0.5, 0.56, 0.6, 0.66, 0.7, 0.75]
+    history = [record | {"test_loss": loss} for record, loss in zip(epochs(falling, falling), turning, strict=True)]
+    assert signs([], history) == []
+    run = train_recipe(wine(epochs=1), tmp_path / "run")
+    assert {key.partition("_")[0] for key in run.history[0]} == {
+        "epoch",
+        "step",
+        "samples",
+        "learning",
+        "train",
+        "validation",
+    }
+
+
 def test_a_plateau():
     still = [2.0, 1.5, *[1.2] * 12]
     assert signs([], epochs(still)) == ["plateau"]
