@@ -172,6 +172,19 @@ def test_what_two_probes_show(kind, ill, well):
         assert kind not in signs([probe(100, **ill), probe(600)])  # once is not always
 
 
+def test_units_that_died_under_a_high_rate():
+    def probes(update: float, first: float) -> list[dict[str, Any]]:
+        layers = [dict(layer, update=update) for layer in probe(1)["layers"]]
+        units = [[unit(first)], [unit(0.9)], [unit(1.0)]]
+        return [probe(number, layers=layers, units=some) for number, some in zip((1, 10, 100), units, strict=True)]
+
+    ill = epochs([2.4, 2.3])
+    assert signs(probes(0.1, 0.1), ill) == ["rate-too-high", "dead-units"]
+    assert signs(probes(0.01, 0.1), ill) == ["dead-units"]  # the steps were not long
+    assert signs(probes(0.1, 0.9), ill) == ["dead-units"]  # they were dead before
+    assert signs(probes(0.1, 0.1)) == ["dead-units"]  # the others learnt well
+
+
 def test_waiting_for_batches():
     epoch = {"what": "epoch", "epoch": 1, "step": 11, "losses": []}
     assert signs([{**epoch, "seconds": 10.0, "waited": 4.0}]) == ["starved"]
