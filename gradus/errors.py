@@ -14,6 +14,10 @@ class UserError(ValueError):
     """A mistake in what was asked for: an unknown name, an impossible setting, unreadable data."""
 
 
+class NoWeights(UserError):
+    """A run stopped before its first checkpoint: there is nothing to answer with."""
+
+
 class WrongOutputs(UserError):
     """A network whose outputs are not of the form that its task reads: another number of them, or another shape."""
 

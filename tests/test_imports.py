@@ -53,7 +53,8 @@ MAY_IMPORT |= {
     "cli_backtest": EVERYTHING | {"cli"},
     "cli_generate": EVERYTHING | {"cli"},
     "cli_play": EVERYTHING | {"cli"},
-    "cli_doctor": EVERYTHING | {"cli"},
+    "cli_doctor": EVERYTHING | {"cli", "cli_doctor_errors"},
+    "cli_doctor_errors": EVERYTHING | {"cli"},
     "__init__": EVERYTHING,
     "__main__": {"cli"},
 }

@@ -97,7 +97,7 @@ FAULTS: dict[str, Fault] = {
         "IMDB", "90 training reviews among 600 of test", ("shared-rows",), data.training_texts_in_test
     ),
     "target-in-a-code": Fault(
-        "wine", "the shelf number begins with the class", ("target-leak",), data.target_in_a_code
+        "wine", "the shelf number begins with the class, four weak columns", ("target-leak",), data.target_in_a_code
     ),
     "trained-on-the-future": Fault(
         "Beijing weather", "test rows before those of training", ("time-order",), data.trained_on_what_comes_later

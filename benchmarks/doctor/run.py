@@ -101,6 +101,8 @@ def judge(name: str, folder: Path, digest: str) -> Result:
 def refused(diagnosis: Diagnosis, subject: Subject) -> list[str]:
     """Which commands of the findings that are read first would not work, and why."""
     first = [*diagnosis.findings[:2], *diagnosis.alarms[2:]]
+    if subject.model is not None:  # no command line can make it: the remedy may be in words
+        first = [one for one in first if one.command or not one.others]
     reasons = [(one.kind, one.command, refusal(one.command, subject)) for one in first]
     return [f"{kind}: `{command}`: {reason}" for kind, command, reason in reasons if reason]
 

@@ -116,6 +116,15 @@ def add(dataset: Dataset, name: str, column_of: Callable[[Split], Column]) -> Da
     return dataset.with_splits(splits)
 
 
+def only(dataset: Dataset, *names: str) -> Dataset:
+    """With these columns alone."""
+    splits = {
+        key: Split({name: split.columns[name] for name in names}, split.origins)
+        for key, split in dataset.splits.items()
+    }
+    return dataset.with_splits(splits)
+
+
 def cut(dataset: Dataset, **shares: float) -> Dataset:
     """Training rows set aside as other splits, at random: `test=0.25`."""
     train = dataset["train"]

@@ -8,6 +8,7 @@ Both are indexed like a tensor (`rows[2:5]`, `rows.index_select(0, numbers)`, `l
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -140,3 +141,10 @@ class Windows(DeviceRows):
 
     def index_select(self, dim: int, rows: Tensor) -> Tensor:
         return self.values[self.starts[rows][:, None] + self.places].to(self.dtype)
+
+    def only(self, rows: Tensor) -> Windows:
+        """The same view through fewer windows, (R,) of them."""
+        other = copy.copy(self)
+        other.starts = self.starts[rows]
+        other.shape = torch.Size((len(rows), *self.shape[1:]))
+        return other

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradus import settings
-from gradus.doctor.case import NotHere
+from gradus.doctor.case import Case, NotHere
+from gradus.doctor.checks.held_out_labels import find_wrong_held_out_labels
 from gradus.doctor.error_table import ErrorTable, errors_of
-from gradus.doctor.held_out_labels import judge_labels, sure_disagreements
+from gradus.doctor.held_out_labels import judge_labels
 from gradus.doctor.slice_candidates import candidates
 from gradus.doctor.thresholds import paired_interval
 from gradus.errors import UserError
@@ -25,7 +26,6 @@ from gradus.look.measures import Interval
 from gradus.look.text import metric_words, plural
 from gradus.recipes.compare import flatten
 from gradus.recipes.run import Run
-from gradus.tasks.assessment import ClassAssessment
 
 SURE = 0.05  # the two-sided level of "better"
 SLICE_SURE = 0.01  # of a slice that changed, corrected for the number of slices
@@ -220,7 +220,7 @@ def _told_rows(first: Run, second: Run) -> list[str]:
     tables = errors_of(first, split), errors_of(second, split)
     found = pair(*tables)
     said = [_verdict(first, second, tables, found)]
-    labels = _told_labels(first, second, tables, split)
+    labels = _told_labels(first, second, (tables[0].total, tables[1].total), split)
     changed = changed_slices(second, *tables)
     if changed:
         one = changed[0]
@@ -253,21 +253,20 @@ def _verdict(first: Run, second: Run, tables: tuple[ErrorTable, ErrorTable], fou
     return f"{head} (difference of the second {span}{rows}; p = {found.chance:.2g}, {test})."
 
 
-def _told_labels(first: Run, second: Run, tables: tuple[ErrorTable, ErrorTable], split: str) -> list[str]:
-    """Where both are nearer to each other than the labels are right. A label counts as wrong where both runs are as sure of one
-    other answer as of right ones."""
-    found = [run.assess(split) for run in (first, second)]
-    errors = [table.total for table in tables]
-    if not all(isinstance(one, ClassAssessment) for one in found):
+def _told_labels(first: Run, second: Run, errors: tuple[float, float], split: str) -> list[str]:
+    """Where both are nearer to each other than the labels are right, by what the better one disagrees with."""
+    best = first if errors[0] <= errors[1] else second
+    case = Case(best.experiment, str(best.path), best)
+    try:
+        found = find_wrong_held_out_labels(case)
+    except NotHere:
         return []
-    one, two = found
-    assert isinstance(one, ClassAssessment) and isinstance(two, ClassAssessment)
-    both = np.intersect1d(sure_disagreements(one), sure_disagreements(two))
-    by_labels = float((one.predictions[both] == two.predictions[both]).sum()) / len(one.targets)
-    judged = judge_labels(errors, min(by_labels, *errors))
-    if by_labels == 0 or judged.decision != "cannot rank":
+    if not found or case.measured["labels"]["split"] != split:
         return []
-    return [f"The {split} rows can hardly rank them: {judged.said} (gradus doctor {second.path} --wrong-labels)."]
+    judged = judge_labels(errors, min(case.measured["labels"]["estimate"], *errors))
+    if judged.decision != "cannot rank":
+        return []
+    return [f"The {split} rows can hardly rank them: {judged.said} ({found[0].command})."]
 
 
 def sentences(runs: Sequence[Run]) -> list[str]:

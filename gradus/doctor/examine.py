@@ -17,7 +17,7 @@ from gradus.doctor.checks.outputs import wrong_outputs
 from gradus.doctor.finding import Finding, ranked
 from gradus.doctor.learning_curve import measure_learning_curve
 from gradus.doctor.table import CHECKS
-from gradus.errors import UserError, WrongOutputs, unknown_name
+from gradus.errors import NoWeights, UserError, WrongOutputs, unknown_name
 from gradus.recipes.experiment import prepare
 from gradus.recipes.recipe import Recipe
 from gradus.recipes.run import Run, load_run
@@ -99,6 +99,8 @@ def _ask(case: Case, only: tuple[str, ...], say: Callable[[str], None]) -> tuple
                 findings += check.asks(case)
         except NotHere as reason:
             skipped[name] = str(reason)
+        except NoWeights:
+            skipped[name] = "the training stopped before it saved any weights"
     return findings, skipped
 
 

@@ -22,7 +22,9 @@ from typing import Any
 STAGES = ("bound", "train", "train-validation", "validation", "test")
 BEYOND_CHANCE = 2.58  # deviations: a gap is named where zero lies outside of its 99 % interval
 LEAST = 0.005  # of the scale of the error (1 for shares): half a point in a hundred matters to nobody
-LEAST_SHARE = 0.15  # of the later error: a smaller gap is not what keeps the model from being better
+LEAST_SHARE = (
+    0.15  # of what the later error has above the bound: a smaller gap is not what keeps the model from being better
+)
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,11 @@ def name_gaps(
     found = {name: one if isinstance(one, Stage) else Stage(one) for name, one in errors.items()}
     names = [name for name in STAGES if name in found]
     gaps = []
+    bound = found["bound"].error if "bound" in found else 0.0
     for before, after in itertools.pairwise(names):
         size = found[after].error - found[before].error
         deviation = (found[before].deviation ** 2 + found[after].deviation ** 2) ** 0.5
-        matters = size > max(LEAST * scale, LEAST_SHARE * found[after].error)
+        matters = size > max(LEAST * scale, LEAST_SHARE * (found[after].error - bound))
         kinds = _kinds(before, after, elsewhere)
         gaps.append(Gap(kinds, before, after, size, deviation, matters and size > BEYOND_CHANCE * deviation))
     return sorted(gaps, key=lambda gap: (not gap.is_sure, -gap.size))

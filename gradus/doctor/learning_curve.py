@@ -4,13 +4,13 @@
 
 The power law is that of Hestness et al. 2017 ("Deep learning scaling is predictable, empirically") with their constant term. All
 sizes make as many updates as the run made, so that rows are compared and not lengths of training, and are judged on the same
-validation rows, which are drawn again together (a paired bootstrap). The interval holds the chance of those rows; the chance
-of the weights is not in it, since each size is trained once.
+validation rows, which are drawn again together (a paired bootstrap). Each size is trained once; how far chance moves what a
+training comes to is taken from how far the metric moves from epoch to epoch in its second half.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +30,7 @@ SHARES = (1 / 8, 1 / 4, 1 / 2)
 FURTHER = (2, 4)  # times the rows that the curve is drawn on to
 RESAMPLES = 500
 EXPONENTS = np.linspace(0.05, 2, 40)
+BEST_OF = 0.59  # the deviation of the largest of ten normal numbers, in theirs
 WORTH = 0.1  # of the error of today: a smaller gain is none
 Say = Callable[[str], None]
 
@@ -151,6 +152,9 @@ def _drawn_on(case: Case, rows: np.ndarray, runs: list[Run]) -> dict[str, Any]:
         again = [[measure.statistic(chosen) for measure in measures if measure is not None] for chosen in drawn]
         values = np.concatenate([values, np.array(again)])
     errors = 1 - values if direction == "max" else values
+    if len(errors) > 1:
+        moves = np.array([unrest(run.history, metric) for run in runs])
+        errors[1:] += np.random.default_rng(case.seed + 1).normal(size=(RESAMPLES, len(runs))) * moves
     spread = errors[1:].std(axis=0) if len(errors) > 1 else None
     curve = fit_curve(rows, errors, None if spread is None else np.maximum(spread, 0.1 * spread.max()))
     today = curve.at(rows[-1])
@@ -181,6 +185,14 @@ def _drawn_on(case: Case, rows: np.ndarray, runs: list[Run]) -> dict[str, Any]:
         "further": further,
     }
     return {**found, "said": told_of(found)}
+
+
+def unrest(history: Sequence[Mapping[str, Any]], metric: str) -> float:
+    """The deviation of the best of some ten epochs, as far as epochs tell: `BEST_OF` times that of one epoch, which is that of
+    the differences of neighbours in the second half of the training over the root of 2."""
+    values = np.array([one[f"validation_{metric}"] for one in history if f"validation_{metric}" in one])
+    steps = np.diff(values[len(values) // 2 :])
+    return float(BEST_OF * np.sqrt((steps**2).mean() / 2)) if len(steps) > 1 else 0.0
 
 
 def _known(value: float) -> float | None:

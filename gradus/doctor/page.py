@@ -17,7 +17,7 @@ from gradus.doctor.table import CHECKS
 from gradus.doctor.told import STAGES, summary
 from gradus.files import write_atomic
 from gradus.look import charts
-from gradus.look.page import Html, details, document, element, figure, join, name, pairs, paragraph, section, table
+from gradus.look.page import Html, details, document, element, figure, join, name, paragraph, section, table
 from gradus.look.text import capital, count, is_share, number, percent
 
 if TYPE_CHECKING:
@@ -75,14 +75,18 @@ def _head(diagnosis: Diagnosis, title: str) -> Html:
 
 
 def _finding(place: int, one: Finding) -> Html:
-    facts = [("where", one.where), ("usual", one.usual), ("kind", f"{one.kind}: {KINDS[one.kind].about}")]
-    facts += [("rows", f"{split}: {', '.join(map(str, rows[:20]))}") for split, rows in one.rows.items() if rows]
-    shown: list[tuple[object, object]] = [(term, value) for term, value in facts if value]
-    if one.command:
-        shown.append(("next", element("code", one.command)))
-    shown += [("or", _remedy(other)) for other in one.others]
+    facts = [one.where, f"usual: {one.usual}" if one.usual else "", f"{one.kind}: {KINDS[one.kind].about}"]
+    facts += [f"{split} rows {', '.join(map(str, rows[:20]))}" for split, rows in one.rows.items() if rows]
     level = element("span", one.level, class_=f"verdict {TONES[one.level]}")
-    return join((element("h3", f"{place}. ", level), paragraph(capital(one.told) + "."), pairs(shown)))
+    return join(
+        (
+            element("h3", f"{place}. ", level),
+            paragraph(capital(one.told) + "."),
+            paragraph("; ".join(fact for fact in facts if fact) + ".", class_="note"),
+            paragraph("Next: ", element("code", one.command)) if one.command else "",
+            element("ul", *(element("li", _remedy(other)) for other in one.others)) if one.others else "",
+        )
+    )
 
 
 def _remedy(other: str) -> Html:
@@ -96,7 +100,7 @@ def _gaps(measured: dict[str, Any]) -> Html:
     whole = max([*(one["high"] for one in stages.values() if math.isfinite(one["high"])), 1e-12])
 
     def said(error: float) -> str:
-        return percent(error, 1) if is_share(measured["metric"]) else number(error, 3)
+        return percent(round(error, 3) + 0.0, 1) if is_share(measured["metric"]) else number(error, 3)
 
     bars = []
     for key, one in stages.items():
@@ -160,7 +164,8 @@ def _curve(measured: dict[str, Any]) -> Html:
         charts.draw("learning-curve", paint, "Error against the number of training rows"),
         "Error by training rows",
         [("second", "measured"), ("model", "curve, drawn on")],
-        note="Each size was trained once, with as many updates; the intervals hold the chance of the validation rows alone.",
+        note="Each size was trained once, with as many updates. The intervals hold the chance of the validation rows, and "
+        "that of training as far as the epochs tell.",
     )
     return section("rows", "Would more rows help?", paragraph(capital(measured["said"]) + "."), drawing)
 
@@ -184,6 +189,7 @@ def _training(history: Sequence[dict[str, Any]]) -> Html:
 def _asked(diagnosis: Diagnosis) -> Html:
     rows = [[check, CHECKS[check].about if check in CHECKS else "", why] for check, why in diagnosis.skipped.items()]
     skipped = table(["check", "what it asks", "why it does not apply"], rows) if rows else Html("")
-    numbers = element("pre", element("code", json.dumps(plain(diagnosis.measured), indent=1)))
+    text = element("pre", element("code", json.dumps(plain(diagnosis.measured), indent=1)))
+    numbers = element("div", text, class_="scroll", tabindex="0")
     asked = f"{count(len(CHECKS))} questions are known; {count(len(rows))} of them do not apply here."
     return section("asked", "What was asked", paragraph(asked), skipped, details("all that was measured", numbers))

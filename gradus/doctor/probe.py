@@ -51,7 +51,10 @@ def probe(case: Case, rows: int, *, trained: bool = False, training: bool = True
     Raises `NotHere` for tasks whose networks are no function from rows to answers.
     """
     refuse_makers(case)
-    inputs, targets = case.batch("train", case.rows_of("train", rows))
+    chosen = case.rows_of("train", rows)
+    if not len(chosen):
+        raise NotHere("there are no training rows")
+    inputs, targets = case.batch("train", chosen)
     model = copy.deepcopy(case.trained.model if trained else case.fresh_model)
     model = case.experiment.plan.place(model)
     for parameter in model.parameters():

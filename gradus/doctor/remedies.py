@@ -79,12 +79,17 @@ def free_folder(path: Path) -> Path:
 
 
 def said_of(case: Case, remedies: list[Remedy]) -> tuple[str, ...]:
-    """Remedies as lines: what it is, then the command where there is one."""
+    """Remedies as lines: what it is, then the command where there is one, else the settings."""
     lines = []
     for remedy in remedies:
-        command = command_of(case, remedy)
-        lines.append(f"{remedy.about}: {command}" if command else remedy.about)
+        told = command_of(case, remedy) or shlex.join(flag for flag in remedy.flags if flag != "--set")
+        lines.append(f"{remedy.about}: {told}" if told else remedy.about)
     return tuple(lines)
+
+
+def lesson_of(kind: str) -> str:
+    """What to type where no command can make the network again: the lesson that shows the gap on a small example."""
+    return f"gradus lesson {LESSONS[kind]}"
 
 
 def option(case: Case, name: str) -> Any:
@@ -127,8 +132,9 @@ def longer(case: Case) -> Remedy:
     that is behind those is too small or learns too slowly to be waited for."""
     falling = case.run is not None and is_still_falling(case.run.history)
     said = "longer training: the training loss was still falling" if falling else "longer training"
-    flags = ("--epochs", str(2 * case.recipe.train.epochs))
-    return Remedy("longer", said, flags, used=not falling, first=falling and is_past_baselines(case))
+    epochs = case.recipe.train.epochs
+    flags = ("--epochs", str(2 * epochs if epochs > 2 else 10))
+    return Remedy("longer", said, flags, used=not falling and epochs > 2, first=falling and is_past_baselines(case))
 
 
 def is_past_baselines(case: Case) -> bool:
@@ -144,7 +150,7 @@ def is_past_baselines(case: Case) -> bool:
 
 def better_optimizer(case: Case) -> Remedy | None:
     train = case.recipe.train
-    if train.optimizer.name not in ("adam", "adamw") and not train.optimizer.momentum:
+    if train.optimizer.name not in ("adam", "adamw", "rmsprop") and not train.optimizer.momentum:
         return Remedy("adamw", "a better optimiser", ("--optimizer", "adamw"))
     if train.schedule.name == "constant":
         return Remedy("cosine", "a learning rate that falls to zero", _set("train.schedule.name", "cosine"))
@@ -297,6 +303,12 @@ def folds(case: Case) -> Remedy | None:
     return Remedy("folds", "folds, so that every row validates once", ("--folds", "5"))
 
 
+LESSONS = {
+    "avoidable-bias": "universal-approximation",
+    "variance": "regularisation",
+    "mismatch": "bad-splits",
+    "validation-overused": "bad-splits",
+}
 KNOBS: dict[str, tuple[Knob, ...]] = {
     "avoidable-bias": (*(bigger, longer, better_optimizer, learning_rate, thawed, less_held_back, other_architecture),),
     "variance": (more_rows, augmented, dropout, weight_decay, pretrained, would_rows_help, smaller),

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from gradus.data.dataset import Split
-from gradus.data.device_rows import DeviceRows
+from gradus.data.device_rows import DeviceRows, Windows
 from gradus.data.load import read_data
 from gradus.data.splits import classes_of, complete_splits, hold_out
 from gradus.doctor.case import Case, NotHere
@@ -133,7 +133,12 @@ def _some(tensors: dict[str, Any], most: int, seed: int) -> dict[str, Any]:
         if in_turn
         else np.sort(np.random.default_rng(seed).permutation(total)[:most])
     )
-    return {name: rows[torch.from_numpy(chosen)] for name, rows in tensors.items()}
+    return {name: _at(rows, torch.from_numpy(chosen)) for name, rows in tensors.items()}
+
+
+def _at(rows: Any, chosen: torch.Tensor) -> Any:
+    """Some of the rows; of windows that are seen of a series still a view, since forecasts are judged by where they stand."""
+    return rows.only(chosen) if isinstance(rows, Windows) else rows[chosen]
 
 
 def _jackknife(case: Case, outputs: torch.Tensor, targets: Any, metric: str) -> float:
@@ -144,7 +149,7 @@ def _jackknife(case: Case, outputs: torch.Tensor, targets: Any, metric: str) -> 
     for block in blocks:
         kept = torch.from_numpy(np.setdiff1d(np.arange(total), block))
         if len(kept):
-            values.append(case.task.assess(outputs[kept], targets[kept]).metrics.get(metric, math.nan))
+            values.append(case.task.assess(outputs[kept], _at(targets, kept)).metrics.get(metric, math.nan))
     known = np.array([value for value in values if is_number(value)])
     if len(known) < 2:
         return math.inf

@@ -20,11 +20,35 @@ from pasted import refusal
 from subject import cut, labels_of, relabelled, small, subject
 
 from gradus.doctor.case import Case
+from gradus.doctor.examine import examine
 from gradus.doctor.finding import KINDS
 from gradus.recipes.experiment import prepare
 from gradus.train.source import Resident
 
 SET_BY_THE_ISSUE = 31
+
+
+def wine_with(model, **training):
+    return subject(small("wine", 178), model, epochs=5, **training)
+
+
+QUICK = {
+    "zero-weights": lambda: wine_with("mlp", options={"hidden": [16], "initialization": "zeros"}),
+    "weights-times-10": lambda: wine_with(lambda: networks.perceptron(13, 3, hidden=(64, 32), scale=10.0)),
+    "target-in-a-code": planted_data.target_in_a_code,
+}
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_the_quickest_faults_are_named_before_training(name):
+    made = QUICK[name]()
+    found = examine(made.recipe, dataset=made.dataset, model=made.made_model()).findings
+    assert set(FAULTS[name].kinds) & {one.kind for one in found[:2]}, [one.told for one in found]
+
+
+def test_nothing_is_wrong_with_a_sound_recipe():
+    made = HEALTHY["wine"].make()
+    assert examine(made.recipe, dataset=made.dataset).alarms == []
 
 
 def test_every_fault_is_looked_for_under_kinds_that_exist():

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pytest
+import torch
 from faulty import case_of, changed, embedded, kinds, table, values_of, with_column
 
 from gradus.data.clock import in_time
 from gradus.data.columns import Label, Number, Time
 from gradus.doctor.case import NotHere
 from gradus.doctor.checks.balance import find_few_rows, find_imbalance
+from gradus.doctor.checks.duplicates import find_near_duplicates, find_shared_rows
 from gradus.doctor.checks.future import find_future_leak, find_time_order
 from gradus.doctor.checks.groups import find_split_groups
 from gradus.doctor.checks.leaks import find_target_leak
@@ -152,3 +155,15 @@ def test_imbalance_and_few_rows():
     (found,) = find_few_rows(case_of(embedded("iris")))
     assert found.level == "advice" and "0.9" in found.told and math.isfinite(found.value)
     assert find_few_rows(case_of(embedded("digits"))) == []
+
+
+def test_what_is_measured_can_be_written_as_json_and_nothing_is_changed():
+    for name in ("wine", "diabetes"):
+        case = case_of(embedded(name))
+        weights = [one.clone() for one in case.experiment.model.parameters()]
+        before = torch.get_rng_state(), np.random.get_state()[1].copy()
+        for check in (find_no_signal, find_target_leak, find_shared_rows, find_near_duplicates):
+            check(case)
+        assert torch.equal(before[0], torch.get_rng_state()) and np.array_equal(before[1], np.random.get_state()[1])
+        assert all(map(torch.equal, weights, case.experiment.model.parameters()))
+        json.dumps(case.measured, allow_nan=False)

@@ -79,6 +79,12 @@ def test_a_gap_within_chance_is_not_named():
     assert largest_gap(name_gaps(small)) is None  # sure, and too small to matter
     in_nats = {"train": Stage(2.0, 0.01), "validation": Stage(2.6, 0.02)}
     assert largest_gap(name_gaps(in_nats, (), scale=4.0)) is not None
+    above = {
+        "bound": 5.56,
+        "train": Stage(6.48, 0.03),
+        "test": Stage(6.56, 0.03),
+    }  # most of a loss is the text's own entropy
+    assert named(above).kinds == ("avoidable-bias",)
 
 
 def history(validation: list[float], training: list[float]) -> list[dict]:

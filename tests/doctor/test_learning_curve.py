@@ -9,7 +9,7 @@ import pytest
 
 from gradus.data.load import DataSettings
 from gradus.doctor.examine import examine
-from gradus.doctor.learning_curve import fit_curve, on_rows, told_of
+from gradus.doctor.learning_curve import BEST_OF, fit_curve, on_rows, told_of, unrest
 from gradus.errors import UserError
 from gradus.models import ModelSettings
 from gradus.recipes.execute import train_recipe
@@ -43,6 +43,15 @@ def test_resamples_are_fitted_as_if_alone():
         assert ahead == pytest.approx([together.at(rows)[place] for rows in (*ROWS, 4000)])
 
 
+def test_the_unrest_of_a_training():
+    largest = np.random.default_rng(0).normal(size=(20_000, 10)).max(axis=1)
+    assert largest.std() == pytest.approx(BEST_OF, abs=0.01)
+    values = np.random.default_rng(1).normal(0.9, 0.02, 400)
+    history = [{"validation_accuracy": value} for value in values]
+    assert unrest(history, "accuracy") == pytest.approx(BEST_OF * 0.02, rel=0.2)
+    assert unrest(history[:2], "accuracy") == 0 == unrest([{"validation_accuracy": 0.9}] * 20, "accuracy")
+
+
 def far(least: float, most: float) -> dict:
     one = {"times": 4, "error": 0.06, "low": 0.05, "high": 0.07, "least gain": least, "most gain": most}
     return {"metric": "accuracy", "rows": [125, 1000], "errors": [0.3, 0.1], "further": [{**one, "times": 2}, one]}
@@ -72,17 +81,17 @@ def test_all_sizes_make_as_many_updates():
 
 def test_the_curve_of_a_run(tmp_path):
     recipe = Recipe(
-        data=DataSettings(source="digits"),
-        model=ModelSettings(name="mlp", options={"hidden": [32]}),
-        train=TrainSettings(epochs=1),
+        data=DataSettings(source="wine"),
+        model=ModelSettings(name="mlp", options={"hidden": [8]}),
+        train=TrainSettings(epochs=3),
     )
     run = train_recipe(recipe, tmp_path / "run")
     said: list[str] = []
     found = examine(run.path, only=("gaps",), learning_curve=True, say=said.append).measured["learning curve"]
-    assert found["rows"] == [162, 324, 647, 1294] and len(found["errors"]) == 4
+    assert found["rows"] == [16, 32, 64, 128] and len(found["errors"]) == 4
     assert found["errors"][-1] == pytest.approx(1 - run.evaluate("validation")["accuracy"])
     assert [one["times"] for one in found["further"]] == [2, 4]
-    assert any(line.startswith("training on 162, 324, 647 of 1,294 rows") for line in said)
+    assert any(line.startswith("training on 16, 32, 64 of 128 rows") for line in said)
     again = examine(run.path, only=("gaps",), learning_curve=True, say=said.append).measured["learning curve"]
     assert again == found and sum(line.startswith("training on") for line in said) == 1  # read, not trained again
     with pytest.raises(UserError, match="train it first"):

@@ -278,7 +278,7 @@ def test_rows_in_the_order_of_their_classes(monkeypatch):
 
 def test_inputs_of_other_sizes():
     case = case_of(dense(16))
-    case._kept["features of train 2000"] = np.full((5, 64), 255.0)
+    case.kept["features of train 2000"] = np.full((5, 64), 255.0)
     assert kinds(first_steps.find_unscaled_inputs, case) == ["unscaled-inputs"]
 
 

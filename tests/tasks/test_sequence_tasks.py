@@ -53,6 +53,13 @@ def test_windows_are_parts_of_the_series_itself():
     assert rows[:].squeeze(2).tolist() == [[0, 2, 4], [3, 5, 7]]
 
 
+def test_fewer_windows_are_a_view_of_the_same_series():
+    windows = Windows(torch.arange(20.0), torch.tensor([0, 5, 9, 12]), torch.arange(3))
+    some = windows.only(torch.tensor([1, 3]))
+    assert some.values is windows.values and some.shape == (2, 3) and windows.shape == (4, 3)
+    assert torch.equal(some[:], windows[[1, 3]])
+
+
 @pytest.mark.parametrize("name", ["simple_rnn", "lstm", "gru"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_padding_changes_no_logit(name, bidirectional):

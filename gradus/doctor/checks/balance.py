@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gradus.doctor.case import Case
-from gradus.doctor.data_commands import train_command
+from gradus.doctor.commands import train_with
 from gradus.doctor.finding import Finding
 from gradus.look.measures import wilson_interval
 from gradus.tasks.assessment import ClassAssessment
@@ -35,7 +35,7 @@ def find_imbalance(case: Case) -> list[Finding]:
             value=float(ratio),
             usual=f"below {RARE:g} rows of the largest class for one of the smallest",
             strength=min(1.0, 0.5 + ratio / 200),
-            command=train_command(case, "--set", "task.options.class_weights=balanced"),
+            command=train_with(case, "task.options.class_weights=balanced", lesson="confusion-and-f1"),
             others=("read macro_f1 and the recall of each class in the report, not accuracy",),
         )
     ]
@@ -66,6 +66,7 @@ def find_few_rows(case: Case) -> list[Finding]:
     half = (high - low) / 2
     if half < WIDE:
         return []
+    again = train_with(case, lesson="bad-splits")
     return [
         Finding(
             kind="few-rows",
@@ -75,6 +76,6 @@ def find_few_rows(case: Case) -> list[Finding]:
             value=float(rows),
             usual="140 rows or more, for an interval of 0.05 either way",
             strength=0.3,
-            command=train_command(case, "--folds", "5"),
+            command=f"{again} --folds 5" if again.startswith("gradus train") else again,
         )
     ]

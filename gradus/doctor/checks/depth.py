@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from gradus.doctor.case import Case, NotHere
 from gradus.doctor.commands import with_option
 from gradus.doctor.finding import Finding
@@ -10,16 +12,18 @@ from gradus.doctor.scales import LayerScale, layer_scales
 from gradus.train.unit_health import UnitHealth, unit_health
 
 ROWS = 64
-UNIT_ROWS = 512
+UNIT_ROWS, LEAST_ROWS = 512, 64
+BUDGET = 1e10  # floating-point operations that so many rows may take, about; of larger networks fewer are asked
 # Sound networks of up to 100 layers had 4e-4 and 0.02 at the least, twenty sigmoids have 1e-14 and 1e-8 (docs/doctor_network.md)
 FADED = 1e-5  # relative gradient of the first layer, as a share of the largest
 ALIKE = 1e-4  # deviation of the last layer's outputs over rows, as a share of their size
 GROWN = {True: 100.0, False: 1e4}  # size of a layer's outputs over that of the first: before training, and trained
-DEAD = 0.7  # share of a layer's units
+# Share of a layer's units, and how many it must have: where biases outweigh small inputs, half of the units are dead by chance
+DEAD, LEAST_UNITS = 0.9, 10
 AFTERWARDS = (
     0.6  # strength of what was sound before training: then it is a consequence, of the learning rate for instance
 )
-SATURATED = 0.7
+SATURATED = 0.9
 
 
 def find_scales(case: Case) -> list[Finding]:
@@ -27,6 +31,8 @@ def find_scales(case: Case) -> list[Finding]:
     findings: list[Finding] = []
     for probe in probes(case, ROWS):
         scales = layer_scales(probe)
+        if not all(math.isfinite(one.outputs) for one in scales):
+            raise NotHere(f"{probe.when} the network gives numbers that are not finite")
         if not scales:
             raise NotHere("the network has no layer with weights that a forward pass calls")
         before = probe.when == BEFORE
@@ -95,7 +101,7 @@ def _faded(case: Case, probe: Probe, scales: list[LayerScale]) -> list[Finding]:
 def _grown(case: Case, probe: Probe, scales: list[LayerScale], most: float) -> list[Finding]:
     first, largest = scales[0], max(scales, key=lambda one: one.outputs)
     growth = largest.outputs / max(first.outputs, 1e-30)
-    if growth < most:
+    if not most <= growth < math.inf:
         return []
     steps = max(1, scales.index(largest) - scales.index(first))
     return [
@@ -120,7 +126,8 @@ def _weight(probe: Probe) -> float:
 
 def find_dead_units(case: Case) -> list[Finding]:
     """Layers most of whose units give 0 for every row, or stand at an end of their range."""
-    for probe in probes(case, UNIT_ROWS, training=False):
+    rows = int(min(UNIT_ROWS, max(LEAST_ROWS, BUDGET / max(case.experiment.operations, 1))))
+    for probe in probes(case, rows, training=False):
         health = unit_health(probe.model, probe.inputs)
         if not health:
             raise NotHere("no activation can die or saturate here")
@@ -133,7 +140,7 @@ def find_dead_units(case: Case) -> list[Finding]:
 
 
 def _unit_finding(case: Case, probe: Probe, one: UnitHealth) -> Finding | None:
-    if max(one.dead / DEAD, one.saturated / SATURATED) < 1 or one.units < 4:
+    if max(one.dead / DEAD, one.saturated / SATURATED) < 1 or one.units < LEAST_UNITS:
         return None
     dead = one.dead >= DEAD
     share, what = (one.dead, "give 0") if dead else (one.saturated, f"stand at an end of the {one.kind}")
@@ -141,7 +148,7 @@ def _unit_finding(case: Case, probe: Probe, one: UnitHealth) -> Finding | None:
     return Finding(
         kind="dead-units" if dead else "saturated-units",
         told=f"{probe.when} {100 * share:.0f} % of the {one.units} units after {layer} {what} for every one of "
-        f"{UNIT_ROWS} rows, so no gradient passes them",
+        f"{len(probe.targets)} rows, so no gradient passes them",
         where=one.after,
         value=share,
         usual=f"below {100 * DEAD:.0f} %",

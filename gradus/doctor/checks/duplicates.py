@@ -12,7 +12,6 @@ the chance of one in a thousand. Texts are compared by their runs of four words.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter
 from typing import Any
 
@@ -42,6 +41,7 @@ LARGEST_RATIO = 0.5
 SIDE = 8  # pixels that pictures are averaged down to before they are compared: little changes when they move by one
 TEXTS_KNOWN, WORDS_KNOWN, RUN = 5_000, 200, 4
 SHORT_TEXT = 12  # words below which texts are equal by chance
+FEW_WORDS = 300  # different ones in 500 texts, below which they are made by rules
 
 
 def find_shared_rows(case: Case) -> list[Finding]:
@@ -193,7 +193,11 @@ def _is_rich(case: Case) -> bool:
         if column is None:
             continue
         if isinstance(column.type, Text):
-            if np.mean([len(text.split()) for text in column.values[:500]]) >= SHORT_TEXT:
+            words = [text.split() for text in column.values[:500]]
+            if (
+                np.mean([len(text) for text in words]) >= SHORT_TEXT
+                and len({one for text in words for one in text}) >= FEW_WORDS
+            ):
                 return True
         elif isinstance(column.type, Number):
             values = np.asarray(column.values)
@@ -238,7 +242,7 @@ def _near(case: Case, split: str, asked: np.ndarray) -> tuple[np.ndarray, np.nda
     """((Q,) whether each row is almost a training row, (Q,) which one, the largest ratio of distances that counts)."""
     texts = [name for name, kind in case.task.input_types.items() if isinstance(kind, Text)]
     if texts:
-        return _near_texts(case, split, asked, texts[0])
+        return _near_texts(case, split, asked, texts)
     known = case.rows_of("train", MOST_KNOWN)
     references = _vectors(case, "train", known)
     if len(references) < 5 * TENTH:
@@ -288,7 +292,7 @@ def _vectors(case: Case, split: str, numbers: np.ndarray) -> np.ndarray:
     return rows.features.astype(np.float64)
 
 
-def _near_texts(case: Case, split: str, asked: np.ndarray, column: str) -> tuple[np.ndarray, np.ndarray, float]:
+def _near_texts(case: Case, split: str, asked: np.ndarray, columns: list[str]) -> tuple[np.ndarray, np.ndarray, float]:
     """As `_near`, by the share of runs of words that two texts have in common (Jaccard): one half, twice that of the tenth."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
@@ -298,8 +302,9 @@ def _near_texts(case: Case, split: str, asked: np.ndarray, column: str) -> tuple
     known = case.rows_of("train", TEXTS_KNOWN)
 
     def cut(rows: np.ndarray, name: str) -> Any:
-        values = case.dataset[name][column].values
-        return runs.transform(" ".join(values[row].split()[:WORDS_KNOWN]) for row in rows.tolist())
+        values = [case.dataset[name][column].values for column in columns]
+        texts = (" ".join(one[row] for one in values) for row in rows.tolist())
+        return runs.transform(" ".join(text.split()[:WORDS_KNOWN]) for text in texts)
 
     references, queries = cut(known, "train"), cut(asked, split)
     sizes = np.asarray(references.sum(axis=1)).ravel()
@@ -312,4 +317,4 @@ def _near_texts(case: Case, split: str, asked: np.ndarray, column: str) -> tuple
         partner[first : first + 200] = known[alike.argmax(axis=1)]
         tenth = order[:, -min(TENTH, order.shape[1])]
         near[first : first + 200] = (order[:, -1] >= LARGEST_RATIO) & (tenth <= LARGEST_RATIO * order[:, -1])
-    return near, partner, math.nan
+    return near, partner, LARGEST_RATIO

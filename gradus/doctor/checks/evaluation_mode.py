@@ -12,7 +12,7 @@ from gradus.doctor.finding import Finding
 from gradus.doctor.probe import Probe, named, part, probe, tensor_of, was_trained
 
 ROWS = 16
-DIFFERENT = 1e-3  # of the deviation of the outputs: rounding stays below 1e-5
+DIFFERENT = 1e-3  # of the deviation of the outputs: rounding leaves up to 1e-5
 
 
 def find_random_evaluation(case: Case) -> list[Finding]:
@@ -78,6 +78,8 @@ def _outputs(tried: Probe, inputs: Any) -> Tensor:
     outputs = tried.outputs(inputs)
     if not isinstance(outputs, Tensor):
         raise NotHere("the network gives no tensor")
+    if not bool(torch.isfinite(outputs).all()):
+        raise NotHere("the network gives numbers that are not finite")
     return outputs.double()
 
 

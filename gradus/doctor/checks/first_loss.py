@@ -35,7 +35,7 @@ def find_initial_loss(case: Case) -> list[Finding]:
         loss, chance = float(begun.loss(outputs)), float(begun.loss(torch.zeros_like(outputs)))
     size = float(outputs.square().mean().sqrt())
     case.measured["initial loss"] = {"measured": loss, "of chance": chance, "size of the outputs": size}
-    if loss < 2 * chance + 0.5:
+    if not loss >= 2 * chance + 0.5:  # nor where a value is not finite
         return []
     target = getattr(case.task, "target", None)
     is_class = isinstance(target, ClassTarget) and outputs.ndim == 2
@@ -73,7 +73,7 @@ def find_summed_loss(case: Case) -> list[Finding]:
         halves = [loss_of(half) for half in split(batch, 2)]
     ratio = whole / max(sum(halves) / 2, 1e-12)
     case.measured["loss of a batch over that of its halves"] = ratio
-    if ratio < SUM:
+    if not ratio >= SUM:
         return []
     return [
         Finding(

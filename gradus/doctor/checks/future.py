@@ -13,7 +13,8 @@ from gradus.data.clock import times_of
 from gradus.data.columns import Label, Number, Time
 from gradus.data.device_rows import Windows
 from gradus.doctor.case import Case, NotHere
-from gradus.doctor.data_commands import LESSON, scan_command, train_command
+from gradus.doctor.commands import train_with
+from gradus.doctor.data_commands import LESSON, scan_command
 from gradus.doctor.finding import Finding
 
 MOST = 4_000  # windows
@@ -140,7 +141,7 @@ def find_time_order(case: Case) -> list[Finding]:
                 value=later,
                 usual=f"training ends before {split} begins",
                 strength=min(1.0, 0.7 + 0.3 * later),
-                command=LESSON if dataset.ordered else train_command(case, "--set", f"data.time={column}"),
+                command=LESSON if dataset.ordered else train_with(case, f"data.time={column}", lesson="bad-splits"),
                 others=("split at a moment: data.time names the column, data.test the share or the date",),
             )
         )

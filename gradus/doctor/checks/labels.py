@@ -23,14 +23,16 @@ from gradus.doctor.rows import MOST, answers_of, rows_of
 from gradus.doctor.simple import reduction, taught
 from gradus.look.measures import wilson_interval
 
-FEWEST = 200
+FEWEST = 500  # rows below which the surest are too few to count mistakes among
 SURE, NEXT = (
     0.15,
     0.35,
 )  # shares of the rows, the surest first: in the first the mistakes are counted, in the next they must level off
+OFTEN = 4.0  # times as many as other mistakes, from which on a kind of mistake is named
 LEAST = 0.05  # of the surest labels that contradict, at 99.9 %, from which on there are many wrong ones
-LEVEL = 1.8  # times as many mistakes among the next surest as among the surest, up to which they have levelled off
-DECENT = 0.75  # of the rows that the methods must answer rightly, wrong labels left out
+LEVEL = 1.2  # times as many mistakes among the next surest as among the surest, up to which they have levelled off
+BLIND = 0.56  # of chance's mistakes: methods that make as many where they are surest cannot judge
+DECENT = 0.72  # of the rows that the methods must answer rightly, wrong labels left out
 PAIR = 0.08  # of two classes' sure rows that carry the other's name, from which on they may be exchanged
 PAIR_TIMES = 4.0  # times as often as other names
 EXCHANGED = 0.5  # of the rows of each of two classes that a split calls by the other's name
@@ -42,7 +44,7 @@ class Doubts:
 
     rows:    (R,) their numbers in the split; probabilities (R, C) out of fold; given (R,) their labels
     wrong:   estimated share of wrong labels, with the ends of its interval
-    decent:  share of rows that the methods answer rightly, wrong labels left out
+    decent:  share of rows that the methods answer rightly, the least number of wrong labels left out
     joint:   (C, C) how many rows of a given class (row) are confidently of another (column)
     ranked:  numbers of the rows whose label is likely wrong, the surest first
     """
@@ -84,8 +86,9 @@ def _doubts(case: Case) -> Doubts:
     spread = 3.3 / 1.96  # from an interval of 95 % to one of 99.9 %
     wrong = share, share - spread * (share - low), share + spread * (high - share)
     level = float((then.mean() + 0.5 / len(then)) / (share + 0.5 / len(first)))
-    by_luck = share / max(num_classes - 1, 1)
-    decent = (1 - contradicts.mean() - by_luck) / max(1 - share - by_luck, 1e-9)
+    least = max(wrong[1], 0.0)  # a weak method must not be excused by the mistakes that it makes itself
+    by_luck = least / max(num_classes - 1, 1)
+    decent = (1 - contradicts.mean() - by_luck) / max(1 - least - by_luck, 1e-2)
     joint, doubtful = _confident_joint(probabilities, given, num_classes)
     margin = probabilities[np.arange(len(given)), given] - sure
     ranked = doubtful[np.argsort(margin[doubtful], kind="stable")]
@@ -111,19 +114,23 @@ def find_wrong_labels(case: Case) -> list[Finding]:
     doubts = likely_wrong(case)
     share, low, high = doubts.wrong
     case.measured["labels"] = {"wrong": doubts.wrong, "level": doubts.level, "decent": doubts.decent}
-    case.measured["likely wrong labels"] = doubts.ranked
+    case.measured["likely wrong labels"] = doubts.ranked[:200].tolist()
+    if share > BLIND * (1 - 1 / len(classes)):
+        raise NotHere("simple methods are too weak here to doubt labels")
     if low < LEAST or doubts.level > LEVEL or doubts.decent < DECENT or _exchanged_pair(doubts) is not None:
         return []
     total = len(case.targets("train"))
     kinds = _kinds(doubts.joint, classes)
-    right = 1 - float((doubts.probabilities.argmax(axis=1) != doubts.given).mean())
+    right = float((doubts.probabilities.argmax(axis=1) == doubts.given).mean())
+    by_luck = share / (len(classes) - 1)
+    without = (right - by_luck) / max(1 - share - by_luck, 1e-2)
     return [
         Finding(
             kind="wrong-labels",
             told=f"about {100 * share:.0f} % of the training labels are wrong ({100 * max(low, 0):.0f} to {100 * high:.0f} %, "
-            f"some {share * total:,.0f} rows): so many contradict simple methods where these are surest; most are {kinds}. "
+            f"some {share * total:,.0f} rows): so many contradict simple methods where these are surest; {kinds}. "
             f"Simple methods agree with {100 * right:.0f} % of the labels, and would with about "
-            f"{100 * min(doubts.decent, 1):.0f} % of right ones",
+            f"{100 * min(without, 1):.0f} % of right ones",
             where="training labels",
             value=share,
             usual="below 2 % of the surest rows",
@@ -139,13 +146,14 @@ def find_wrong_labels(case: Case) -> list[Finding]:
 
 
 def _kinds(joint: np.ndarray, classes: tuple[str, ...]) -> str:
-    """The two most frequent kinds, in words."""
-    off = joint - np.diag(np.diag(joint))
-    places = np.argsort(-off, axis=None, kind="stable")[:2]
-    pairs = [np.unravel_index(place, off.shape) for place in places.tolist()]
-    return " and ".join(
-        f"'{classes[there]}' called '{classes[here]}' ({off[here, there]})" for here, there in pairs if off[here, there]
-    )
+    """The two most frequent kinds, in words; of random mistakes that there is none."""
+    off = (joint - np.diag(np.diag(joint))).astype(np.float64)
+    usual = off.sum() / max(len(off) * (len(off) - 1), 1)
+    if len(off) > 2 and off.max() < OFTEN * max(usual, 1):
+        return "they are of all kinds alike"
+    places = [np.unravel_index(place, off.shape) for place in np.argsort(-off, axis=None, kind="stable")[:2].tolist()]
+    pairs = [f"'{classes[there]}' called '{classes[here]}' ({off[here, there]:.0f})" for here, there in places]
+    return "most are " + " and ".join(pairs)
 
 
 def _exchanged_pair(doubts: Doubts) -> tuple[int, int, float] | None:
@@ -184,7 +192,7 @@ def find_swapped_classes(case: Case) -> list[Finding]:
     doubts = likely_wrong(case)
     found = [*_exchanged_in_splits(case, classes)]
     pair = _exchanged_pair(doubts)
-    if pair is not None and doubts.decent > 0.5:
+    if pair is not None and doubts.decent > DECENT:
         one, other, share = pair
         names = f"'{classes[one]}' and '{classes[other]}'"
         here = (doubts.given != doubts.probabilities.argmax(axis=1)) & np.isin(doubts.given, (one, other))

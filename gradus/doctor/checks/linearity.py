@@ -33,7 +33,7 @@ def find_linear_network(case: Case) -> list[Finding]:
     size = float((of_both - of_zero).abs().max())
     error = float((of_first + of_second - of_zero - of_both).abs().max()) / size if size else 1.0
     case.measured["distance from a linear map"] = error
-    if error > EXACT:
+    if not error <= EXACT:
         return []
     return [
         Finding(

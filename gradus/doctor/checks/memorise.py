@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +27,8 @@ RATES = (1e-3, 1e-2)  # of Adam
 LEARNT = 0.1  # share of the loss of chance at which it is known by heart
 NOT_LEARNT = 0.5
 WEIGHTS = 4  # for each number to be learnt, at least: fewer cannot hold them
+TIMED = 10
+SECONDS = 10.0  # of the processor that the steps at one rate may take, by the first of them
 SAMPLES = 2  # numbers moved in each tensor
 
 
@@ -45,6 +49,8 @@ def find_cannot_memorise(case: Case) -> list[Finding]:
     if steps < LEAST_STEPS:
         raise NotHere("the network is too large to be tried in some seconds")
     chance = float(tried.loss(torch.zeros_like(outputs)))
+    if not bool(torch.isfinite(outputs).all()) or not math.isfinite(chance):
+        raise NotHere("the network gives numbers that are not finite")
     begun = {name: tensor.clone() for name, tensor in tried.model.state_dict().items()}
     left = chance
     for rate in RATES:
@@ -57,6 +63,8 @@ def find_cannot_memorise(case: Case) -> list[Finding]:
         return []
     tried.model.load_state_dict(begun)
     layer = _where_gradients_stop(tried)
+    settings = ("data.rows=32", "train.batch_size=32", "train.epochs=200")
+    by_heart = train_with(case, *settings, lesson="forward-and-backward")
     return [
         Finding(
             kind="cannot-memorise",
@@ -66,9 +74,7 @@ def find_cannot_memorise(case: Case) -> list[Finding]:
             value=left / chance,
             usual=f"below {LEARNT:g} of the loss of chance",
             strength=0.4,
-            command=train_with(
-                case, "data.rows=32", "train.batch_size=32", "train.epochs=200", lesson="forward-and-backward"
-            ),
+            command="gradus lesson forward-and-backward" if case.dataset.ordered else by_heart,
         )
     ]
 
@@ -76,8 +82,10 @@ def find_cannot_memorise(case: Case) -> list[Finding]:
 def _learn(tried: Probe, rate: float, steps: int, chance: float) -> float:
     """The lowest loss on the way, which ends when the rows are known or hardly anything was learnt."""
     optimizer = torch.optim.Adam([p for p in tried.model.parameters() if p.requires_grad], lr=rate)
-    least = float("inf")
+    least, started = float("inf"), time.process_time()
     for step in range(steps):
+        if step == TIMED and (time.process_time() - started) * steps / TIMED > SECONDS:
+            raise NotHere("the network is too slow to be tried in some seconds")
         optimizer.zero_grad()
         loss = tried.loss(tried.outputs())
         if not torch.isfinite(loss) or not loss.requires_grad:

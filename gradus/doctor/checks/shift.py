@@ -2,7 +2,7 @@
 
 A classifier is taught to tell training rows from rows of the split (a two-sample test by a classifier, Lopez-Paz and Oquab 2017),
 out of fold. Its area under the ROC curve is 0.5 where both are drawn alike; how far it strays by chance follows from the rows
-(Hanley and McNeil 1982). Where it tells them apart, the known ways of preparing rows otherwise are undone one by one: if undoing
+(Mann and Whitney 1947). Where it tells them apart, the known ways of preparing rows otherwise are undone one by one: if undoing
 one makes the two splits alike again, or nearly, that is what happened.
 
 Rows in time drift by nature: there only another preparation counts, not a shift.
@@ -22,12 +22,13 @@ from gradus.doctor.data_commands import scan_command
 from gradus.doctor.finding import Finding
 from gradus.doctor.rows import Rows, described, rows_of
 
-MOST = 600  # rows of each side
-FOLDS, TREES = 3, 50
+MOST = 400  # rows of each side
+FOLDS, TREES = 3, 30
 CELLS = 3  # a side, of which colours and edges are told: splits differ in the whole picture, not in a corner
 FEWEST = 40
 LARGE = {"pictures": 0.70, "numbers": 0.70, "texts": 0.75}  # areas from which on a difference costs accuracy
 CERTAIN = 4.0  # deviations above 0.5
+TOGETHER = 2.0  # times the deviation of independent scores: those of one classifier err together (measured on rows drawn alike)
 UNDONE = 0.5  # of the way back to 0.5 that undoing a preparation must go
 FACTOR = 4.0  # of scale, from which on a column is taken to be in other units
 DIMMED = 1.5  # of the high levels of pictures, from which on a change of their range is tried
@@ -93,7 +94,9 @@ def told_apart(one: np.ndarray, other: np.ndarray) -> Apart:
     for kept, held in k_fold(len(side), FOLDS, 0, side):
         scores[held] = _scores(both[kept], side[kept], both[held])
     area = float(roc_auc_score(side, scores))
-    deviation = math.sqrt((len(side) + 1) / (12 * one.shape[0] * other.shape[0]))  # of Mann and Whitney's statistic
+    deviation = TOGETHER * math.sqrt(
+        (len(side) + 1) / (12 * one.shape[0] * other.shape[0])
+    )  # of Mann and Whitney's statistic
     return Apart(area, deviation)
 
 

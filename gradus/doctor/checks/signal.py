@@ -43,7 +43,7 @@ def find_no_signal(case: Case) -> list[Finding]:
     methods = {
         name: signal_of(told, targets, num_classes) for name, told in told_of(case, rows, targets, num_classes).items()
     }
-    entropy = _entropy(np.bincount(targets)) if num_classes else math.nan
+    entropy = _entropy(np.bincount(targets)) if num_classes else None
     case.measured["signal"] = {"entropy": entropy, **{name: one._asdict() for name, one in methods.items()}}
     best = max(methods.values(), key=lambda one: one.deviations)
     if best.deviations > CHANCE or best.skill > SKILL or _network_sees(case):

@@ -23,8 +23,8 @@ def find_better_threshold(case: Case) -> list[Finding]:
     chooses, judges = (questions(run.assess(split)) for split in ("validation", "test"))
     two = len(judges) == 1
     score = by_macro_f1 if two else by_f1
-    found = [_gain(on, other, score, case.seed) for on, other in zip(chooses, judges, strict=True)]
-    found = [one for one in found if one is not None]
+    gains = (_gain(on, other, score, case.seed) for on, other in zip(chooses, judges, strict=True))
+    found = [one for one in gains if one is not None]
     if not found:
         return []
     name, threshold, before, after = max(found, key=lambda one: one[3] - one[2])

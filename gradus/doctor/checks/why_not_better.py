@@ -7,11 +7,11 @@ from typing import Any
 from gradus.doctor.case import Case, NotHere
 from gradus.doctor.checks import shift
 from gradus.doctor.finding import Finding
-from gradus.doctor.gaps import BEYOND_CHANCE, Gap, name_gaps, overfitting_epoch
-from gradus.doctor.remedies import Remedy, command_of, learning_rate, remedies_for, said_of, slice_aside
+from gradus.doctor.gaps import BEYOND_CHANCE, LEAST, Gap, name_gaps, overfitting_epoch
+from gradus.doctor.remedies import Remedy, command_of, learning_rate, lesson_of, remedies_for, said_of, slice_aside
 from gradus.doctor.stages import Errors, measure_errors, metric_of
 from gradus.look.measures import confidence_interval
-from gradus.look.text import is_number, metric_value, metric_words, plural
+from gradus.look.text import is_number, is_share, metric_value, metric_words, plural
 
 ROWS = {
     "bound": "the bound",
@@ -43,7 +43,7 @@ def find_gaps(case: Case) -> list[Finding]:
             value=gap.size,
             usual=f"at most {errors.said(BEYOND_CHANCE * gap.deviation)} by chance" if gap.deviation else "",
             strength=(0.5 + 0.5 * size) * (1 if place == 0 else 0.6),
-            command=command_of(case, first) if first else "",
+            command=command_of(case, first) if first else lesson_of(kind),
             others=said_of(case, _without(remedies, first)),
         )
         found.append(finding)
@@ -80,6 +80,13 @@ def _sentence(case: Case, errors: Errors, gap: Gap, kind: str, doubtful: bool) -
     if start is not None:
         told += f"; from epoch {start} on the validation loss rose while the training loss fell"
     return told
+
+
+def _first_remedy(case: Case) -> Remedy | None:
+    """That of the largest gap; else a search for the learning rate, the commonest reason to stay behind a simple method."""
+    gaps = case.measured.get("gaps", {}).get("gaps", [])
+    remedies = remedies_for(case, gaps[0]["kinds"][0]) if gaps and gaps[0]["sure"] else []
+    return next((one for one in remedies if command_of(case, one)), learning_rate(case))
 
 
 def _as_json(errors: Errors, gaps: list[Gap]) -> dict[str, Any]:
@@ -127,13 +134,14 @@ def find_no_better(case: Case) -> list[Finding]:
     interval = confidence_interval(run.assess(evaluation["split"]), metric)
     within = interval is not None and values[best] in interval
     case.measured["baselines"] = {"metric": metric, "run": mine, **values}
-    if sign * (mine - values[best]) > 0 and not within:
+    perfect = is_share(metric) and mine >= 1 - LEAST
+    if perfect or (sign * (mine - values[best]) > 0 and not within):
         return []
     useless = sign * (mine - values[trivial]) <= 0
     worse = not within and sign * (mine - values[best]) < 0
     rows = plural(len(run.assess(evaluation["split"]).targets), "row")
     how = "is better" if worse else f"is as good, as far as {rows} can tell"
-    remedy = learning_rate(case)
+    remedy = _first_remedy(case)
     return [
         Finding(
             kind="no-better-than-simple",
@@ -143,6 +151,6 @@ def find_no_better(case: Case) -> list[Finding]:
             value=float(mine),
             usual=f"better than {metric_value(metric, values[best])}",
             strength=0.9 if useless else 0.7 if worse else 0.35,
-            command=command_of(case, remedy) if remedy else "",
+            command=command_of(case, remedy) if remedy else lesson_of("avoidable-bias"),
         )
     ]
