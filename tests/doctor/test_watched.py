@@ -12,7 +12,7 @@ from gradus.cli import _recipe_of, build_parser
 from gradus.data.load import DataSettings
 from gradus.doctor.case import NotHere
 from gradus.doctor.checks.watched import find_idle, find_watched
-from gradus.doctor.examine import open_case
+from gradus.doctor.examine import examine, open_case
 from gradus.models import ModelSettings
 from gradus.recipes.execute import train_recipe
 from gradus.recipes.experiment import train_settings
