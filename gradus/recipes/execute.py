@@ -205,6 +205,8 @@ def _restore(trainer: Trainer, folder: RunFolder, say: Callable[[str], None], wo
     if not world.from_main(checkpoint.exists(folder.checkpoints, "last")):
         if world.is_main:
             folder.keep_metrics(0)
+        if trainer.vitals is not None:
+            trainer.vitals.restore(0, -1, [])
         say("no checkpoint had been written yet: starting from the beginning")
         return
     try:

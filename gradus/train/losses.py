@@ -6,6 +6,7 @@ is high. The spread of healthy losses is told by the blocks themselves (the medi
 
 from __future__ import annotations
 
+import math
 from statistics import median
 from typing import Any
 
@@ -15,7 +16,7 @@ LEAST = 5  # blocks before anything is judged
 DEVIATIONS = 10.0  # a jump is so many deviations above the median of the blocks before,
 SHARE = 0.25  # and by this share of the first loss, the scale on which losses are seen
 TIMES = 1.5  # and so many times as high
-RISEN = 1.5  # a loss has risen that stays so many times above the loss of the beginning
+RISEN = 1.5  # a loss has risen that stays so many times above what knowing nothing has, and above the first one
 STAYS = 3  # blocks
 KEPT = 20  # medians of an epoch
 
@@ -24,7 +25,7 @@ class Losses:
     """start: the loss that knowing nothing has, or None: the first loss is taken for it."""
 
     def __init__(self, start: float | None) -> None:
-        self.start = start
+        self.start, self.first = start, -math.inf
         self.block: list[float] = []
         self.before: list[float] = []
         self.above = 0
@@ -34,8 +35,9 @@ class Losses:
         """Takes the losses of steps from `first` (from 0) on; returns what happened: a spike, or that the loss has risen."""
         found = []
         for step, value in enumerate(values, first + 1):
-            if self.start is None:
-                self.start = value
+            if self.first == -math.inf:
+                self.first = value
+                self.start = value if self.start is None else self.start
             self.block.append(value)
             if len(self.block) == BLOCK:
                 now = median(self.block)
@@ -49,9 +51,10 @@ class Losses:
         found: list[dict[str, Any]] = []
         if self.start <= 0 or now < 0:  # a likelihood of densities has no zero to be measured from
             return found
-        self.above = self.above + 1 if now > RISEN * self.start else 0
+        begun = max(self.start, self.first)
+        self.above = self.above + 1 if now > RISEN * begun else 0
         if self.above == STAYS:
-            found.append({"what": "risen", "before": self.start, "after": now})
+            found.append({"what": "risen", "before": begun, "after": now})
         if len(self.before) >= LEAST:
             usual = median(self.before)
             spread = 1.4826 * median(abs(value - usual) for value in self.before)

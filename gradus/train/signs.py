@@ -75,6 +75,8 @@ class Evidence:
 
 RATE = "train.optimizer.learning_rate"
 LARGE_UPDATE = 0.3  # of the weights in one step, in the median layer
+DIED = 0.5  # share of the units of a layer that were alive and give 0 for every row,
+LARGE_UPDATE_OF_THE_DEAD = 0.05  # where a step changed the weights by so much
 USUAL_UPDATE = 0.01  # in the first steps
 TINY_UPDATE = 1e-4  # of the weights in one step, in the layer that changes most,
 SHORT_WAY = 0.03  # and so much in all steps so far, were they all in one direction
@@ -129,6 +131,11 @@ def find_rate_too_high(evidence: Evidence) -> list[Sign]:
                 **common,
             )
         ]
+    died = share_that_died(evidence)
+    if at is not None and ill and died > DIED and share > LARGE_UPDATE_OF_THE_DEAD and last:
+        told = f"{died:.0%} of the units of a layer have died since the first step, {outcome}"
+        epoch, way = last["epoch"], evidence.better_rate(share)
+        return [Sign(told=told, epoch=epoch, value=died, usual="below 40 %", strength=0.9, settings=way, **common)]
     if risen:
         one = risen[0]
         told = f"the training loss has risen from {one['before']:.3g} to {one['after']:.3g} and stays there"
@@ -163,7 +170,7 @@ def find_rate_too_low(evidence: Evidence) -> list[Sign]:
 
 def find_idle_layers(evidence: Evidence) -> list[Sign]:
     """Layers that do not learn though they should: not asked to, not reached by a gradient, or given one that is always 0."""
-    common = {"kind": "idle-layer", "usual": "every layer that is not frozen on purpose changes"}
+    common: Record = {"kind": "idle-layer", "usual": "every layer that is not frozen on purpose changes"}
     signs = [
         Sign(
             told=f"layer {layer} does not learn: its parameters have requires_grad False, though no setting freezes it",
@@ -217,36 +224,83 @@ def find_moving_frozen(evidence: Evidence) -> list[Sign]:
     ]
 
 
+Unit = tuple[str, str, str]  # layer, kind, after
+
+
+def _units(probe: Record) -> dict[Unit, Record]:
+    return {(unit["layer"], unit["kind"], unit["after"]): unit for unit in probe.get("units", [])}
+
+
 def find_unit_troubles(evidence: Evidence) -> list[Sign]:
     """Layers most of whose units give 0 for every row, or stand at the ends of their range: at each of the last two probes."""
     probes = [probe for probe in evidence.probes if probe.get("units")]
     if len(probes) < 2:
         return []
-    before, now = ({(u["layer"], u["kind"], u["after"]): u for u in probe["units"]} for probe in probes[-2:])
-    first = {(u["layer"], u["kind"], u["after"]): u for u in probes[0]["units"]}
+    first, before, now = _units(probes[0]), _units(probes[-2]), _units(probes[-1])
     at_0 = {one["layer"] for one in probes[-1]["layers"] if one["weight"] == 0}
-    signs = []
+    dead: list[tuple[str, float, Record]] = []
+    saturated: list[tuple[str, float, Record]] = []
     for key, unit in now.items():
         place = unit["after"] or unit["layer"]
-        dead = min(unit["dead"], before.get(key, unit)["dead"])
-        saturated = min(unit["saturated"], before.get(key, unit)["saturated"])
-        common = {"epoch": probes[-1]["epoch"], "where": place, "settings": evidence.rate_times(0.1)}
-        if dead >= DEAD and place not in at_0:
-            since = "" if first.get(key, unit)["dead"] >= DEAD else f", {first[key]['dead']:.0%} after the first step"
-            told = f"{dead:.0%} of the {unit['units']} units of {place} give 0 for every row{since}"
-            if not since:
-                common["settings"] = (
-                    f"begin {place} with other biases, or put an activation after it that has no flat side",
-                )
-            signs.append(Sign(kind="dead-units", told=told, value=dead, usual="below 30 %", strength=dead, **common))
-        elif saturated >= SATURATED and unit["kind"] in ("sigmoid", "tanh"):
-            told = f"{saturated:.0%} of the {unit['units']} units of {place} stand at an end of {unit['kind']} for all rows"
-            signs.append(
-                Sign(
-                    kind="saturated-units", told=told, value=saturated, usual="below 50 %", strength=saturated, **common
-                )
-            )
-    return signs
+        lasting = {part: min(unit[part], before.get(key, unit)[part]) for part in ("dead", "saturated")}
+        if lasting["dead"] >= DEAD and place not in at_0:
+            dead.append((place, lasting["dead"], first.get(key, unit)))
+        elif lasting["saturated"] >= SATURATED and unit["kind"] in ("sigmoid", "tanh"):
+            saturated.append((place, lasting["saturated"], unit))
+    return [*_of_dead(dead, evidence), *_of_saturated(saturated, evidence)]
+
+
+def _of_dead(found: list[tuple[str, float, Record]], evidence: Evidence) -> list[Sign]:
+    """One sign for all layers: the first one is named."""
+    if not found:
+        return []
+    place, share, first = found[0]
+    died = first["dead"] < DEAD
+    since = f", {first['dead']:.0%} after the first step" if died else ""
+    others = f" (as in {len(found) - 1} more layers)" if len(found) > 1 else ""
+    way = f"begin {place} with other biases, or put an activation after it that has no flat side"
+    return [
+        Sign(
+            kind="dead-units",
+            told=f"{share:.0%} of the {first['units']} units of {place} give 0 for every row{since}{others}",
+            epoch=evidence.probes[-1]["epoch"],
+            where=place,
+            value=share,
+            usual="below 40 %",
+            strength=share,
+            settings=(*evidence.rate_times(0.1), way) if died else (way,),
+        )
+    ]
+
+
+def _of_saturated(found: list[tuple[str, float, Record]], evidence: Evidence) -> list[Sign]:
+    if not found:
+        return []
+    place, share, unit = found[0]
+    others = f" (as in {len(found) - 1} more layers)" if len(found) > 1 else ""
+    return [
+        Sign(
+            kind="saturated-units",
+            told=f"{share:.0%} of the {unit['units']} units of {place} stand at an end of {unit['kind']} for all rows{others}",
+            epoch=evidence.probes[-1]["epoch"],
+            where=place,
+            value=share,
+            usual="below 50 %",
+            strength=share,
+            settings=evidence.rate_times(0.1),
+        )
+    ]
+
+
+def share_that_died(evidence: Evidence) -> float:
+    """The largest share of a layer's units that answered after the first step and give 0 for every row at the last probe."""
+    probes = [probe for probe in evidence.probes if probe.get("units")]
+    if len(probes) < 2:
+        return 0.0
+    first = _units(probes[0])
+    return max(
+        (unit["dead"] - first[key]["dead"] for key, unit in _units(probes[-1]).items() if key in first), default=0.0
+    )
 
 
 def find_faded_gradients(evidence: Evidence) -> list[Sign]:
@@ -311,11 +365,13 @@ def find_starved(evidence: Evidence) -> list[Sign]:
             value=waited / seconds,
             usual="below 10 %",
             strength=min(1.0, waited / seconds),
-            settings=("data.stream=never", f"data.workers={WORKERS}")
-            if evidence.streamed
-            else (
-                f"train.batch_size={2 * evidence.batch_size}",
-                "see what else this machine does, and how batches are made",
-            ),
+            settings=_faster_data(evidence),
         )
     ]
+
+
+def _faster_data(evidence: Evidence) -> tuple[str, ...]:
+    words = "see what else this machine does, and how batches are made"
+    if evidence.streamed:
+        return "data.stream=never", f"data.workers={WORKERS}", words
+    return (f"train.batch_size={2 * evidence.batch_size}", words) if evidence.batch_size else (words,)

@@ -24,7 +24,7 @@ from gradus.train.signs import (
 DISAGREE = 2.0  # the loss with running statistics is so many times that with the batch's,
 DISAGREE_SHARE = 0.3  # and above it by this share of the loss of chance
 SETTLED = 100  # steps after which running statistics have followed: with momentum 0.1, 0.9^100 of the start is left
-EPOCHS_ON = 3  # after the best epoch, before overfitting is told; in long trainings a fifth of the epochs
+EPOCHS_ON = 5  # after the best epoch, before overfitting is told; in long trainings a fifth of the epochs
 BEYOND_NOISE = 3.0  # median changes from epoch to epoch
 STILL = 10  # epochs without progress, or a third of them
 LEARNT = 0.05  # a training loss below this share of chance needs no progress
@@ -68,7 +68,7 @@ def overfitting_from(evidence: Evidence) -> list[Sign]:
     if len(after) < max(EPOCHS_ON, len(losses) // 5):
         return []
     noise = median(abs(b - a) for a, b in pairwise(losses))
-    rising = after[-EPOCHS_ON:]
+    rising = after[-3:]
     fell = records[-1]["train_loss"] < records[best]["train_loss"]
     if not fell or min(rising) <= losses[best] + BEYOND_NOISE * noise * 0.5 or losses[-1] <= 1.05 * losses[best]:
         return []
@@ -84,7 +84,7 @@ def overfitting_from(evidence: Evidence) -> list[Sign]:
             value=float(epoch + 1),
             usual="both fall",
             strength=0.4,
-            settings=(f"train.patience={EPOCHS_ON}", f"train.epochs={epoch}"),
+            settings=("train.patience=3", f"train.epochs={epoch}"),
         )
     ]
 

@@ -130,7 +130,7 @@ class Trainer:
             self.stepper.start_again()
             self._note(changed)
         if watch is not None:
-            watch.begin(self.epoch)
+            watch.begin(self.epoch, self.stepper)
         make_step = self.stepper.step if watch is None else watch.step
         started = time.perf_counter()
         while self.step < source.steps:

@@ -79,9 +79,9 @@ class Watch:
         self.frozen: dict[str, Tensor] = {}
         self._began: tuple[float, float] | None = None  # clock and waiting, from the second step of the epoch on
 
-    def begin(self, epoch: int) -> None:
+    def begin(self, epoch: int, stepper: Stepper) -> None:
         """Called where an epoch begins or goes on."""
-        self.epoch = epoch
+        self.epoch, self.stepper = epoch, stepper
         self.frozen = frozen_sample(self.learner) if self.probes else {}
         self._began = None
         if not self.records:
@@ -151,7 +151,7 @@ class Watch:
             append_line(self.path / FILE, json.dumps(record))
 
     def restore(self, epoch: int, step: int, history: list[Record]) -> None:
-        """Goes on from a position: what came after it is dropped, as it will come again."""
+        """Goes on from a position (-1: from before the first step): what came after it is dropped, as it will come again."""
         self.epoch, self.history = epoch, list(history)
         if self.path is None:
             return

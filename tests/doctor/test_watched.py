@@ -174,6 +174,19 @@ def test_what_two_probes_show(kind, ill, well):
         assert kind not in signs([probe(100, **ill), probe(600)])  # once is not always
 
 
+def test_units_that_died_under_a_high_rate():
+    def probes(update: float, first: float) -> list[dict[str, Any]]:
+        layers = [dict(layer, update=update) for layer in probe(1)["layers"]]
+        units = [[unit(first)], [unit(0.9)], [unit(1.0)]]
+        return [probe(number, layers=layers, units=some) for number, some in zip((1, 10, 100), units, strict=True)]
+
+    ill = epochs([2.4, 2.3])
+    assert signs(probes(0.1, 0.1), ill) == ["rate-too-high", "dead-units"]
+    assert signs(probes(0.01, 0.1), ill) == ["dead-units"]  # the steps were not long
+    assert signs(probes(0.1, 0.9), ill) == ["dead-units"]  # they were dead before
+    assert signs(probes(0.1, 0.1)) == ["dead-units"]  # the others learnt well
+
+
 def test_waiting_for_batches():
     epoch = {"what": "epoch", "epoch": 1, "step": 11, "losses": []}
     assert signs([{**epoch, "seconds": 10.0, "waited": 4.0}]) == ["starved"]
@@ -197,6 +210,23 @@ def test_overfitting_is_told_from_its_epoch_on():
     noisy = [1.0, 0.7, 0.5, 0.45, 0.5, 0.44, 0.5, 0.46, 0.51, 0.47]
     assert signs([], epochs(falling, noisy)) == []
     assert signs([], epochs([1.0] * 4 + [0.9] * 2 + [1.1] * 4, turning)) == []  # training does not go on either
+
+
+def test_overfitting_is_told_by_validation_rows_alone(tmp_path):
+    """T6: the text stops by the test set, which then can no longer judge."""
+    falling = [1.0 / number for number in range(1, 11)]
+    turning = [1.0, 0.7, 0.5, 0.45, 0.5, 0.56, 0.6, 0.66, 0.7, 0.75]
+    history = [record | {"test_loss": loss} for record, loss in zip(epochs(falling, falling), turning, strict=True)]
+    assert signs([], history) == []
+    run = train_recipe(wine(epochs=1), tmp_path / "run")
+    assert {key.partition("_")[0] for key in run.history[0]} == {
+        "epoch",
+        "step",
+        "samples",
+        "learning",
+        "train",
+        "validation",
+    }
 
 
 def test_a_plateau():

@@ -198,6 +198,7 @@ def test_jumps_of_the_loss_that_last():
     assert Losses(2.3).add(0, noise.tolist()) == []
     (spike,) = watch.add(400, [3.0] * BLOCK)
     assert spike["what"] == "spike" and spike["step"] == 400 + BLOCK and spike["after"] == 3.0
-    risen = Losses(2.3).add(0, [9.0] * BLOCK * (STAYS + LEAST))
+    risen = Losses(2.3).add(0, [2.4, *[9.0] * BLOCK * (STAYS + LEAST)])
     assert [one["what"] for one in risen] == ["risen"]
+    assert Losses(2.3).add(0, [9.0] * BLOCK * (STAYS + LEAST)) == []  # high from the beginning has not risen
     assert Losses(None).add(0, [-5.0] * 30 + [50.0] * 100) == []  # a likelihood has no zero

@@ -16,6 +16,7 @@ from gradus.doctor.case import Case, NotHere
 from gradus.doctor.commands import train_with
 from gradus.doctor.data_commands import LESSON, scan_command
 from gradus.doctor.finding import Finding
+from gradus.tasks.series_inputs import SeriesInputs
 
 MOST = 4_000  # windows
 FEWEST = 200
@@ -70,9 +71,9 @@ def find_future_leak(case: Case) -> list[Finding]:
 def _columns(case: Case) -> dict[str, list[int]]:
     """Column -> which of the numbers of a row are of it, as `SeriesInputs` encodes them."""
     reader = getattr(case.task, "inputs", None)
-    table = getattr(reader, "table", None)
-    if table is None:
+    if not isinstance(reader, SeriesInputs):
         raise NotHere("it is not known which columns are read")
+    table = reader.table
     found: dict[str, list[int]] = {}
     at = 0
     for name, kind in table.types.items():

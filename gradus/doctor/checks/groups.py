@@ -71,15 +71,19 @@ def find_split_groups(case: Case) -> list[Finding]:
 
 def _groups(case: Case, split: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """What may be a group -> the values of the training rows and of the split's."""
-    found = {}
+    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     train, other = case.dataset["train"], case.dataset[split]
     for name, kind in case.dataset.types.items():
-        if name == case.dataset.target or not GROUP_NAMES.search(name) or not isinstance(kind, Label | Number | Text):
+        if (
+            name in (case.dataset.target or "").split(",")
+            or not GROUP_NAMES.search(name)
+            or not isinstance(kind, Label | Number | Text)
+        ):
             continue
-        found[name] = tuple(_values(part, name) for part in (train, other))
-    prefixes = [_prefixes(part) for part in (train, other)]
-    if all(part is not None for part in prefixes):
-        found["beginning of the file name"] = tuple(prefixes)
+        found[name] = _values(train, name), _values(other, name)
+    ours, theirs = _prefixes(train), _prefixes(other)
+    if ours is not None and theirs is not None:
+        found["beginning of the file name"] = ours, theirs
     return {name: pair for name, pair in found.items() if _grouped(pair[0])}
 
 

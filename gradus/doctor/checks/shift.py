@@ -39,6 +39,9 @@ OFFSET = 8.0  # deviations of the training rows by which all of a column lies el
 NAMED = 3
 
 
+Pairs = dict[str, tuple[np.ndarray, ...]]  # what is compared -> its values in training and in the split
+
+
 class Apart(NamedTuple):
     area: float
     deviation: float  # of the area where both sides are alike
@@ -133,14 +136,14 @@ def _differences(case: Case, known: Rows, other: Rows) -> list[str]:
     """The columns that differ most in the mean, in words; of texts their length."""
     if known.kind == "texts":
         return _ordered({"words": tuple(np.asarray(rows.features.sum(axis=1)).ravel() for rows in (known, other))})
-    pairs = {}
+    pairs: Pairs = {}
     for name, places in known.columns.items():
         in_units = _numbers_of(case, name)
         pairs[f"column '{name}'"] = tuple(in_units(rows.features[:, places.start]) for rows in (known, other))
     return _ordered(pairs)
 
 
-def _ordered(pairs: dict[str, tuple[np.ndarray, ...]]) -> list[str]:
+def _ordered(pairs: Pairs) -> list[str]:
     """What differs by a fifth of a deviation of the training rows and more, in words, the most first."""
     effects = []
     for name, (ours, theirs) in pairs.items():
@@ -203,7 +206,7 @@ def _of_pictures(case: Case, split: str, ours: np.ndarray, theirs: np.ndarray) -
         )
         return [_prepared(case, split, f"{best.told} ({areas})", best.remedy, before.area)]
     statistics = _statistics(ours), _statistics(theirs)
-    pairs = {name: (statistics[0][name], statistics[1][name]) for name in statistics[0]}
+    pairs: Pairs = {name: (statistics[0][name], statistics[1][name]) for name in statistics[0]}
     return [_shifted(case, split, before, _ordered(pairs))]
 
 

@@ -18,6 +18,7 @@ from gradus.doctor.data_commands import show_command
 from gradus.doctor.finding import Finding
 from gradus.doctor.rows import Rows, answers_of, rows_of
 from gradus.doctor.simple import out_of_fold
+from gradus.tasks.assessment import ClassAssessment, ForecastAssessment, NumberAssessment
 
 FEWEST = 100  # rows below which nothing is said
 CHANCE = 3.1  # deviations above the mean of shuffled labels: one in a thousand by chance
@@ -78,8 +79,9 @@ def told_of(case: Case, rows: Rows, targets: np.ndarray, num_classes: int | None
 def signal_of(told: np.ndarray, targets: np.ndarray, num_classes: int | None) -> Signal:
     """How far what is told of the rows goes with their targets. told: (N, C) probabilities or (N,) numbers."""
     if num_classes is None:
-        ranks = [np.argsort(np.argsort(values, kind="stable")) for values in (told, targets)]
-        together = float(np.corrcoef(*ranks)[0, 1]) if np.ptp(told) else 0.0
+        middle = (len(told) - 1) / 2
+        ours, theirs = (np.argsort(np.argsort(values, kind="stable")) - middle for values in (told, targets))
+        together = float(ours @ theirs / (ours @ ours)) if np.ptp(told) else 0.0  # of ranks (Spearman)
         bits = -0.5 * math.log2(max(1 - together**2, 1e-12))
         return Signal(together * math.sqrt(len(told) - 1), max(together, 0.0) ** 2, bits)
     table = np.zeros((num_classes, num_classes))
@@ -118,10 +120,9 @@ def _network_sees(case: Case) -> bool:
     if split is None:
         return False
     assessment = case.run.assess(split)
-    probabilities = getattr(assessment, "probabilities", None)
-    if probabilities is not None and probabilities.ndim == 2:
-        found = signal_of(probabilities, np.asarray(assessment.targets), probabilities.shape[1])
-    elif getattr(assessment, "predictions", None) is not None:
+    if isinstance(assessment, ClassAssessment):
+        found = signal_of(assessment.probabilities, assessment.targets, len(assessment.classes))
+    elif isinstance(assessment, NumberAssessment | ForecastAssessment):
         told, wanted = (
             np.asarray(part).reshape(len(part), -1)[:, -1] for part in (assessment.predictions, assessment.targets)
         )
