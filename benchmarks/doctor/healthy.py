@@ -7,7 +7,6 @@ from functools import partial
 from typing import NamedTuple
 
 import networks
-from planted_data import WINDOWS
 from subject import Subject, cut, small, subject, two_classes
 
 from gradus.data.augment.settings import AugmentSettings
@@ -148,20 +147,20 @@ def reviews_vectors() -> Subject:
 
 def weather_dense() -> Subject:
     return subject(
-        *(small("beijing_weather", 6000), "sequence_mlp"),
+        *(small("beijing_weather", 8000), "sequence_mlp"),
         options={"hidden": [32]},
-        task_options=WINDOWS,
-        epochs=6,
+        task_options={"lookback": 48, "step": 2, "delay": 6},
+        epochs=8,
         batch_size=128,
     )
 
 
 def weather_gru() -> Subject:
     return subject(
-        *(small("beijing_weather", 5000), "gru"),
+        *(small("beijing_weather", 8000), "gru"),
         options={"hidden_size": 24},
-        task_options={"lookback": 96, "step": 6, "delay": 12},
-        epochs=5,
+        task_options={"lookback": 48, "step": 4, "delay": 8},
+        epochs=6,
         batch_size=128,
         learning_rate=3e-3,
         seed=1,
