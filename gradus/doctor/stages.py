@@ -106,7 +106,7 @@ def _stage_of(case: Case, tensors: dict[str, Any], metric: str, direction: str, 
     run = case.trained
     rows = _some(tensors, most, case.seed)
     outputs = run.outputs(rows)
-    assessment = case.task.assess(outputs, rows["targets"])
+    assessment = run.task.assess(outputs, rows["targets"])
     value = assessment.metrics.get(metric)
     if not is_number(value):
         raise NotHere(f"{metric_words(metric)} is no error that rows of a split could have")
@@ -151,7 +151,7 @@ def _jackknife(case: Case, outputs: torch.Tensor, targets: Any, metric: str) -> 
     for block in blocks:
         kept = torch.from_numpy(np.setdiff1d(np.arange(total), block))
         if len(kept):
-            values.append(case.task.assess(outputs[kept], _at(targets, kept)).metrics.get(metric, math.nan))
+            values.append(case.trained.task.assess(outputs[kept], _at(targets, kept)).metrics.get(metric, math.nan))
     known = np.array([value for value in values if is_number(value)])
     if len(known) < 2:
         return math.inf
