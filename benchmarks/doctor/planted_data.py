@@ -10,6 +10,7 @@ from subject import Subject, add, cut, labels_of, only, pictures_of, put, relabe
 from gradus.data.columns import Column, Number
 from gradus.data.dataset import Dataset, Split
 
+TF_IDF = {"encoding": "tf-idf", "vocabulary": 3000}
 WINDOWS = {"lookback": 72, "step": 3, "delay": 24}
 
 
@@ -70,7 +71,7 @@ def one_label_in_five() -> Subject:
 
 def one_label_in_five_of_texts() -> Subject:
     dataset = relabelled(small("imdb", 2000, 600), lambda labels: wrong_labels(labels, 0.2, 2), "train")
-    return subject(dataset, "logistic_regression", task_options={"encoding": "tf-idf", "vocabulary": 3000}, epochs=8)
+    return subject(dataset, "logistic_regression", task_options=TF_IDF, epochs=8, learning_rate=0.03)
 
 
 def swapped_in_training() -> Subject:
@@ -98,7 +99,7 @@ def training_pictures_in_test() -> Subject:
 
 def training_texts_in_test() -> Subject:
     dataset = with_training_rows_in_test(small("imdb", 2000, 600), 90)
-    return subject(dataset, "logistic_regression", task_options={"encoding": "tf-idf", "vocabulary": 3000}, epochs=8)
+    return subject(dataset, "logistic_regression", task_options=TF_IDF, epochs=8, learning_rate=0.03)
 
 
 def almost_training_pictures_in_test() -> Subject:

@@ -56,8 +56,8 @@ def test_a_run_that_was_stopped_by_its_numbers(tmp_path):
         train_recipe(wine(optimizer="sgd", learning_rate=1e30), tmp_path / "run")
     found = kinds_of(tmp_path / "run")
     assert found["not-finite"].strength == 1 and "of epoch 1" in found["not-finite"].told
-    weightless = examine(tmp_path / "run", only=("watched", "gaps"))
-    assert "has not finished" in weightless.skipped["gaps"] and weightless.alarms
+    weightless = examine(tmp_path / "run", only=("watched", "certainty"))
+    assert "before it saved any weights" in weightless.skipped["certainty"] and weightless.alarms
 
 
 class Branches(nn.Module):
