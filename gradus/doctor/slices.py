@@ -25,6 +25,7 @@ TRIED = 24  # slices that the first half hands to the second, at most
 PAIRED = 16  # slices of which pairs are made
 RATIO, GAIN = 1.3, 0.03  # error beyond the rest's, and share of all errors that would go with it: what is worth telling
 MOST = 5
+CONFUSION = {"of class", "answered as"}  # the two together name a mistake, so all of such rows are mistakes
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def confirmed(groups: list[Slice], table: ErrorTable, rows: np.ndarray, seed: in
         one & other
         for place, one in enumerate(singles[:PAIRED])
         for other in singles[place + 1 : PAIRED]
-        if one.family != other.family
+        if one.family != other.family and {one.family, other.family} != CONFUSION
     ]
     tried = _promising([*singles, *pairs], error, first)[:TRIED]
     left, found = np.ones(len(rows), dtype=bool), list[WeakSlice]()

@@ -23,7 +23,7 @@ from gradus.doctor.gaps import Stage
 from gradus.errors import UserError
 from gradus.look.measures import confidence_interval
 from gradus.look.text import is_number, is_share, metric_words, number, percent
-from gradus.tasks.assessment import ControlAssessment
+from gradus.tasks.control import ControlTask
 
 MOST_ROWS = 5_000  # of training rows, and of training-validation rows
 MOST_JUDGED = 10_000  # of validation and test rows
@@ -73,6 +73,8 @@ def _measure(case: Case) -> Errors:
     run = case.trained
     if not run.evaluation:
         raise NotHere("this run has not finished")
+    if isinstance(case.task, ControlTask):
+        raise NotHere("returns are those of episodes, which belong to no split")
     metric, direction = metric_of(case)
     stages: dict[str, Stage] = {}
     for name in ("train", "validation", "test"):
@@ -104,9 +106,9 @@ def _stage_of(case: Case, tensors: dict[str, Any], metric: str, direction: str, 
     run = case.trained
     rows = _some(tensors, most, case.seed)
     outputs = run.outputs(rows)
-    assessment = case.task.assess(outputs, rows["targets"])
+    assessment = run.task.assess(outputs, rows["targets"])
     value = assessment.metrics.get(metric)
-    if isinstance(assessment, ControlAssessment) or not is_number(value):
+    if not is_number(value):
         raise NotHere(f"{metric_words(metric)} is no error that rows of a split could have")
     total = len(rows["targets"])
     interval = confidence_interval(assessment, metric)
@@ -149,7 +151,7 @@ def _jackknife(case: Case, outputs: torch.Tensor, targets: Any, metric: str) -> 
     for block in blocks:
         kept = torch.from_numpy(np.setdiff1d(np.arange(total), block))
         if len(kept):
-            values.append(case.task.assess(outputs[kept], _at(targets, kept)).metrics.get(metric, math.nan))
+            values.append(case.trained.task.assess(outputs[kept], _at(targets, kept)).metrics.get(metric, math.nan))
     known = np.array([value for value in values if is_number(value)])
     if len(known) < 2:
         return math.inf

@@ -50,6 +50,17 @@ def test_a_pair_of_columns_is_found_where_neither_alone_explains_it():
     assert worst.error > 0.6
 
 
+def test_a_class_answered_as_another_is_a_mistake_and_no_slice():
+    """Given class and answer together name the mistakes themselves: 100 % of such rows are wrong, which says nothing."""
+    generator = np.random.default_rng(2)
+    truth = generator.integers(0, 2, 2_000)
+    wrong = generator.random(2_000) < np.where(truth == 1, 0.3, 0.05)
+    groups = [Slice(f"of class {n}", "of class", truth == n) for n in (0, 1)]
+    groups += [Slice(f"answered as {n}", "answered as", np.where(wrong, 1 - truth, truth) == n) for n in (0, 1)]
+    found = confirmed(groups, table_of(wrong, {}), np.arange(len(wrong)))
+    assert found and all(one.error < 0.9 for one in found)
+
+
 def test_chance_makes_no_slice():
     for seed in range(20):
         generator = np.random.default_rng(seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 from gradus.doctor.case import Case, NotHere
 from gradus.doctor.commands import with_option
@@ -15,7 +16,7 @@ ROWS = 64
 UNIT_ROWS, LEAST_ROWS = 512, 64
 BUDGET = 1e10  # floating-point operations that so many rows may take, about; of larger networks fewer are asked
 # Sound networks of up to 100 layers had 4e-4 and 0.02 at the least, twenty sigmoids have 1e-14 and 1e-8 (docs/doctor_network.md)
-FADED = 1e-5  # relative gradient of the first layer, as a share of the largest
+FADED = 1e-5  # relative gradient of the first layer, as a share of the median one
 ALIKE = 1e-4  # deviation of the last layer's outputs over rows, as a share of their size
 GROWN = {True: 100.0, False: 1e4}  # size of a layer's outputs over that of the first: before training, and trained
 # Share of a layer's units, and how many it must have: where biases outweigh small inputs, half of the units are dead by chance
@@ -73,14 +74,15 @@ def _faded(case: Case, probe: Probe, scales: list[LayerScale]) -> list[Finding]:
     if len(scales) < 3 or len(learning) < 2 or learning[0].layer != scales[0].layer:
         return []
     largest = max(one.relative for one in learning)
-    share = learning[0].relative / largest if largest else 0.0
+    usual = statistics.median(one.relative for one in learning)  # a head that begins with tiny weights has a huge one
+    share = learning[0].relative / usual if usual else 0.0
     if share >= FADED and last.apart >= ALIKE:
         return []
-    reached = [one for one in learning if largest and one.relative >= FADED * largest]
+    reached = [one for one in learning if largest and one.relative >= FADED * (usual or largest)]
     stops = learning[learning.index(reached[0]) - 1] if reached and reached[0] is not learning[0] else learning[0]
     told = (
         f"{probe.when} the gradient fades on its way back: at {named(learning[0].layer, probe.model)} it is {share:.1e} of the "
-        f"largest, relative to the weights"
+        f"median layer's, relative to the weights"
     )
     if last.apart < ALIKE:
         told += f"; and the outputs of {named(last.layer, probe.model)} differ by {last.apart:.1e} of their size between rows"

@@ -7,6 +7,7 @@ out of fold, the others by the best of the simple methods.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,7 +89,8 @@ def _candidates(rows: Rows, targets: np.ndarray, num_classes: int | None) -> dic
 
     if rows.kind == "pictures":
         raise NotHere("of pictures no single column can be named")
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), warnings.catch_warnings():  # a word that none of these rows has
+        warnings.simplefilter("ignore")
         strength = np.nan_to_num((f_classif if num_classes else f_regression)(rows.features, targets)[0])
     chosen = np.argsort(-strength, kind="stable")[:CANDIDATES]
     return {f"word number {place}": [int(place)] for place in chosen.tolist()} | {"a few words": chosen}
