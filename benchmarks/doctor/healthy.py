@@ -147,20 +147,20 @@ def reviews_vectors() -> Subject:
 
 def weather_dense() -> Subject:
     return subject(
-        *(small("beijing_weather", 8000), "sequence_mlp"),
+        *(small("beijing_weather", 12_000), "sequence_mlp"),
         options={"hidden": [32]},
-        task_options={"lookback": 48, "step": 2, "delay": 6},
-        epochs=8,
+        task_options={"lookback": 48, "step": 2, "delay": 3, "calendar": ["hour"]},
+        epochs=10,
         batch_size=128,
     )
 
 
 def weather_gru() -> Subject:
     return subject(
-        *(small("beijing_weather", 8000), "gru"),
+        *(small("beijing_weather", 12_000), "gru"),
         options={"hidden_size": 24},
-        task_options={"lookback": 48, "step": 4, "delay": 8},
-        epochs=6,
+        task_options={"lookback": 24, "step": 2, "delay": 4, "calendar": ["hour"]},
+        epochs=10,
         batch_size=128,
         learning_rate=3e-3,
         seed=1,

@@ -75,7 +75,7 @@ def batch_norm_in_training_mode() -> Subject:
 
 
 def too_small() -> Subject:
-    return digits_with("mlp", options={"hidden": [2]}, learning_rate=0.01, epochs=15)
+    return digits_with("mlp", options={"hidden": [2], "activation": "tanh"}, learning_rate=0.01, epochs=15)
 
 
 def too_large() -> Subject:
