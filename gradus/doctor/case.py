@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gradus.data.dataset import Dataset
+from gradus.data.device_rows import DeviceRows
 from gradus.recipes.execute import create_trainer
 from gradus.recipes.experiment import Experiment, make_model, show_inputs
 from gradus.recipes.recipe import Recipe
@@ -100,7 +101,8 @@ class Case:
         """(N, ...) the encoded targets of a split. Raises `NotHere` without the split."""
         if split not in self.tensors:
             raise NotHere(f"there are no {split} rows")
-        return np.asarray(self.tensors[split]["targets"])
+        rows = self.tensors[split]["targets"]
+        return np.asarray(rows[:] if isinstance(rows, DeviceRows) else rows)
 
     def features(self, split: str, most: int = 5_000) -> np.ndarray:
         """(at most `most`, D) float32: rows of a split as the task prepares them, flattened; the first ones of a fixed shuffle

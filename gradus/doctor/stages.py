@@ -146,7 +146,8 @@ def _at(rows: Any, chosen: torch.Tensor) -> Any:
 def _jackknife(case: Case, outputs: torch.Tensor, targets: Any, metric: str) -> float:
     """The standard error of any metric: each of `BLOCKS` blocks of rows is left out once (Efron & Tibshirani 1993, §11.5)."""
     total = len(targets)
-    blocks = np.array_split(np.arange(total), min(BLOCKS, total))
+    beside = case.task.batch_rows or 1  # rows that are read beside each other stay together
+    blocks = [block.reshape(-1) for block in np.array_split(np.arange(total).reshape(-1, beside), BLOCKS) if len(block)]
     values = []
     for block in blocks:
         kept = torch.from_numpy(np.setdiff1d(np.arange(total), block))

@@ -23,6 +23,7 @@ import numpy as np
 from torch import Tensor
 
 from gradus.files import append_line, write_atomic
+from gradus.tasks.control import ControlTask
 from gradus.train.capture import Stepper
 from gradus.train.carried import Carried
 from gradus.train.learner import Supervised
@@ -195,7 +196,9 @@ def create_watch(
     path: Path | None,
 ) -> Watch | None:
     """The watch over a training; None where it is switched off, in all processes but the main one, and for learners whose losses
-    tell nothing by themselves."""
+    tell nothing by themselves: games, and what acts."""
     if not settings.watch or not world.is_main or not isinstance(learner, Supervised) or hasattr(learner, "players"):
+        return None
+    if isinstance(learner.task, ControlTask):
         return None
     return Watch(learner, stepper, settings.epochs, probes=world.size == 1, tell=tell, path=path)
