@@ -2,7 +2,7 @@
 
 The same functions judge while a training runs, with what there is so far, and afterwards, from the whole of vitals.jsonl and
 metrics.jsonl, where those of a run without vitals are judged by its history alone. The kinds are those of the doctor. The
-thresholds stand where they are used; docs/doctor_during.md has what healthy and ill trainings measured.
+thresholds stand where they are used; docs/doctor.md has what healthy and ill trainings measured.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def find_rate_too_high(evidence: Evidence) -> list[Sign]:
     common: Record = {"kind": "rate-too-high", "where": RATE}
     outcome = f"and the training loss is {loss:.3g} where {evidence.chance_is} {chance:.3g}" if ill else ""
     if at is not None and share > LARGE_UPDATE and (ill or risen or evidence.by["stopped"]):
-        told = f"the step {at['update']} changed the weights by {share:.2g} times their size in the median layer"
+        told = f"step {at['update']} changed the weights by {share:.2g} times their size in the median layer"
         return [
             Sign(
                 told=f"{told}, {outcome}" if outcome else told,
@@ -262,7 +262,7 @@ def _of_dead(found: list[tuple[str, float, Record]], evidence: Evidence) -> list
     return [
         Sign(
             kind="dead-units",
-            told=f"{share:.0%} of the {first['units']} units of {place} give 0 for every row{since}{others}",
+            told=f"{share:.0%} of the {first['units']} units of layer {place} give 0 for every row{since}{others}",
             epoch=evidence.probes[-1]["epoch"],
             where=place,
             value=share,
@@ -281,7 +281,7 @@ def _of_saturated(found: list[tuple[str, float, Record]], evidence: Evidence) ->
     return [
         Sign(
             kind="saturated-units",
-            told=f"{share:.0%} of the {unit['units']} units of {place} stand at an end of {unit['kind']} for all rows{others}",
+            told=f"{share:.0%} of the {unit['units']} units of layer {place} stand at an end of {unit['kind']} for all rows{others}",
             epoch=evidence.probes[-1]["epoch"],
             where=place,
             value=share,
