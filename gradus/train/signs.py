@@ -281,7 +281,8 @@ def _of_saturated(found: list[tuple[str, float, Record]], evidence: Evidence) ->
     return [
         Sign(
             kind="saturated-units",
-            told=f"{share:.0%} of the {unit['units']} units of layer {place} stand at an end of {unit['kind']} for all rows{others}",
+            told=f"{share:.0%} of the {unit['units']} units of layer {place} stand at an end of {unit['kind']} for all rows"
+            f"{others}",
             epoch=evidence.probes[-1]["epoch"],
             where=place,
             value=share,

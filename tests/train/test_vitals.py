@@ -144,7 +144,7 @@ def test_what_goes_wrong_is_told_once_and_kept(digits, tmp_path):
     tell = lambda record: notes.append(record["text"]) if record["event"] == "note" else None  # noqa: E731
     make_trainer(digits, settings, model, folder, (tell,)).fit()
     (told,) = [one for one in notes if "give 0 for every row" in one]
-    assert told.startswith("epoch 1: 100% of the 16 units of 1")
+    assert told.startswith("epoch 1: 100% of the 16 units of layer 1")
     lines = [json.loads(line) for line in (tmp_path / "run" / "vitals.jsonl").read_text().splitlines()]
     assert [one["kind"] for one in lines if one["what"] == "told"].count("dead-units") == 1
 
