@@ -261,9 +261,9 @@ def _told_labels(first: Run, second: Run, errors: tuple[float, float], split: st
         found = find_wrong_held_out_labels(case)
     except NotHere:
         return []
-    if not found or case.measured["labels"]["split"] != split:
+    if not found or case.measured["held-out labels"]["split"] != split:
         return []
-    judged = judge_labels(errors, min(case.measured["labels"]["estimate"], *errors))
+    judged = judge_labels(errors, min(case.measured["held-out labels"]["estimate"], *errors))
     if judged.decision != "cannot rank":
         return []
     return [f"The {split} rows can hardly rank them: {judged.said} ({found[0].command})."]

@@ -7,7 +7,8 @@ from typing import Any
 
 from gradus.doctor.examine import Diagnosis
 from gradus.doctor.finding import Finding
-from gradus.look.text import is_share, number, percent, plural
+from gradus.look.network.words import memory_text
+from gradus.look.text import duration, is_share, number, percent, plural
 
 WIDTH = 100
 BAR = 40
@@ -27,6 +28,8 @@ def told(diagnosis: Diagnosis) -> list[str]:
     lines = []
     if "gaps" in diagnosis.measured:
         lines += [*stage_lines(diagnosis.measured["gaps"]), ""]
+    elif "cost" in diagnosis.measured:
+        lines += [cost_line(diagnosis.measured["cost"]), ""]
     alarms = diagnosis.alarms
     advice = [one for one in diagnosis.findings if one.level == "advice"]
     for place, one in enumerate([*alarms, *advice[:ADVICE]], 1):
@@ -64,6 +67,15 @@ def finding_lines(place: int, one: Finding) -> list[str]:
         lines.append(f"   next: {one.command}")
     lines += [f"   or:   {other}" for other in one.others[:OTHERS]]
     return lines
+
+
+def cost_line(measured: dict[str, float | None]) -> str:
+    """What a training is to take, before it begins."""
+    minutes, rate = measured["minutes in all"] or 0.0, measured["rows a second"]
+    parts = ("bytes of parameters", "bytes of the optimiser", "bytes of activations of a batch")
+    memory = memory_text(int(sum(measured[name] or 0.0 for name in parts)))
+    took = f"to expect here: {duration(60 * minutes)} of training ({number(rate, 3)} rows a second)"
+    return f"{took}; weights, optimiser and a batch take {memory}"
 
 
 def stage_lines(measured: dict[str, Any]) -> list[str]:

@@ -8,7 +8,9 @@ import pytest
 from gradus.data.load import DataSettings
 from gradus.doctor.examine import examine
 from gradus.doctor.finding import KINDS, Finding, ranked
+from gradus.doctor.told import told
 from gradus.errors import UserError
+from gradus.look.network.words import memory_text
 from gradus.recipes.recipe import Recipe
 from gradus.recipes.table import get_recipe
 
@@ -33,3 +35,12 @@ def test_a_check_that_there_is_not():
 def test_only_what_applies_is_asked():
     found = examine(Recipe(data=DataSettings(source="digits")), only=("balance",))
     assert found.findings == [] and np.isfinite(len(found.skipped))
+
+
+def test_what_a_training_takes_is_told_before_it():
+    found = examine(DIGITS, only=("cost",))
+    line = told(found)[0]
+    assert line.startswith("to expect here: ") and "rows a second" in line
+    assert (
+        f"take {memory_text(int(sum(v for k, v in found.measured['cost'].items() if k.startswith('bytes'))))}" in line
+    )

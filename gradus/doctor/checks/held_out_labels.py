@@ -32,7 +32,7 @@ def find_wrong_held_out_labels(case: Case) -> list[Finding]:
     agreed = len(rows) / max(len(sure_disagreements(found)), 1)
     total = float((found.predictions != found.targets).mean())
     estimate = min(2 * len(rows) / len(found.targets), total)  # as many again lie below the median certainty
-    case.measured["labels"] = {"split": split, "rows": rows.tolist(), "estimate": estimate, "error": total}
+    case.measured["held-out labels"] = {"split": split, "rows": rows.tolist(), "estimate": estimate, "error": total}
     fewest = (len(rows) - 3.3 * np.sqrt(len(rows))) / len(found.targets) * 2  # p < 0.001 below a Poisson count, about
     if fewest < LEAST_SHARE or estimate < IGNORE * total or estimate > LARGEST or agreed < AGREED:
         return []
