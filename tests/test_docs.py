@@ -95,7 +95,7 @@ def command_works(line: str) -> bool:
         return arguments.recipe in RECIPES
     if arguments.command == "look":
         return look_works(arguments)
-    return arguments.command != "check" or arguments.name in MODELS
+    return arguments.command != "check" or bool(arguments.file) or arguments.name in MODELS
 
 
 def exists(name: str) -> bool:
