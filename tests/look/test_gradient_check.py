@@ -32,7 +32,8 @@ CHECKED = (
 def test_networks_of_the_table_are_right(name):
     small = (3, 16, 16) if name in ("resnet20", "nin") else None  # these take any size
     model, shape = small_model(name, {}, small, seed=0)
-    report = check_gradients(model, torch.randn(2, *shape, generator=torch.Generator().manual_seed(0)), samples=4)
+    samples = 2 if name in ("resnet20", "nin", "separable_convnet") else 4  # many tensors
+    report = check_gradients(model, torch.randn(2, *shape, generator=torch.Generator().manual_seed(0)), samples=samples)
     assert report.is_right and not report.faulty and report.worst.error < 1e-5, report.worst
     layers = {layer.name: layer for layer in report.layers}
     assert set(layers) >= {name for name, module in model.named_modules() if list(module.parameters(recurse=False))}
