@@ -510,6 +510,15 @@ def _recipe_of(arguments: argparse.Namespace) -> Recipe:
     return settings.from_dict(Recipe, values)
 
 
+def recipe_arguments(arguments: argparse.Namespace) -> list[str]:
+    """What names and changes the recipe on a command line, as it would be typed for another command."""
+    flags = [*TRAIN_FLAGS, "augment"]
+    given = {flag: getattr(arguments, flag.replace("-", "_")) for flag in flags}
+    found = [] if arguments.recipe is None else [arguments.recipe]
+    found += [part for flag, value in given.items() if value is not None for part in (f"--{flag}", value)]
+    return [*found, *(part for assignment in arguments.set for part in ("--set", assignment))]
+
+
 def _together() -> AbstractContextManager:
     """Within it a user's mistake is told once, however many processes find it."""
     if not _is_one_of_several():

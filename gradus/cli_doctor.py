@@ -38,7 +38,7 @@ def add_commands(
 def run_doctor(arguments: argparse.Namespace) -> None:
     if cli_doctor_errors.run_errors(arguments):
         return
-    from gradus.cli import _recipe_of, _say
+    from gradus.cli import _recipe_of, _say, recipe_arguments
     from gradus.doctor.examine import examine
     from gradus.doctor.page import plain, write_json, write_page
     from gradus.doctor.told import told
@@ -58,18 +58,19 @@ def run_doctor(arguments: argparse.Namespace) -> None:
         bound=_number(arguments.bound),
         only=tuple(arguments.only),
         learning_curve=arguments.learning_curve,
+        typed=() if run is not None else tuple(recipe_arguments(arguments)),
         say=say,
     )
-    if run is not None and not arguments.only:
-        write_page(run.path / "doctor.html", diagnosis, str(named), run.history)
-        write_json(run.path / "doctor.json", diagnosis)
     if arguments.json:
         print(json.dumps(plain(diagnosis.to_json())))
-        return
-    for line in told(diagnosis):
-        _say(line)
-    if run is not None and not arguments.only:
-        _say(f"page: {run.path / 'doctor.html'}")
+    else:
+        for line in told(diagnosis):
+            _say(line)
+    if run is not None and not arguments.only:  # after it was told: a folder may be read-only
+        write_page(run.path / "doctor.html", diagnosis, str(named), run.history)
+        write_json(run.path / "doctor.json", diagnosis)
+        if not arguments.json:
+            _say(f"page: {run.path / 'doctor.html'}")
 
 
 def _number(text: str | None) -> float | None:

@@ -35,6 +35,7 @@ class Case:
     run:   None before training
     bound: the error that the best known answer makes (0.01: one row in a hundred), where the user gave it
     named: what the user called it, as commands name it: a recipe, a TOML file, a data set, a run's folder
+    typed: what follows `gradus train` to train a recipe that has no run; empty: its name or data tell
     """
 
     experiment: Experiment
@@ -42,6 +43,7 @@ class Case:
     run: Run | None = None
     bound: float | None = None
     seed: int = 0
+    typed: tuple[str, ...] = ()
     measured: dict[str, Any] = field(
         default_factory=dict
     )  # what checks found beside findings: for the page and for JSON

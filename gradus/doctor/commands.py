@@ -32,6 +32,10 @@ def _subject(case: Case) -> list[str]:
         return []
     if case.run is not None:
         return [str(case.run.path / "recipe.toml")]
+    if case.typed:
+        return list(case.typed)
     if case.recipe.name in RECIPES:
         return [case.recipe.name]
-    return ["--data", case.recipe.data.source, "--model", case.recipe.model.name]
+    data = case.recipe.data
+    target = ["--target", data.target] if data.target else []
+    return ["--data", data.source, *target, "--model", case.recipe.model.name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,7 @@ def examine(
     bound: float | None = None,
     only: tuple[str, ...] = (),
     learning_curve: bool = False,
+    typed: tuple[str, ...] = (),
     say: Callable[[str], None] = lambda line: None,
 ) -> Diagnosis:
     """Examines a recipe before training, or a run after it.
@@ -63,6 +65,7 @@ def examine(
     bound:   the error of the best known answer, of people for instance: 0.01 is one row in a hundred
     only:    names of checks; all that apply where empty
     learning_curve: also train on parts of the rows, to see whether more of them would help (`learning_curve.py`)
+    typed:   how the recipe was given on a command line, for the commands that are named
     say:     is told which check is at work
 
     Raises `UserError` for what cannot be read, or a name of a check that there is not.
@@ -72,7 +75,7 @@ def examine(
             raise unknown_name("check", name, CHECKS)
     with torch.random.fork_rng():  # making a network draws its first weights
         try:
-            case = open_case(subject, dataset, model, bound)
+            case = open_case(subject, dataset, model, bound, typed)
         except WrongOutputs as error:  # nothing else can be asked of such a network
             return Diagnosis([wrong_outputs(error)], {}, {})
         if bound is not None:
@@ -113,7 +116,11 @@ def _check_bound(case: Case, bound: float) -> None:
 
 
 def open_case(
-    subject: Run | Recipe | str | Path, dataset: Dataset | None, model: nn.Module | None, bound: float | None
+    subject: Run | Recipe | str | Path,
+    dataset: Dataset | None,
+    model: nn.Module | None,
+    bound: float | None,
+    typed: tuple[str, ...] = (),
 ) -> Case:
     """The case of a run or a recipe, its data read."""
     if isinstance(subject, str | Path):
@@ -125,4 +132,5 @@ def open_case(
     if isinstance(subject, Run):
         return Case(subject.experiment, str(subject.path), subject, bound, subject.recipe.train.seed)
     experiment = prepare(subject, dataset, model, measure=False)
-    return Case(experiment, subject.name or f"--data {subject.data.source}", None, bound, subject.train.seed)
+    named = shlex.join(typed) or subject.name or f"--data {subject.data.source}"
+    return Case(experiment, named, None, bound, subject.train.seed, typed)

@@ -21,6 +21,9 @@ class Kind(NamedTuple):
 
 
 KINDS: dict[str, Kind] = {
+    # the run itself
+    "changed-data": Kind("fault", "the data have changed since the training"),
+    "unfinished": Kind("warning", "the training has not ended"),
     # data
     "no-signal": Kind("fault", "the inputs say nothing about the target"),
     "target-leak": Kind("fault", "an input column is the target, or made from it"),

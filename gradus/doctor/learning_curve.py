@@ -10,6 +10,7 @@ training comes to is taken from how far the metric moves from epoch to epoch in 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -83,12 +84,16 @@ def measure_learning_curve(case: Case, say: Say = lambda line: None) -> dict[str
 
     Returns metric, rows and errors of each size, what the curve says of 2 and 4 times the rows with 95 % intervals, and `said`.
 
-    Raises `UserError` for runs that have no validation rows, too few rows, or a network of the user's own.
+    Raises `UserError` for runs that have not ended, have no validation rows, too few rows, or a network of the user's own.
     """
     run = case.trained
     total = len(case.targets("train"))
     if run.is_custom:
         raise UserError(f"{run.path}: a learning curve trains the network anew, and this one is a module of your own")
+    if not run.evaluation:
+        raise UserError(
+            f"{run.path}: this training has not ended, so there is no curve to draw; gradus resume {shlex.quote(str(run.path))}"
+        )
     if case.task.name == "control" or "validation" not in case.tensors:
         raise UserError(f"{run.path}: a learning curve needs validation rows; this run has none")
     sizes = [round(total * share) for share in SHARES]

@@ -26,6 +26,7 @@ from gradus.doctor.checks import (
     outputs,
     shift,
     signal,
+    state,
     threshold,
     watched,
     weak_slice,
@@ -43,6 +44,8 @@ class Check(NamedTuple):
 
 
 CHECKS: dict[str, Check] = {
+    "data-changed": Check("whether the data are those of the training", state.find_changed_data, after=True),
+    "unfinished": Check("whether the training has ended", state.find_unfinished, after=True),
     "signal": Check("whether the inputs say anything about the target", signal.find_no_signal),
     "target-leak": Check("whether an input is the target", leaks.find_target_leak),
     "future-leak": Check("whether an input tells what comes later", future.find_future_leak),

@@ -22,7 +22,9 @@ KEPT = 20  # medians of an epoch
 
 
 class Losses:
-    """start: the loss that knowing nothing has, or None: the first loss is taken for it."""
+    """start: the loss that knowing nothing has, or None: the first loss is taken for it
+    first: that of the network before its first step; the loss of the first batch, unless it is set to one of more rows
+    """
 
     def __init__(self, start: float | None) -> None:
         self.start, self.first = start, -math.inf

@@ -132,10 +132,19 @@ QUESTIONS: tuple[Callable[[Evidence], list[Sign]], ...] = (
 
 def read_signs(evidence: Evidence) -> list[Sign]:
     """All signs that there are, in the order of the questions. What follows from a learning rate is told as such: units that
-    died weigh less, and a plateau is none."""
+    died weigh less and are given the same rate, and a plateau is none."""
     signs = [sign for ask in QUESTIONS for sign in ask(evidence)]
-    if not any(sign.kind in ("rate-too-high", "rate-too-low") for sign in signs):
+    causes = [sign for sign in signs if sign.kind in ("rate-too-high", "rate-too-low")]
+    if not causes:
         return signs
+    better = {setting.partition("=")[0]: setting for sign in causes for setting in sign.settings}
     weights = {"dead-units": 0.5, "saturated-units": 0.5, "plateau": 0.0}
-    signs = [replace(sign, strength=sign.strength * weights.get(sign.kind, 1.0)) for sign in signs]
+    signs = [
+        replace(
+            sign,
+            strength=sign.strength * weights.get(sign.kind, 1.0),
+            settings=tuple(better.get(setting.partition("=")[0], setting) for setting in sign.settings),
+        )
+        for sign in signs
+    ]
     return [sign for sign in signs if sign.strength]

@@ -101,6 +101,11 @@ class Watch:
             return self.stepper.step(epoch, step)
         learner, batch = self.learner, self.stepper.fetch(epoch, step)
         before = Before(learner.model)
+        statistics = not isinstance(learner, Carried)
+        if update == 1:  # of more rows than a small batch has, normalised as in training
+            seen = look(learner, self.stepper.source, batch, statistics)
+            began = seen.get("loss_batch_statistics", seen["loss_evaluation"])
+            self.judge.first = began if np.isfinite(began) else self.judge.first
         found = self.stepper.step(epoch, step, batch)
         record: Record = {
             "what": "probe",
@@ -111,7 +116,7 @@ class Watch:
         record |= {"rate": float(record["rate"]), "loss": float(found["loss"])}
         record["layers"] = before.changes(learner.model, gradients=not self.stepper.captured)
         if np.isfinite(record["loss"]):
-            record |= look(learner, self.stepper.source, batch, statistics=not isinstance(learner, Carried))
+            record |= look(learner, self.stepper.source, batch, statistics)
         record["moved"] = moved(learner, self.frozen)
         self._keep(record)
         self._judge()

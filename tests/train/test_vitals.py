@@ -190,6 +190,20 @@ def test_chance_is_the_entropy_of_the_classes(digits):
     assert chance_loss(trainer.learner, trainer.source) == pytest.approx(-(shares * np.log(shares)).sum(), rel=1e-5)
 
 
+def test_a_loss_begins_at_that_of_many_rows(digits):
+    """Of a batch of one row the first loss says little: a lucky row would make all that follow seem to have risen."""
+    model, settings = network(), TrainSettings(epochs=1, batch_size=1, seed=3)
+    model[1] = nn.Identity()  # of one row there are no statistics
+    task, tensors = digits
+    trainer = make_trainer(digits, settings, model)
+    rows = torch.as_tensor(trainer.source.order(0)[:256])
+    inputs, targets = task.prepare({name: tensor[rows] for name, tensor in tensors["train"].items()}, training=False)
+    with torch.no_grad():
+        began = nn.functional.cross_entropy(model.eval()(inputs), targets)
+    trainer.fit()
+    assert trainer.vitals.judge.first == pytest.approx(float(began), rel=1e-5)
+
+
 def test_jumps_of_the_loss_that_last():
     noise = np.random.default_rng(0).normal(1.0, 0.1, 40 * BLOCK)
     watch = Losses(2.3)
