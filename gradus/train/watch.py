@@ -104,7 +104,7 @@ class Watch:
         statistics = not isinstance(learner, Carried)
         if update == 1:  # of more rows than a small batch has, normalised as in training
             seen = look(learner, self.stepper.source, batch, statistics)
-            began = float(seen.get("loss_batch_statistics", seen["loss_evaluation"]))
+            began = float(seen["loss_batch_statistics" if "loss_batch_statistics" in seen else "loss_evaluation"])
             self.judge.first = began if np.isfinite(began) else self.judge.first
         found = self.stepper.step(epoch, step, batch)
         record: Record = {
