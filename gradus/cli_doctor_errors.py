@@ -291,7 +291,8 @@ def _cost(run: Run, arguments: argparse.Namespace) -> Told:
     lines.append(f"a {found.split} row then costs {found.after:.4g} instead of {found.before:.4g} on average ")
     lines[-1] += f"(saved {found.saved:.4g}, {low:.4g} to {high:.4g}; chosen on {found.chosen_on})"
     if low <= 0:
-        lines.append("that is no sure gain: keep one half, or hold out more rows")
+        kept = "one half" if found.thresholds else "the most probable class"
+        lines.append(f"that is no sure gain: keep {kept}, or hold out more rows")
     return lines, {"thresholds": found.thresholds, "before": found.before, "after": found.after, "saved": [low, high]}
 
 
@@ -334,16 +335,22 @@ def _best_threshold(run: Run, arguments: argparse.Namespace, values_by_threshold
             f"{run.path}: a threshold is chosen on validation rows and judged on test rows; both are needed"
         )
     chooses, judges = values_by_threshold(run, "validation"), values_by_threshold(run, "test")
-    best, _ = choose(chooses, arguments.optimise, arguments.subject_to or "")
-    if best is None:
-        raise UserError(f'--subject-to: no threshold satisfies "{arguments.subject_to}" on the validation rows')
-    positive = run.assess("test").classes[1]  # type: ignore[union-attr]
-    lines = [f"answer '{positive}' above {best}, chosen on validation rows; on test rows:"]
-    lines += [f"   {name}: {judges[best][name]:.4f}, at one half {judges['0.50'][name]:.4f}" for name in judges[best]]
     goal = goal_of(arguments.optimise)
-    if goal(judges[best]) <= goal(judges["0.50"]):
-        lines.append("that is no gain on the test rows: keep one half, or hold out more rows")
-    return lines, {"threshold": float(best), "test": judges[best], "at one half": judges["0.50"]}
+    lines, found = [], {}
+    for name, values in judges.items():
+        best, _ = choose(chooses[name], arguments.optimise, arguments.subject_to or "")
+        if best is None:
+            of = f" for '{name}'" if len(judges) > 1 else ""
+            raise UserError(f'--subject-to: no threshold{of} satisfies "{arguments.subject_to}" on the validation rows')
+        lines.append(f"answer '{name}' above {best}, chosen on validation rows; on test rows:")
+        lines += [
+            f"   {metric}: {values[best][metric]:.4f}, at one half {values['0.50'][metric]:.4f}"
+            for metric in values[best]
+        ]
+        if goal(values[best]) <= goal(values["0.50"]):
+            lines.append("that is no gain on the test rows: keep one half, or hold out more rows")
+        found[name] = {"threshold": float(best), "test": values[best], "at one half": values["0.50"]}
+    return lines, found if len(found) > 1 else next(iter(found.values()))
 
 
 MODES: dict[str, Callable[..., Told]] = {

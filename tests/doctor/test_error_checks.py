@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +38,37 @@ RECIPE = Recipe(
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train_recipe(RECIPE, tmp_path_factory.mktemp("runs") / "cancer")
+
+
+def run_of(folder: Path, target: str, cell: Callable[[np.random.Generator, float, float], str], rows: int = 400) -> Run:
+    """A run on a table of two columns of numbers and a target, or several joined by commas, made of each row by `cell`."""
+    generator = np.random.default_rng(0)
+    lines = [f"a,b,{target}"]
+    for a, b in generator.normal(size=(rows, 2)):
+        lines.append(f"{a:.4f},{b:.4f},{cell(generator, a, b)}")
+    folder.mkdir()
+    (folder / "table.csv").write_text("\n".join(lines), encoding="utf-8")
+    data = DataSettings(source=str(folder / "table.csv"), target=target, validation=0.3, test=0.3)
+    train = TrainSettings(epochs=3, batch_size=16)
+    return train_recipe(Recipe(data=data, model=ModelSettings(name="mlp"), train=train), folder / "run")
+
+
+def three_classes(generator: np.random.Generator, a: float, b: float) -> str:
+    return "xyz"[int(a + generator.normal() > 0.5) + int(b > 0.5)]
+
+
+def labels_of(generator: np.random.Generator, a: float, b: float) -> str:
+    return "|".join(name for name, value in (("p", a), ("q", b), ("r", -a)) if value + generator.normal() > -0.7)
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run_of(tmp_path_factory.mktemp("runs") / "labelled", "tags", labels_of)
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run_of(tmp_path_factory.mktemp("runs") / "three", "kind", three_classes)
 
 
 def case_with(run: Run, **assessed: ClassAssessment) -> Case:
@@ -98,6 +130,33 @@ def test_another_threshold_is_told_where_it_is_surely_better(trained):
     for one in fair.values():
         one.probabilities[np.arange(len(one.targets)), one.targets] = 0.9
     assert find_better_threshold(case_with(trained, **fair)) == []
+
+
+def test_the_threshold_of_a_label_has_a_command_that_finds_it(labelled, capsys):
+    made = {}
+    for split in ("validation", "test"):
+        found = labelled.assess(split)
+        up = np.where(found.targets, 0.4, 0.2) + 0.05 * np.random.default_rng(1).random(found.targets.shape)
+        made[split] = replace(found, probabilities=up)
+    (finding,) = find_better_threshold(case_with(labelled, **made))
+    assert "its F1" in finding.told and finding.where.startswith("the answer")
+    told = gradus(capsys, *shlex.split(finding.command)[1:])
+    assert "answer 'p' above" in told and "answer 'q' above" in told
+    both = json.loads(gradus(capsys, *shlex.split(finding.command)[1:], "--json"))
+    assert {*both} == {"p", "q", "r"} and 0 < both["p"]["threshold"] < 1
+    told = gradus(capsys, "doctor", labelled.path, "--optimise", "f1", "--subject-to", "f1>2", code=2)
+    assert "no threshold for 'p' satisfies" in told
+
+
+def test_costs_of_three_classes_are_in_the_unit_that_was_typed(three, capsys):
+    found = three.assess("test")
+    weights = np.array([10.0 if name == "x" else 1.0 for name in found.classes])[found.targets]
+    told = json.loads(gradus(capsys, "doctor", three.path, "--cost", "x=10", "--json"))
+    assert told["before"] == pytest.approx((weights * (found.predictions != found.targets)).mean())
+    less = gradus(capsys, "doctor", three.path, "--cost", "x=2,y=2,z=2")
+    assert "keep the most probable class" in less and "half" not in less
+    error = (found.predictions != found.targets).mean()
+    assert f"costs {2 * error:.4g} instead of {2 * error:.4g}" in less
 
 
 def test_a_weak_slice_has_a_command_that_lists_it(trained, capsys):
