@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -178,12 +179,14 @@ def _row_json(table: ErrorTable, row: int) -> dict[str, Any]:
 
 
 def _tag(run: Run, arguments: argparse.Namespace) -> Told:
-    from gradus.doctor.tagging import Sheet, ask_tags, draw_sheet, read_sheet, write_sheet
+    from gradus.doctor.tagging import Sheet, ask_tags, check_tags, draw_sheet, read_sheet, write_sheet
 
     path = run.path / "doctor" / "mistakes.csv"
     tags = tuple(one.strip() for one in (arguments.tags or "").split(",") if one.strip())
+    check_tags(tags)
     if path.exists():
         sheet = read_sheet(path)
+        _check_split(arguments.split, sheet.split, path)
         added = tuple(tag for tag in tags if tag not in sheet.tags)
         sheet = Sheet((*sheet.tags, *added), sheet.rows)
         if added:
@@ -196,7 +199,8 @@ def _tag(run: Run, arguments: argparse.Namespace) -> Told:
     how = (
         "put a 1 where a tag holds" if sheet.tags else "name a column for each kind of mistake, put a 1 where it holds"
     )
-    lines = [f"{len(sheet.rows)} mistakes: {path}; {how}, then: gradus doctor {run.path} --tags-from {path}"]
+    then = shlex.join(["gradus", "doctor", str(run.path), "--tags-from", str(path)])
+    lines = [f"{len(sheet.rows)} mistakes: {path}; {how}, then: {then}"]
     return lines, {"file": str(path), "rows": len(sheet.rows), "tags": list(sheet.tags)}
 
 
@@ -206,7 +210,8 @@ def _tags_from(run: Run, arguments: argparse.Namespace) -> Told:
     sheet = read_sheet(Path(arguments.tags_from))
     if not sheet.tags:
         raise UserError(f"{arguments.tags_from}: no column is a tag; name one for each kind of mistake")
-    arguments.split = arguments.split or (sheet.rows[0]["row"].partition(":")[0] if sheet.rows else None)
+    _check_split(arguments.split, sheet.split, arguments.tags_from)
+    arguments.split = sheet.split
     table = _table_of(run, arguments)
     found = ceilings(sheet, table.total, mass_of_mistakes(table))
     seen = len(sheet.looked_at)
@@ -221,6 +226,11 @@ def _tags_from(run: Run, arguments: argparse.Namespace) -> Told:
     ]
     lines.append("   kinds may overlap, so these gains do not add up")
     return lines, [{"tag": one.tag, "count": one.count, "share": one.share, "left": one.left} for one in found]
+
+
+def _check_split(asked: str | None, split: str, path: Path | str) -> None:
+    if asked not in (None, split):
+        raise UserError(f"--split {asked}: {path} has mistakes of {split} rows; for others move it away")
 
 
 def _wrong_labels(run: Run, arguments: argparse.Namespace) -> Told:

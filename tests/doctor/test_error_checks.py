@@ -199,6 +199,14 @@ def test_what_the_command_says(trained, capsys):
     lines = sheet.read_text(encoding="utf-8-sig").splitlines()
     sheet.write_text("\n".join([lines[0], *(line[:-2] + "1,," for line in lines[1:])]), encoding="utf-8")
     assert "dog" in gradus(capsys, "doctor", run, "--tags-from", sheet)
+    for flags, words in (
+        (("--tag", "--split", "test"), "has mistakes of validation rows"),
+        (("--tags-from", sheet, "--split", "test"), "has mistakes of validation rows"),
+        (("--tag", "--tags", "row,x"), "--tags: expected different names"),
+        (("--tag", "--tags", "x,x"), "--tags: expected different names"),
+    ):
+        assert words in gradus(capsys, "doctor", run, *flags, code=2)
+    assert json.loads(gradus(capsys, "doctor", run, "--tag", "--tags", "cat", "--json"))["tags"] == ["dog", "cat"]
     assert "costs" in gradus(capsys, "doctor", run, "--cost", "fn=10,fp=1")
     assert "chosen on validation rows" in gradus(
         capsys, "doctor", run, "--optimise", "f1", "--subject-to", "recall>0.5"
