@@ -273,21 +273,38 @@ def _wrong_labels(run: Run, arguments: argparse.Namespace) -> Told:
 def _calibrate(run: Run, arguments: argparse.Namespace) -> Told:
     from gradus.doctor.calibration import calibrate, draw_reliability, stated
     from gradus.files import told_disk_errors
+    from gradus.recipes.run import TEMPERATURE_FILE
 
     found = calibrate(run)
     path = run.path / "doctor" / "reliability.png"
     with told_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+    on = f"{found.split} rows"
     lines = [
         f"temperature {found.fitted.temperature:.3f}: log loss on validation rows {found.fitted.before:.4f} before, "
-        f"{found.fitted.after:.4f} after",
-        "from now on gradus predict and evaluate state these probabilities; answers stay what they are",
+        f"{found.fitted.after:.4f} after"
     ]
+    if found.split != "validation":
+        lines[0] += f"; on {on} {found.loss[0]:.4f} before, {found.loss[1]:.4f} after"
     if found.before == found.before:  # enough answers for it
-        lines.insert(1, f"calibration error on {found.split} rows {100 * found.before:.1f} % before, ")
-        lines[1] += f"{100 * found.after:.1f} % after: {path}"
-        draw_reliability(stated(run.assess(found.split)), path, f"Certainty and {found.split} rows, calibrated")
-    return lines, {"temperature": found.fitted.temperature, "loss": [found.fitted.before, found.fitted.after]}
+        lines.append(
+            f"calibration error on {on} {100 * found.before:.1f} % before, {100 * found.after:.1f} % after: {path}"
+        )
+        draw_reliability(stated(run.assess(found.split)), path, f"Certainty and {on}{', calibrated' * found.is_kept}")
+    if not found.is_kept:
+        lines.append(
+            f"the {on} are worse with it by more than chance: it was not written, and answers stay as sure as before"
+        )
+    else:
+        lines.append("from now on gradus predict and evaluate state these probabilities; answers stay what they are")
+        if found.is_worse:
+            lines.append(f"on {on} that is no gain; to undo it remove {run.path / TEMPERATURE_FILE}")
+    return lines, {
+        "temperature": found.fitted.temperature,
+        "loss": [found.fitted.before, found.fitted.after],
+        "judged": {"split": found.split, "loss": [*found.loss], "worse": found.is_worse},
+        "kept": found.is_kept,
+    }
 
 
 def _cost(run: Run, arguments: argparse.Namespace) -> Told:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from error_tables_made import answers
 
-from gradus.doctor.calibration import Stated, fit_temperature, log_loss, stated, tempered
+from gradus.doctor.calibration import Stated, fit_temperature, judged_temperature, log_loss, stated, tempered
 from gradus.doctor.case import NotHere
 from gradus.doctor.choosing import _at, choose, parse_limits, single_number
 from gradus.doctor.thresholds import best_threshold, by_cost, by_f1, by_macro_f1, paired_interval, parse_costs
@@ -39,6 +41,16 @@ def test_a_temperature_undoes_what_made_logits_too_large():
     answered = tempered(drawn(3.0), found.temperature)
     assert (answered.argmax(axis=1) == drawn(3.0).predictions).all()  # answers stay what they are
     assert log_loss(answered, drawn(3.0).targets) == pytest.approx(found.after)
+
+
+def test_the_rows_that_judge_say_whether_a_temperature_is_worse():
+    fitted = fit_temperature(drawn(3.0))
+    good = judged_temperature(fitted, drawn(3.0, 500), "test")
+    assert good.is_kept and not good.is_worse and good.after < good.before and good.rise.high < 0
+    bad = judged_temperature(fitted, drawn(1.0, 500), "test")  # these were calibrated before
+    assert not bad.is_kept and bad.is_worse and bad.loss[1] > bad.loss[0]
+    nearly = judged_temperature(replace(fitted, temperature=1.02), drawn(1.0, 500), "test")
+    assert nearly.is_kept  # no more than chance
 
 
 def test_labels_are_tempered_each_on_its_own():

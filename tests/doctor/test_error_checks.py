@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from error_tables_made import answers
 
 from gradus import cli
 from gradus.data.load import DataSettings
+from gradus.doctor import calibration
 from gradus.doctor.case import Case, NotHere
 from gradus.doctor.checks.certainty import find_wrong_certainty
 from gradus.doctor.checks.held_out_labels import find_wrong_held_out_labels
@@ -21,6 +23,7 @@ from gradus.doctor.checks.threshold import find_better_threshold
 from gradus.doctor.checks.weak_slice import find_weak_slice
 from gradus.doctor.error_table import errors_of
 from gradus.doctor.slice_candidates import candidates
+from gradus.look.measures import Interval
 from gradus.models import ModelSettings
 from gradus.recipes.execute import train_recipe
 from gradus.recipes.recipe import Recipe
@@ -248,6 +251,22 @@ def test_a_calibrated_run_states_other_probabilities_and_the_same_answers(traine
         json.loads(gradus(capsys, "doctor", run.path, "--calibrate", "--json")) == told
     )  # from its own probabilities again
     (run.path / "temperature.json").unlink()
+
+
+@pytest.mark.parametrize("change", ["worse with it by more than chance", "no gain"])
+def test_a_temperature_that_makes_the_test_rows_worse_is_told(trained, capsys, monkeypatch, change):
+    file = trained.path / "temperature.json"
+    low = -0.1 if change == "no gain" else 0.1
+    judge = calibration.judged_temperature
+
+    def made(*given: Any) -> calibration.Calibrated:
+        return replace(judge(*given), loss=(0.3, 0.4), rise=Interval(low, 0.2, "made up"))
+
+    monkeypatch.setattr(calibration, "judged_temperature", made)
+    told = gradus(capsys, "doctor", trained.path, "--calibrate")
+    assert change in told and "on test rows 0.3000 before, 0.4000 after" in told
+    assert file.exists() == (low < 0) == (str(file) in told)
+    file.unlink(missing_ok=True)
 
 
 def test_compare_ends_with_a_sentence(trained, tmp_path, capsys):
