@@ -32,6 +32,14 @@ FLAGS = (
     "optimise",
     "subject-to",
 )
+COMPANIONS = {  # what says nothing without one of these
+    "slice": ("errors",),
+    "tags": ("tag",),
+    "subject_to": ("optimise",),
+    "more": ("optimise",),
+    "split": ("errors", "tag", "tags_from", "wrong_labels", "optimise"),
+}
+WHOLE = ("bound", "only", "learning_curve")  # of the whole doctor
 SHOWN = 10
 WIDTH = 60  # letters of a row's words
 
@@ -59,10 +67,12 @@ def add_flags(doctor: argparse.ArgumentParser) -> None:
 
 def run_errors(arguments: argparse.Namespace) -> bool:
     """Does what one of these flags asks for; False where none is given."""
-    asked = [name for name in MODES if getattr(arguments, name)]
+    asked = [name for name in MODES if _is_given(arguments, name)]
     if len(asked) > 1:
-        raise UserError(f"--{asked[0].replace('_', '-')}, --{asked[1].replace('_', '-')}: one at a time")
+        raise UserError(f"{_flag(asked[0])}, {_flag(asked[1])}: one at a time")
     _check_companions(arguments, asked)
+    if arguments.recipe and (asked or (Path(arguments.recipe) / "recipe.toml").exists()):
+        _check_recipe_flags(arguments)
     if not asked:
         return False
     from gradus.cli import _say
@@ -70,7 +80,9 @@ def run_errors(arguments: argparse.Namespace) -> bool:
 
     named = [arguments.recipe, *arguments.more]
     if not named[0]:
-        raise UserError(f"--{asked[0].replace('_', '-')}: expected a run, such as: gradus doctor runs/lenet5-digits-1")
+        raise UserError(f"{_flag(asked[0])}: expected a run, such as: gradus doctor runs/lenet5-digits-1")
+    if asked == ["optimise"] and len(named) == 1 and arguments.split is not None:
+        raise UserError("--split: a threshold is chosen on validation rows and judged on test rows; leave it out")
     runs = [load_run(one) for one in named]
     found = MODES[asked[0]](runs[0] if asked[0] != "optimise" else runs, arguments)
     if arguments.json:
@@ -81,11 +93,31 @@ def run_errors(arguments: argparse.Namespace) -> bool:
     return True
 
 
+def _is_given(arguments: argparse.Namespace, name: str) -> bool:
+    return getattr(arguments, name) not in (None, False, [])
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def _check_companions(arguments: argparse.Namespace, asked: list[str]) -> None:
-    for flag, needed in (("slice", "errors"), ("tags", "tag"), ("subject_to", "optimise"), ("more", "optimise")):
-        if getattr(arguments, flag) and needed not in asked:
-            given = f"{arguments.more[0]}" if flag == "more" else f"--{flag.replace('_', '-')}"
-            raise UserError(f"{given}: goes with --{needed}")
+    for name, needed in COMPANIONS.items():
+        if _is_given(arguments, name) and not {*needed} & {*asked}:
+            given = str(arguments.more[0]) if name == "more" else _flag(name)
+            raise UserError(f"{given}: goes with {', '.join(map(_flag, needed))}")
+    for name in WHOLE:
+        if asked and _is_given(arguments, name):
+            raise UserError(f"{_flag(asked[0])}, {_flag(name)}: one at a time")
+
+
+def _check_recipe_flags(arguments: argparse.Namespace) -> None:
+    """A run is judged as it was trained, so its recipe takes no other settings."""
+    from gradus.cli import TRAIN_FLAGS
+
+    for name in (*TRAIN_FLAGS, "augment", "set"):
+        if _is_given(arguments, name.replace("-", "_")):
+            raise UserError(f"{_flag(name)}: {arguments.recipe} is judged as it was trained; leave it out")
 
 
 Told = tuple[list[str], Any]  # lines, and what --json prints
@@ -96,7 +128,7 @@ def _table_of(run: Run, arguments: argparse.Namespace) -> ErrorTable:
     from gradus.doctor.error_table import errors_of, split_of
 
     try:
-        return errors_of(run, arguments.split or split_of(run))
+        return errors_of(run, split_of(run) if arguments.split is None else arguments.split)
     except NotHere as reason:
         raise UserError(f"{run.path}: {reason}") from None
 
@@ -107,7 +139,7 @@ def _errors(run: Run, arguments: argparse.Namespace) -> Told:
     from gradus.look.text import plural
 
     table = _table_of(run, arguments)
-    if arguments.slice:
+    if arguments.slice is not None:
         return _one_slice(run, table, arguments.slice)
     mistakes = table.mistakes
     kind = "wrong" if table.wrong is not None else "those with the largest errors"
@@ -244,7 +276,8 @@ def _wrong_labels(run: Run, arguments: argparse.Namespace) -> Told:
     from gradus.tasks.assessment import ClassAssessment
 
     try:
-        split = arguments.split or ("test" if "test" in run.experiment.tensors else split_of(run))
+        usual = "test" if "test" in run.experiment.tensors else split_of(run)
+        split = usual if arguments.split is None else arguments.split
         table, assessed = errors_of(run, split), run.assess(split)
     except NotHere as reason:
         raise UserError(f"{run.path}: {reason}") from None
@@ -329,7 +362,7 @@ def _optimise(runs: list[Run], arguments: argparse.Namespace) -> Told:
     limits = arguments.subject_to or ""
     if len(runs) == 1:
         return _best_threshold(runs[0], arguments, values_by_threshold)
-    split = arguments.split or "test"
+    split = "test" if arguments.split is None else arguments.split
     models = {str(run.path): measures_of(run, split) for run in runs}
     best, refused = choose(models, arguments.optimise, limits)
     from gradus.cli import _print_table

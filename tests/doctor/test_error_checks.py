@@ -231,6 +231,20 @@ def test_what_does_not_fit_is_refused(trained, capsys):
         (("--optimise", "acuracy"), "did you mean 'accuracy'"),
         (("--optimise", "f1", "--subject-to", "f1>2"), "no threshold satisfies"),
         (("--tags-from", run / "recipe.toml"), "no column 'row'"),
+        (("--errors", "--bound", "0.1"), "--errors, --bound: one at a time"),
+        (("--errors", "--only", "gaps"), "--errors, --only: one at a time"),
+        (("--tag", "--learning-curve"), "--tag, --learning-curve: one at a time"),
+        (("--calibrate", "--split", "test"), "--split: goes with --errors"),
+        (("--cost", "fn=2", "--split", "test"), "--split: goes with --errors"),
+        (("--split", "test"), "--split: goes with --errors"),
+        (("--optimise", "f1", "--split", "test"), "--split: a threshold is chosen on validation rows"),
+        (("--errors", "--split", ""), "there is no split ''"),
+        (("--errors", "--slice", ""), "slice ''"),
+        (("--cost", ""), "--cost: expected NAME=NUMBER"),
+        (("--optimise", ""), "metric ''"),
+        (("--tags-from", ""), "cannot be read"),
+        (("--errors", "--set", "train.epochs=3"), "--set: "),
+        (("--epochs", "3"), "is judged as it was trained"),
     ):
         told = gradus(capsys, "doctor", run, *flags, code=2)
         assert words in told and told.count("\n") == 1
