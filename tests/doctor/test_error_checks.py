@@ -14,6 +14,7 @@ import pytest
 from error_tables_made import answers
 
 from gradus import cli
+from gradus.cli import _recipe_of, build_parser
 from gradus.data.load import DataSettings
 from gradus.doctor import calibration
 from gradus.doctor.case import Case, NotHere
@@ -22,6 +23,8 @@ from gradus.doctor.checks.held_out_labels import find_wrong_held_out_labels
 from gradus.doctor.checks.threshold import find_better_threshold
 from gradus.doctor.checks.weak_slice import find_weak_slice
 from gradus.doctor.error_table import errors_of
+from gradus.doctor.examine import examine
+from gradus.doctor.remedies import KNOBS, remedies_for, said_of
 from gradus.doctor.slice_candidates import candidates
 from gradus.look.measures import Interval
 from gradus.models import ModelSettings
@@ -182,6 +185,54 @@ def test_groups_of_a_run_are_of_columns_and_classes_and_leave_the_target_out(tra
     names = {one.family for one in groups}
     assert {"mean radius", "of class", "answered as"} <= names and "diagnosis" not in names
     assert all(len(one.rows) == len(table) for one in groups)
+
+
+def test_every_command_names_a_folder_with_a_space_whole(tmp_path, capsys):
+    """All that can be found of a run, the remedies of every gap, and what --tag prints, in a folder of two words."""
+    run = train_recipe(RECIPE, tmp_path / "two words")
+    made = {}
+    for split in ("validation", "test"):
+        table = run.experiment.dataset[split]
+        rows, truth = len(table), np.asarray(run.experiment.tensors[split]["targets"])
+        values = np.asarray(table["smoothness error"].values)
+        right = values < np.quantile(values, 0.75)
+        right |= truth == 0  # a slice of one class: another threshold helps, and the answers are too sure
+        made[split] = answered(run, split, np.where(right, 0.99, 0.97), right)
+    case = case_with(run, **made)
+    found = [*examine(run).findings, *find_weak_slice(case), *find_wrong_certainty(case)]
+    up = {
+        split: replace(one, probabilities=np.stack([0.8 - 0.2 * one.targets, 0.2 + 0.2 * one.targets], axis=1))
+        for split, one in made.items()
+    }
+    found += find_better_threshold(case_with(run, **up))
+    sure = answered(run, "test", np.full(rows, 0.995), np.ones(rows, bool))
+    turned = np.where(np.arange(rows) % 10 == 0, 1 - truth, truth)
+    found += find_wrong_held_out_labels(case_with(run, test=replace(sure, targets=turned)))
+    kinds = {one.kind for one in found}
+    assert {"weak-slice", "over-confident", "threshold", "test-labels"} <= kinds
+    told = [line for one in found for line in (one.command, *one.others)]
+    for kind in KNOBS:
+        told += said_of(case, remedies_for(case, kind))
+    told.append(gradus(capsys, "doctor", run.path, "--tag"))
+    commands = [shlex.split("gradus " + line.rpartition("gradus ")[2]) for line in told if "gradus " in line]
+    named = [command for command in commands if any("two" in word for word in command)]
+    assert len(named) > 10 and any(command[1] == "report" for command in named)
+    for command in named:
+        assert any(word.startswith(str(run.path)) for word in command), command
+        build_parser().parse_args(command[1:])
+
+
+def test_too_sure_a_run_without_validation_rows_trains_again_from_its_own_recipe(tmp_path):
+    run = train_recipe(replace(RECIPE, data=replace(RECIPE.data, validation=0.0)), tmp_path / "run")
+    rows = len(run.experiment.tensors["test"]["targets"])
+    made = answered(run, "test", np.full(rows, 0.99), np.arange(rows) % 5 != 0)
+    (found,) = find_wrong_certainty(case_with(run, test=made))
+    recipe = run.path / "recipe.toml"
+    assert found.command.startswith(f"gradus train {recipe} --set data.validation=0.1 --out ")
+    assert found.others[0].startswith(f"label smoothing: gradus train {recipe} --set task.options.label_smoothing=0.1")
+    for line in (found.command, found.others[0].partition(": ")[2]):
+        changed = _recipe_of(build_parser().parse_args(shlex.split(line)[1:]))
+        assert changed != run.recipe and changed.data.source == "breast_cancer"
 
 
 def gradus(capsys, *arguments: object, code: int = 0) -> str:
