@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,14 @@ FLAGS = (
     "optimise",
     "subject-to",
 )
+COMPANIONS = {  # what says nothing without one of these
+    "slice": ("errors",),
+    "tags": ("tag",),
+    "subject_to": ("optimise",),
+    "more": ("optimise",),
+    "split": ("errors", "tag", "tags_from", "wrong_labels", "optimise"),
+}
+WHOLE = ("bound", "only", "learning_curve")  # of the whole doctor
 SHOWN = 10
 WIDTH = 60  # letters of a row's words
 
@@ -58,10 +67,12 @@ def add_flags(doctor: argparse.ArgumentParser) -> None:
 
 def run_errors(arguments: argparse.Namespace) -> bool:
     """Does what one of these flags asks for; False where none is given."""
-    asked = [name for name in MODES if getattr(arguments, name)]
+    asked = [name for name in MODES if _is_given(arguments, name)]
     if len(asked) > 1:
-        raise UserError(f"--{asked[0].replace('_', '-')}, --{asked[1].replace('_', '-')}: one at a time")
+        raise UserError(f"{_flag(asked[0])}, {_flag(asked[1])}: one at a time")
     _check_companions(arguments, asked)
+    if arguments.recipe and (asked or (Path(arguments.recipe) / "recipe.toml").exists()):
+        _check_recipe_flags(arguments)
     if not asked:
         return False
     from gradus.cli import _say
@@ -69,7 +80,9 @@ def run_errors(arguments: argparse.Namespace) -> bool:
 
     named = [arguments.recipe, *arguments.more]
     if not named[0]:
-        raise UserError(f"--{asked[0].replace('_', '-')}: expected a run, such as: gradus doctor runs/lenet5-digits-1")
+        raise UserError(f"{_flag(asked[0])}: expected a run, such as: gradus doctor runs/lenet5-digits-1")
+    if asked == ["optimise"] and len(named) == 1 and arguments.split is not None:
+        raise UserError("--split: a threshold is chosen on validation rows and judged on test rows; leave it out")
     runs = [load_run(one) for one in named]
     found = MODES[asked[0]](runs[0] if asked[0] != "optimise" else runs, arguments)
     if arguments.json:
@@ -80,11 +93,31 @@ def run_errors(arguments: argparse.Namespace) -> bool:
     return True
 
 
+def _is_given(arguments: argparse.Namespace, name: str) -> bool:
+    return getattr(arguments, name) not in (None, False, [])
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def _check_companions(arguments: argparse.Namespace, asked: list[str]) -> None:
-    for flag, needed in (("slice", "errors"), ("tags", "tag"), ("subject_to", "optimise"), ("more", "optimise")):
-        if getattr(arguments, flag) and needed not in asked:
-            given = f"{arguments.more[0]}" if flag == "more" else f"--{flag.replace('_', '-')}"
-            raise UserError(f"{given}: goes with --{needed}")
+    for name, needed in COMPANIONS.items():
+        if _is_given(arguments, name) and not {*needed} & {*asked}:
+            given = str(arguments.more[0]) if name == "more" else _flag(name)
+            raise UserError(f"{given}: goes with {', '.join(map(_flag, needed))}")
+    for name in WHOLE:
+        if asked and _is_given(arguments, name):
+            raise UserError(f"{_flag(asked[0])}, {_flag(name)}: one at a time")
+
+
+def _check_recipe_flags(arguments: argparse.Namespace) -> None:
+    """A run is judged as it was trained, so its recipe takes no other settings."""
+    from gradus.cli import TRAIN_FLAGS
+
+    for name in (*TRAIN_FLAGS, "augment", "set"):
+        if _is_given(arguments, name.replace("-", "_")):
+            raise UserError(f"{_flag(name)}: {arguments.recipe} is judged as it was trained; leave it out")
 
 
 Told = tuple[list[str], Any]  # lines, and what --json prints
@@ -95,7 +128,7 @@ def _table_of(run: Run, arguments: argparse.Namespace) -> ErrorTable:
     from gradus.doctor.error_table import errors_of, split_of
 
     try:
-        return errors_of(run, arguments.split or split_of(run))
+        return errors_of(run, split_of(run) if arguments.split is None else arguments.split)
     except NotHere as reason:
         raise UserError(f"{run.path}: {reason}") from None
 
@@ -106,7 +139,7 @@ def _errors(run: Run, arguments: argparse.Namespace) -> Told:
     from gradus.look.text import plural
 
     table = _table_of(run, arguments)
-    if arguments.slice:
+    if arguments.slice is not None:
         return _one_slice(run, table, arguments.slice)
     mistakes = table.mistakes
     kind = "wrong" if table.wrong is not None else "those with the largest errors"
@@ -178,12 +211,14 @@ def _row_json(table: ErrorTable, row: int) -> dict[str, Any]:
 
 
 def _tag(run: Run, arguments: argparse.Namespace) -> Told:
-    from gradus.doctor.tagging import Sheet, ask_tags, draw_sheet, read_sheet, write_sheet
+    from gradus.doctor.tagging import Sheet, ask_tags, check_tags, draw_sheet, read_sheet, write_sheet
 
     path = run.path / "doctor" / "mistakes.csv"
     tags = tuple(one.strip() for one in (arguments.tags or "").split(",") if one.strip())
+    check_tags(tags)
     if path.exists():
         sheet = read_sheet(path)
+        _check_split(arguments.split, sheet.split, path)
         added = tuple(tag for tag in tags if tag not in sheet.tags)
         sheet = Sheet((*sheet.tags, *added), sheet.rows)
         if added:
@@ -196,7 +231,8 @@ def _tag(run: Run, arguments: argparse.Namespace) -> Told:
     how = (
         "put a 1 where a tag holds" if sheet.tags else "name a column for each kind of mistake, put a 1 where it holds"
     )
-    lines = [f"{len(sheet.rows)} mistakes: {path}; {how}, then: gradus doctor {run.path} --tags-from {path}"]
+    then = shlex.join(["gradus", "doctor", str(run.path), "--tags-from", str(path)])
+    lines = [f"{len(sheet.rows)} mistakes: {path}; {how}, then: {then}"]
     return lines, {"file": str(path), "rows": len(sheet.rows), "tags": list(sheet.tags)}
 
 
@@ -206,7 +242,8 @@ def _tags_from(run: Run, arguments: argparse.Namespace) -> Told:
     sheet = read_sheet(Path(arguments.tags_from))
     if not sheet.tags:
         raise UserError(f"{arguments.tags_from}: no column is a tag; name one for each kind of mistake")
-    arguments.split = arguments.split or (sheet.rows[0]["row"].partition(":")[0] if sheet.rows else None)
+    _check_split(arguments.split, sheet.split, arguments.tags_from)
+    arguments.split = sheet.split
     table = _table_of(run, arguments)
     found = ceilings(sheet, table.total, mass_of_mistakes(table))
     seen = len(sheet.looked_at)
@@ -223,6 +260,11 @@ def _tags_from(run: Run, arguments: argparse.Namespace) -> Told:
     return lines, [{"tag": one.tag, "count": one.count, "share": one.share, "left": one.left} for one in found]
 
 
+def _check_split(asked: str | None, split: str, path: Path | str) -> None:
+    if asked not in (None, split):
+        raise UserError(f"--split {asked}: {path} has mistakes of {split} rows; for others move it away")
+
+
 def _wrong_labels(run: Run, arguments: argparse.Namespace) -> Told:
     import csv
     import io
@@ -234,7 +276,8 @@ def _wrong_labels(run: Run, arguments: argparse.Namespace) -> Told:
     from gradus.tasks.assessment import ClassAssessment
 
     try:
-        split = arguments.split or ("test" if "test" in run.experiment.tensors else split_of(run))
+        usual = "test" if "test" in run.experiment.tensors else split_of(run)
+        split = usual if arguments.split is None else arguments.split
         table, assessed = errors_of(run, split), run.assess(split)
     except NotHere as reason:
         raise UserError(f"{run.path}: {reason}") from None
@@ -263,21 +306,38 @@ def _wrong_labels(run: Run, arguments: argparse.Namespace) -> Told:
 def _calibrate(run: Run, arguments: argparse.Namespace) -> Told:
     from gradus.doctor.calibration import calibrate, draw_reliability, stated
     from gradus.files import told_disk_errors
+    from gradus.recipes.run import TEMPERATURE_FILE
 
     found = calibrate(run)
     path = run.path / "doctor" / "reliability.png"
     with told_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+    on = f"{found.split} rows"
     lines = [
         f"temperature {found.fitted.temperature:.3f}: log loss on validation rows {found.fitted.before:.4f} before, "
-        f"{found.fitted.after:.4f} after",
-        "from now on gradus predict and evaluate state these probabilities; answers stay what they are",
+        f"{found.fitted.after:.4f} after"
     ]
+    if found.split != "validation":
+        lines[0] += f"; on {on} {found.loss[0]:.4f} before, {found.loss[1]:.4f} after"
     if found.before == found.before:  # enough answers for it
-        lines.insert(1, f"calibration error on {found.split} rows {100 * found.before:.1f} % before, ")
-        lines[1] += f"{100 * found.after:.1f} % after: {path}"
-        draw_reliability(stated(run.assess(found.split)), path, f"Certainty and {found.split} rows, calibrated")
-    return lines, {"temperature": found.fitted.temperature, "loss": [found.fitted.before, found.fitted.after]}
+        lines.append(
+            f"calibration error on {on} {100 * found.before:.1f} % before, {100 * found.after:.1f} % after: {path}"
+        )
+        draw_reliability(stated(run.assess(found.split)), path, f"Certainty and {on}{', calibrated' * found.is_kept}")
+    if not found.is_kept:
+        lines.append(
+            f"the {on} are worse with it by more than chance: it was not written, and answers stay as sure as before"
+        )
+    else:
+        lines.append("from now on gradus predict and evaluate state these probabilities; answers stay what they are")
+        if found.is_worse:
+            lines.append(f"on {on} that is no gain; to undo it remove {run.path / TEMPERATURE_FILE}")
+    return lines, {
+        "temperature": found.fitted.temperature,
+        "loss": [found.fitted.before, found.fitted.after],
+        "judged": {"split": found.split, "loss": [*found.loss], "worse": found.is_worse},
+        "kept": found.is_kept,
+    }
 
 
 def _cost(run: Run, arguments: argparse.Namespace) -> Told:
@@ -291,7 +351,8 @@ def _cost(run: Run, arguments: argparse.Namespace) -> Told:
     lines.append(f"a {found.split} row then costs {found.after:.4g} instead of {found.before:.4g} on average ")
     lines[-1] += f"(saved {found.saved:.4g}, {low:.4g} to {high:.4g}; chosen on {found.chosen_on})"
     if low <= 0:
-        lines.append("that is no sure gain: keep one half, or hold out more rows")
+        kept = "one half" if found.thresholds else "the most probable class"
+        lines.append(f"that is no sure gain: keep {kept}, or hold out more rows")
     return lines, {"thresholds": found.thresholds, "before": found.before, "after": found.after, "saved": [low, high]}
 
 
@@ -301,7 +362,7 @@ def _optimise(runs: list[Run], arguments: argparse.Namespace) -> Told:
     limits = arguments.subject_to or ""
     if len(runs) == 1:
         return _best_threshold(runs[0], arguments, values_by_threshold)
-    split = arguments.split or "test"
+    split = "test" if arguments.split is None else arguments.split
     models = {str(run.path): measures_of(run, split) for run in runs}
     best, refused = choose(models, arguments.optimise, limits)
     from gradus.cli import _print_table
@@ -334,16 +395,22 @@ def _best_threshold(run: Run, arguments: argparse.Namespace, values_by_threshold
             f"{run.path}: a threshold is chosen on validation rows and judged on test rows; both are needed"
         )
     chooses, judges = values_by_threshold(run, "validation"), values_by_threshold(run, "test")
-    best, _ = choose(chooses, arguments.optimise, arguments.subject_to or "")
-    if best is None:
-        raise UserError(f'--subject-to: no threshold satisfies "{arguments.subject_to}" on the validation rows')
-    positive = run.assess("test").classes[1]  # type: ignore[union-attr]
-    lines = [f"answer '{positive}' above {best}, chosen on validation rows; on test rows:"]
-    lines += [f"   {name}: {judges[best][name]:.4f}, at one half {judges['0.50'][name]:.4f}" for name in judges[best]]
     goal = goal_of(arguments.optimise)
-    if goal(judges[best]) <= goal(judges["0.50"]):
-        lines.append("that is no gain on the test rows: keep one half, or hold out more rows")
-    return lines, {"threshold": float(best), "test": judges[best], "at one half": judges["0.50"]}
+    lines, found = [], {}
+    for name, values in judges.items():
+        best, _ = choose(chooses[name], arguments.optimise, arguments.subject_to or "")
+        if best is None:
+            of = f" for '{name}'" if len(judges) > 1 else ""
+            raise UserError(f'--subject-to: no threshold{of} satisfies "{arguments.subject_to}" on the validation rows')
+        lines.append(f"answer '{name}' above {best}, chosen on validation rows; on test rows:")
+        lines += [
+            f"   {metric}: {values[best][metric]:.4f}, at one half {values['0.50'][metric]:.4f}"
+            for metric in values[best]
+        ]
+        if goal(values[best]) <= goal(values["0.50"]):
+            lines.append("that is no gain on the test rows: keep one half, or hold out more rows")
+        found[name] = {"threshold": float(best), "test": values[best], "at one half": values["0.50"]}
+    return lines, found if len(found) > 1 else next(iter(found.values()))
 
 
 MODES: dict[str, Callable[..., Told]] = {

@@ -63,12 +63,28 @@ def pair(first: ErrorTable, second: ErrorTable) -> Pair:
     """Both on the same rows. Raises `NotHere` where they are not: other rows, or other given answers."""
     if len(first) != len(second) or any(first.origin(row) != second.origin(row) for row in range(len(first))):
         raise NotHere("they were not judged on the same rows")
+    if not _same_given(first, second):
+        raise NotHere("they were not asked the same: the answers that are given for these rows differ")
     apart = second.error - first.error
     interval = paired_interval(apart)
     if first.wrong is not None and second.wrong is not None:
         only_first, only_second = int((~first.wrong & second.wrong).sum()), int((first.wrong & ~second.wrong).sum())
         return Pair(float(apart.mean()), interval, mcnemar(only_first, only_second), only_first, only_second)
     return Pair(float(apart.mean()), interval, _paired_chance(apart), 0, 0)
+
+
+def _same_given(first: ErrorTable, second: ErrorTable) -> bool:
+    """Whether the same answers are right for both. Numbers may differ by their rounding: each run scales them in its own way."""
+    if first.unit != second.unit:
+        return False
+    if first.values is None or second.values is None:
+        return all(first.given(row) == second.given(row) for row in range(len(first)))
+    if first.values.shape != second.values.shape:
+        return False
+    close = first.close
+    return np.allclose(
+        first.values, second.values, rtol=close, atol=close * float(np.std(first.values)), equal_nan=True
+    )
 
 
 def _paired_chance(apart: np.ndarray) -> float:

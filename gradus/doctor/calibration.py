@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from gradus.doctor.case import NotHere
+from gradus.doctor.thresholds import paired_interval
 from gradus.errors import UserError
 from gradus.files import write_atomic
-from gradus.look.measures import calibration
+from gradus.look.measures import Interval, calibration
 from gradus.recipes.run import TEMPERATURE_FILE, Run
 from gradus.tasks.assessment import Assessment, ClassAssessment, LabelsAssessment
 from gradus.train.folder import RunFolder
@@ -113,26 +114,50 @@ def tempered(assessment: ClassAssessment | LabelsAssessment, temperature: float)
 
 def log_loss(probabilities: np.ndarray, targets: np.ndarray) -> float:
     """Mean -log p of what was true, in nats: targets (N,) classes or bool (N, C) labels."""
+    return float(_log_losses(probabilities, targets).mean())
+
+
+def _log_losses(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """(N,) those of the rows; of labels the mean over them."""
     if targets.ndim == 1:
         given = probabilities[np.arange(len(targets)), targets]
     else:
         given = np.where(targets, probabilities, 1 - probabilities)
-    return float(-np.log(np.maximum(given, TINY)).mean())
+    lost = -np.log(np.maximum(given, TINY))
+    return lost if lost.ndim == 1 else lost.mean(axis=1)
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What `calibrate` did: the temperature, and the error of calibration on rows that it was not fitted on (or nan)."""
+    """What `calibrate` did.
+
+    split:         the rows that judge, test rows where there are some; they did not fit the temperature
+    before, after: the error of calibration on them (nan: too few answers); loss: their log loss in nats, before and after
+    rise:          the 95 % interval of how much greater that became
+    """
 
     fitted: Fitted
     split: str
     before: float
     after: float
+    loss: tuple[float, float]
+    rise: Interval
+
+    @property
+    def is_kept(self) -> bool:
+        """False where the rows that judge have become worse by more than chance: then nothing was written."""
+        return self.rise.low <= 0
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether they have become worse at all, by their log loss or their calibration."""
+        return self.loss[1] > self.loss[0] or self.after > self.before
 
 
 def calibrate(run: Run) -> Calibrated:
     """Fits a temperature on the validation rows and writes it into the run's folder: from then on its answers are as sure as they
-    may be. Doing it again begins from the network's own probabilities.
+    may be. Doing it again begins from the network's own probabilities. Where the log loss of the test rows grows by more than
+    chance, nothing is written, and the run keeps the temperature that it had.
 
     Raises `UserError` where there are no validation rows, or no probabilities.
     """
@@ -148,11 +173,19 @@ def calibrate(run: Run) -> Calibrated:
         run.temperature = kept
         raise UserError(f"{run.path}: {reason}") from None
     assert isinstance(own, ClassAssessment | LabelsAssessment) and isinstance(on, ClassAssessment | LabelsAssessment)
-    fitted = fit_temperature(own)
-    RunFolder(run.path).write_json(TEMPERATURE_FILE, {"temperature": fitted.temperature})
-    run.temperature = fitted.temperature
+    found = judged_temperature(fit_temperature(own), on, judged)
+    if found.is_kept:
+        RunFolder(run.path).write_json(TEMPERATURE_FILE, {"temperature": found.fitted.temperature})
+    run.temperature = found.fitted.temperature if found.is_kept else kept
+    return found
+
+
+def judged_temperature(fitted: Fitted, on: ClassAssessment | LabelsAssessment, split: str) -> Calibrated:
+    """What a temperature does on the rows of `split`, assessed without one."""
     cooled = replace(on, probabilities=tempered(on, fitted.temperature))
-    return Calibrated(fitted, judged, _error(on), _error(cooled))
+    before, after = (_log_losses(one.probabilities, one.targets) for one in (on, cooled))
+    losses = float(before.mean()), float(after.mean())
+    return Calibrated(fitted, split, _error(on), _error(cooled), losses, paired_interval(after - before))
 
 
 def _error(found: ClassAssessment | LabelsAssessment) -> float:

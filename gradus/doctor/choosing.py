@@ -21,6 +21,7 @@ from gradus.doctor.case import NotHere
 from gradus.doctor.thresholds import questions
 from gradus.errors import UserError, unknown_name
 from gradus.recipes.run import Run
+from gradus.tasks.directions import direction_of
 
 TRIED = 99  # thresholds of one run
 WARM, TIMED = 5, 30  # answers before the clock starts, and those that are timed
@@ -30,7 +31,6 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
-LOWER_IS_BETTER = ("loss", "error", "mae", "rmse", "mse", "latency_ms", "size_mb", "perplexity", "parameters")
 Values = Mapping[str, float]
 
 
@@ -62,12 +62,11 @@ def parse_limits(text: str) -> list[Limit]:
 
 def goal_of(text: str) -> Callable[[Values], float]:
     """What is to be greatest: a metric, "mean(accuracy, 2*recall)" or "harmonic(precision, recall)". Metrics of which less is
-    better, such as loss, are turned about; they cannot stand in a mean. Raises `UserError` for another form."""
+    better, such as loss, are turned about; they cannot stand in a mean. Raises `UserError` for another form; what it returns
+    raises it for metrics that are not there, or of which neither more nor less is better."""
     found = re.fullmatch(r"(mean|harmonic)\((.+)\)", text.strip())
     if not found:
-        name = text.strip()
-        sign = -1.0 if lower_is_better(name) else 1.0
-        return lambda values: sign * _value(values, name)
+        return lambda values: _towards_best(values, text.strip())
     parts = []
     for part in found[2].split(","):
         weight, times, name = part.rpartition("*")
@@ -75,16 +74,23 @@ def goal_of(text: str) -> Callable[[Values], float]:
             parts.append((float(weight) if times else 1.0, name.strip()))
         except ValueError:
             raise UserError(f'--optimise: expected NUMBER*METRIC in "{text}", received "{part.strip()}"') from None
-        if lower_is_better(parts[-1][1]) or parts[-1][0] <= 0:
+        if direction_of(parts[-1][1]) == "min" or not 0 < parts[-1][0] < math.inf:
             raise UserError(f'--optimise: in "{text}" only metrics of which more is better, with weights above 0')
     return lambda values: single_number(
-        [_value(values, name) for _, name in parts], [weight for weight, _ in parts], harmonic=found[1] == "harmonic"
+        [_towards_best(values, name) for _, name in parts],
+        [weight for weight, _ in parts],
+        harmonic=found[1] == "harmonic",
     )
 
 
-def lower_is_better(metric: str) -> bool:
-    """Whether less of a metric is better: losses, errors, times and sizes."""
-    return metric.endswith(LOWER_IS_BETTER)
+def _towards_best(values: Values, metric: str) -> float:
+    """The metric, turned about where less of it is better."""
+    value, direction = _value(values, metric), direction_of(metric)
+    if direction is None:
+        raise UserError(
+            f"--optimise: neither more nor less of {metric} is better by itself; give it a limit with --subject-to"
+        )
+    return value if direction == "max" else -value
 
 
 def single_number(values: Sequence[float], weights: Sequence[float] | None = None, *, harmonic: bool = False) -> float:
@@ -145,19 +151,22 @@ def latency(run: Run, split: str) -> float:
     return 1000 * statistics.median(seconds[WARM:])
 
 
-def values_by_threshold(run: Run, split: str) -> dict[str, dict[str, float]]:
-    """Threshold -> metrics of answering "yes" above it, for two classes (is it the second?): accuracy, precision, recall, f1,
-    macro_f1, balanced_accuracy, false_alarms (share of the "no" rows). Raises `UserError` for other answers."""
+def values_by_threshold(run: Run, split: str) -> dict[str, dict[str, dict[str, float]]]:
+    """Answer -> threshold -> metrics of giving this answer above it, for the second of two classes, or for each label: accuracy,
+    precision, recall, f1, macro_f1, balanced_accuracy, false_alarms (share of the "no" rows). Raises `UserError` for others."""
     try:
-        (asked,) = questions(run.assess(split))
-    except (NotHere, ValueError):
+        asked = questions(run.assess(split))
+    except NotHere:
         raise UserError(
-            f"{run.path}: thresholds are for two classes; name several runs to choose among, or --cost for labels"
+            f"{run.path}: thresholds are for two classes, or labels; name several runs to choose among"
         ) from None
-    found = {}
-    for threshold in np.linspace(0.01, 0.99, TRIED):
-        found[f"{threshold:.2f}"] = _at(asked.probability > threshold + 1e-9, asked.positive)
-    return found
+    thresholds = np.linspace(0.01, 0.99, TRIED)
+    return {
+        one.name: {
+            f"{threshold:.2f}": _at(one.probability > threshold + 1e-9, one.positive) for threshold in thresholds
+        }
+        for one in asked
+    }
 
 
 def _at(yes: np.ndarray, there: np.ndarray) -> dict[str, float]:

@@ -2,7 +2,8 @@
 
     N = rows of the split as its assessment counts them (`Task.shown`): pictures, lines of a table, texts, windows
 
-Not covered: tasks without rows that are right or wrong on their own (making pictures, playing, word vectors).
+Not covered: tasks without rows that are right or wrong on their own (making pictures, playing, word vectors), and single boxes
+and points of a picture.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from gradus.tasks.assessment import (
     LanguageAssessment,
     NumberAssessment,
     SegmentationAssessment,
+    SeveralAssessment,
     TagsAssessment,
 )
 
@@ -44,6 +46,8 @@ class ErrorTable:
     confidence: (N,) in 0..1, None where the model does not say how sure it is
     given, answered: of a row, in words
     truth, answers, classes: (N,) the classes by number, for answers of one class a row
+    values:     what was given as numbers, where `given` does not say all of it: (N, ...) or of the objects of all rows (M, 6);
+                close: how far those of two runs may be apart and still be the same, as a share
     """
 
     split: str
@@ -57,6 +61,8 @@ class ErrorTable:
     truth: np.ndarray | None = None
     answers: np.ndarray | None = None
     classes: tuple[str, ...] = ()
+    values: np.ndarray | None = None
+    close: float = 1e-4
 
     def __len__(self) -> int:
         return len(self.error)
@@ -183,6 +189,7 @@ def _of_numbers(found: NumberAssessment) -> dict[str, Any]:
     return {
         "error": (off / scale).mean(axis=1),
         "unit": "off" if one else "deviations off",
+        "values": found.targets,
         "given": lambda row: words(found.targets[row]),
         "answered": lambda row: words(found.predictions[row]),
     }
@@ -199,6 +206,7 @@ def _of_forecasts(found: ForecastAssessment) -> dict[str, Any]:
     return {
         "error": (off / scale).mean(axis=(1, 2)),
         "unit": "off" if one else "deviations off",
+        "values": found.targets,
         "given": lambda row: words(found.targets[row]),
         "answered": lambda row: words(found.predictions[row]),
     }
@@ -216,6 +224,7 @@ def _of_objects(found: DetectionAssessment) -> dict[str, Any]:
     return {
         "error": error,
         "unit": "of 1 lost in F1",
+        "values": np.column_stack([pool.given_picture, pool.given_label, pool.given_boxes]),
         "given": lambda row: f"{given[row]} objects",
         "answered": lambda row: f"{right[row]} found, {given[row] - right[row]} missed, {false[row]} false",
     }
@@ -232,9 +241,12 @@ def _of_masks(found: SegmentationAssessment) -> dict[str, Any]:
         order = np.argsort(-counts, kind="stable")[:3]
         return ", ".join(f"{found.classes[one]} {counts[one] / max(counts.sum(), 1):.0%}" for one in order)
 
+    pixels = np.stack([confusion.sum(axis=1) for confusion in found.confusions])
     return {
         "error": error,
         "unit": "of 1 lost in overlap",
+        "values": pixels / np.maximum(pixels.sum(axis=1, keepdims=True), 1),
+        "close": 0.1,  # the same mask at another size
         "given": lambda row: words(found.confusions[row].sum(axis=1)),
         "answered": lambda row: words(found.confusions[row].sum(axis=0)),
     }
@@ -279,6 +291,38 @@ def _of_tags(found: TagsAssessment) -> dict[str, Any]:
     }
 
 
+def _of_several(found: SeveralAssessment) -> dict[str, Any]:
+    """Where every output is right or wrong a row is wrong where any is; else the mean over the outputs of 1 or 0 for wrong and
+    right, and of how far numbers are off in deviations of the targets. Neither changes with the model, so that two compare."""
+    parts = {name: MAKERS[type(part)](part) for name, part in found.parts.items()}
+
+    def words(which: str) -> Callable[[int], str]:
+        return lambda row: "; ".join(
+            of[which](row) if isinstance(found.parts[name], NumberAssessment) else f"{name} {of[which](row)}"
+            for name, of in parts.items()
+        )
+
+    made = {
+        "given": words("given"),
+        "answered": words("answered"),
+        "values": np.column_stack([part.targets for part in found.parts.values()]).astype(np.float64),
+    }
+    if all("wrong" in of for of in parts.values()):
+        wrong = np.any([of["wrong"] for of in parts.values()], axis=0)
+        sure = np.min([of["confidence"] for of in parts.values()], axis=0)
+        return made | {"error": wrong.astype(np.float64), "unit": "rows", "wrong": wrong, "confidence": sure}
+    errors = [
+        of["error"]
+        / (_deviation(part.targets) if isinstance(part, NumberAssessment) and part.targets.shape[1] == 1 else 1)
+        for of, part in zip(parts.values(), found.parts.values(), strict=True)
+    ]
+    return made | {"error": np.mean(errors, axis=0), "unit": "off, the mean over the outputs"}
+
+
+def _deviation(targets: np.ndarray) -> float:
+    return max(float(targets.std()), 1e-12)
+
+
 MAKERS: dict[type[Assessment], Callable[[Any], dict[str, Any]]] = {
     ClassAssessment: _of_classes,
     LabelsAssessment: _of_labels,
@@ -288,4 +332,5 @@ MAKERS: dict[type[Assessment], Callable[[Any], dict[str, Any]]] = {
     SegmentationAssessment: _of_masks,
     LanguageAssessment: _of_texts,
     TagsAssessment: _of_tags,
+    SeveralAssessment: _of_several,
 }

@@ -280,7 +280,8 @@ def slice_aside(case: Case) -> Remedy | None:
 def see_mistakes(case: Case) -> Remedy | None:
     if case.run is None or case.run.is_custom:
         return None
-    return Remedy("look", "a look at what is different: its mistakes", command=f"gradus report {case.run.path}")
+    command = shlex.join(["gradus", "report", str(case.run.path)])
+    return Remedy("look", "a look at what is different: its mistakes", command=command)
 
 
 def similar_data(case: Case) -> Remedy:
@@ -295,6 +296,16 @@ def larger_validation(case: Case) -> Remedy:
         return Remedy("validation", "a larger validation set, of other rows")
     wanted = min(2 * held, 0.4) if held < 1 else int(2 * held)
     return Remedy("validation", "a larger validation set", _set("data.validation", round(wanted, 3)))
+
+
+def some_validation(case: Case) -> Remedy:
+    return Remedy("validation", "a validation set", _set("data.validation", 0.1))
+
+
+def smoother_labels(case: Case) -> Remedy:
+    share = case.recipe.task.options.get("label_smoothing", 0.0)
+    wanted = 0.1 if share < 0.1 else (1 + share) / 2
+    return Remedy("smoothed", "label smoothing", _set("task.options.label_smoothing", round(wanted, 3)))
 
 
 def folds(case: Case) -> Remedy | None:

@@ -1,8 +1,8 @@
 """Weak slices: groups of rows with more mistakes than the rest, looked for on one half of the rows and confirmed on the other.
 
-What is told of a slice (its error and interval) is measured on the half that did not choose it, so it is not flattered by the
-search; the chance of a false one is corrected for how many were tried there (Bonferroni). Of slices that overlap the one that
-stands out most comes first, and the next ones must hold without its rows.
+What is told of a slice (its error with the interval, its share of all errors) is measured on the half that did not choose it,
+so it is not flattered by the search; the chance of a false one is corrected for how many were tried there (Bonferroni). Of
+slices that overlap the one that stands out most comes first, and the next ones must hold without its rows.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ class WeakSlice:
     """A slice that holds on rows that did not choose it.
 
     size:     share of all rows; rows: their numbers in the split, of those looked at
-    error, interval, rest: the mean error within and its 95 % interval, and that of all other rows, on the second half
+    error, interval, rest: the mean error within and its 95 % interval, and that of all other rows
     share:    of all errors, those within it: the ceiling of what fixing it entirely can give
     gain:     of all errors, those that would go if it were as good as the rest
+    These five are of the second half.
     chance:   the probability of such a difference where there is none, corrected for the number tried
     """
 
@@ -161,7 +162,7 @@ def _measured(one: Slice, table: ErrorTable, rows: np.ndarray, first: np.ndarray
         error=float(error[inside].mean()),
         interval=interval_of(error[inside], table.wrong is not None),
         rest=float(error[outside].mean()),
-        share=float(error[one.rows].sum() / error.sum()),
+        share=float(error[inside].sum() / error[~first].sum()),
         gain=float(max(_excess(error, inside, outside), 0.0) / error[~first].sum()),
         chance=chance,
     )

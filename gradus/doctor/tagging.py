@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from gradus.files import told_disk_errors, write_atomic
 from gradus.look.measures import Interval, wilson_interval
 
 COUNT = 100
+DRAWS = 2_000  # of an interval
 FACTS = ("row", "origin", "given", "predicted", "certainty", "error")
 NOTES = ("seen", "comment")
 EMPTY_TAGS = ("", "", "")  # columns that a person names, where no tags were given
@@ -37,6 +39,11 @@ class Sheet:
         return row.get(tag, "").strip().lower() not in NO
 
     @property
+    def split(self) -> str:
+        """The split that the mistakes are of."""
+        return self.rows[0]["row"].partition(":")[0]
+
+    @property
     def looked_at(self) -> list[dict[str, str]]:
         """The rows that a person has seen: those marked so or tagged; all of them where none is marked, as in a spreadsheet."""
         marked = any(self.tagged(row, "seen") for row in self.rows)
@@ -52,9 +59,7 @@ def draw_sheet(table: ErrorTable, tags: Sequence[str] = (), count: int = COUNT, 
     mistakes = table.mistakes
     if not len(mistakes):
         raise UserError(f"no {table.split} row is answered wrong: there is nothing to tag")
-    clash = [tag for tag in tags if tag in (*FACTS, *NOTES) or not tag]
-    if clash or len(set(tags)) < len(tags):
-        raise UserError(f"--tags: expected different names that are none of {', '.join((*FACTS, *NOTES))}")
+    check_tags(tags)
     rows = np.random.default_rng(seed).permutation(mistakes)[:count]
     sure = table.confidence
     facts = [
@@ -69,6 +74,12 @@ def draw_sheet(table: ErrorTable, tags: Sequence[str] = (), count: int = COUNT, 
         for row in map(int, rows)
     ]
     return Sheet(tuple(tags), facts)
+
+
+def check_tags(tags: Sequence[str]) -> None:
+    """Raises `UserError` where tags are not different names, or one is that of a column which every table has."""
+    if any(tag in (*FACTS, *NOTES) or not tag for tag in tags) or len(set(tags)) < len(tags):
+        raise UserError(f"--tags: expected different names that are none of {', '.join((*FACTS, *NOTES))}")
 
 
 def write_sheet(sheet: Sheet, path: Path) -> None:
@@ -99,8 +110,18 @@ def read_sheet(path: Path) -> Sheet:
     rows = [
         {str(name): value or "" for name, value in line.items() if name and isinstance(value, str)} for line in lines
     ]
+    for row in rows:
+        if row.get("error") and not _is_error(row["error"]):
+            raise UserError(f"{path}: row {row['row']}: expected a number in column 'error', received '{row['error']}'")
     tags = tuple(name for name in rows[0] if name not in (*FACTS, *NOTES))
     return Sheet(tags, rows)
+
+
+def _is_error(cell: str) -> bool:
+    try:
+        return 0 <= float(cell) < math.inf
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -108,7 +129,7 @@ class Ceiling:
     """What mending one kind of mistake gives at most.
 
     count: mistakes with the tag; share: of those looked at (by their error where mistakes are larger and smaller), with its
-    interval; gain: of the total error, at most; left: the error without them, with its interval
+    95 % interval; gain: of the total error, at most; left: the error without them, with its interval
     """
 
     tag: str
@@ -132,13 +153,24 @@ def ceilings(sheet: Sheet, total: float, mass: float = 1.0) -> list[Ceiling]:
     found = []
     for tag in sheet.tags:
         has = np.array([sheet.tagged(row, tag) for row in rows], dtype=bool)
-        share = float(weights[has].sum() / weights.sum()) if len(rows) else 0.0
-        low, high = wilson_interval(int(has.sum()), len(rows))
-        interval = Interval(low, high, "Wilson's method")
+        share = float(weights[has].sum() / max(weights.sum(), 1e-12))
+        interval = _interval_of(has, weights, share)
+        low, high = interval.low, interval.high
         left = Interval(total * (1 - mass * high), total * (1 - mass * low), interval.method)
         gain = total * mass * share
         found.append(Ceiling(tag, int(has.sum()), share, interval, gain, total - gain, left))
     return sorted(found, key=lambda one: -one.gain)
+
+
+def _interval_of(has: np.ndarray, weights: np.ndarray, share: float) -> Interval:
+    """The 95 % interval of the share of `weights` (N,) that the rows of a tag (N,) have: Wilson's where all rows weigh the same,
+    or where the tag holds for none or all of them, so that drawing them again would tell nothing; else by drawing rows again."""
+    if not len(weights) or np.ptp(weights) == 0 or has.all() or not has.any():
+        return Interval(*wilson_interval(int(has.sum()), len(has)), "Wilson's method")
+    drawn = np.random.default_rng(0).integers(len(weights), size=(DRAWS, len(weights)))
+    shares = (weights * has)[drawn].sum(axis=1) / np.maximum(weights[drawn].sum(axis=1), 1e-12)
+    low, high = (float(one) for one in np.quantile(shares, (0.025, 0.975)))
+    return Interval(min(low, share), max(high, share), f"bootstrap, {DRAWS:,} resamples")
 
 
 def mass_of_mistakes(table: ErrorTable) -> float:

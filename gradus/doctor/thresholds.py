@@ -16,7 +16,6 @@ from gradus.doctor.case import NotHere
 from gradus.errors import UserError, unknown_name
 from gradus.look.measures import Interval
 from gradus.recipes.run import Run
-from gradus.reference.compound_losses import weighted_error
 from gradus.tasks.assessment import Assessment, ClassAssessment, LabelsAssessment
 
 LEAST = 20  # rows with and without a label, below which no threshold is chosen for it
@@ -114,8 +113,12 @@ def questions(found: Assessment) -> list[Question]:
 
 @dataclass(frozen=True)
 class Decision:
-    """What deciding by cost changes, on the rows of `split`. costs: of a row on average, by the answers as they were and by cost;
-    saved: their difference with its 95 % interval; thresholds: of each question (empty for more than two classes)."""
+    """What deciding by cost changes, on the rows of `split`.
+
+    before, after: what a row costs on average, in the unit of the costs: by the answers as they were, and by cost
+    saved:         their difference, with its 95 % interval
+    thresholds:    of each question, empty for more than two classes; chosen_on: the split that chose them, or "probabilities"
+    """
 
     split: str
     chosen_on: str
@@ -150,18 +153,9 @@ def decide_by_cost(run: Run, costs: dict[str, float]) -> Decision:
     weights = np.array([costs.get(name, 1.0) for name in judges.classes])
     mine = weights[judges.targets]
     before, answers = judges.predictions, (judges.probabilities * weights).argmax(axis=1)
-    scale = mine.mean()
-    lost = [mine * (one != judges.targets) / scale for one in (before, answers)]
+    lost = [mine * (one != judges.targets) for one in (before, answers)]
     saved, interval = _saving(*lost)
-    return Decision(
-        "test",
-        "the probabilities",
-        {},
-        weighted_error(before, judges.targets, mine),
-        float(lost[1].mean()),
-        saved,
-        interval,
-    )
+    return Decision("test", "probabilities", {}, float(lost[0].mean()), float(lost[1].mean()), saved, interval)
 
 
 def _by_thresholds(chooses: Assessment, judges: Assessment, missed: float, alarm: float) -> Decision:

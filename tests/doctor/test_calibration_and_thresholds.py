@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from error_tables_made import answers
 
-from gradus.doctor.calibration import Stated, fit_temperature, log_loss, stated, tempered
+from gradus.doctor.calibration import Stated, fit_temperature, judged_temperature, log_loss, stated, tempered
 from gradus.doctor.case import NotHere
-from gradus.doctor.choosing import choose, parse_limits, single_number
+from gradus.doctor.choosing import _at, choose, parse_limits, single_number
 from gradus.doctor.thresholds import best_threshold, by_cost, by_f1, by_macro_f1, paired_interval, parse_costs
 from gradus.errors import UserError
+from gradus.look.text import METRIC_WORDS
+from gradus.tasks import control, detection, generation, landmarks, language, localization, segmentation, targets
 from gradus.tasks.assessment import ClassAssessment, LabelsAssessment, NumberAssessment
+from gradus.tasks.directions import direction_of
+
+TASK_MODULES = (control, detection, generation, landmarks, language, localization, segmentation, targets)
 
 
 def drawn(temperature: float, rows: int = 4_000) -> ClassAssessment:
@@ -34,6 +41,16 @@ def test_a_temperature_undoes_what_made_logits_too_large():
     answered = tempered(drawn(3.0), found.temperature)
     assert (answered.argmax(axis=1) == drawn(3.0).predictions).all()  # answers stay what they are
     assert log_loss(answered, drawn(3.0).targets) == pytest.approx(found.after)
+
+
+def test_the_rows_that_judge_say_whether_a_temperature_is_worse():
+    fitted = fit_temperature(drawn(3.0))
+    good = judged_temperature(fitted, drawn(3.0, 500), "test")
+    assert good.is_kept and not good.is_worse and good.after < good.before and good.rise.high < 0
+    bad = judged_temperature(fitted, drawn(1.0, 500), "test")  # these were calibrated before
+    assert not bad.is_kept and bad.is_worse and bad.loss[1] > bad.loss[0]
+    nearly = judged_temperature(replace(fitted, temperature=1.02), drawn(1.0, 500), "test")
+    assert nearly.is_kept  # no more than chance
 
 
 def test_labels_are_tempered_each_on_its_own():
@@ -99,6 +116,34 @@ def test_the_nets_of_the_course_notes():
     assert choose(one_number, "mean(5*precision, recall)")[0] == "B"
     assert single_number([0.95, 0.90], harmonic=True) == pytest.approx(2 * 0.95 * 0.9 / 1.85)
     assert single_number([0.9, 0.5], [3, 1]) == pytest.approx(0.8) and single_number([1, 0], harmonic=True) == 0
+
+
+def test_less_of_an_error_is_better_by_any_name():
+    for metric in (
+        *("mase", "smape", "pinball", "false_alarms", "error_pixels", "perplexity_per_word", "bits_per_character"),
+        *("age.mae", "a.b.loss"),
+    ):
+        assert choose({"A": {metric: 2.0}, "B": {metric: 1.0}}, metric)[0] == "B", metric
+        with pytest.raises(UserError, match="more is better"):
+            choose({"A": {metric: 2.0}}, f"mean({metric}, accuracy)")
+    for metric in ("map", "map_small", "recall_at_10", "pck_0.05", "income.r2", "expected_return"):
+        assert choose({"A": {metric: 2.0}, "B": {metric: 1.0}}, metric)[0] == "A", metric
+    with pytest.raises(UserError, match="neither more nor less of coverage"):
+        choose({"A": {"coverage": 0.9}}, "coverage")
+
+
+def test_every_metric_of_a_task_and_every_word_for_one_has_the_direction_that_the_task_declares():
+    declared = {}
+    for made in (thing for module in TASK_MODULES for thing in vars(module).values()):
+        directions = getattr(made, "directions", None)
+        declared |= directions if isinstance(directions, dict) else {}
+    declared |= {"pinball": "min", "span_f1": "max", "span_precision": "max", "span_recall": "max"}
+    assert {"accuracy", "mae", "map50", "miou", "normalized_error", "return", "mean_iou"} <= {*declared}
+    assert {name: direction_of(name) for name in declared} == declared
+    told = {name: direction_of(name) for name in [*METRIC_WORDS, *_at(np.ones(2, bool), np.ones(2, bool))]}
+    less = (*("hamming_loss", "error_rate", "smape", "mase", "pinball", "log_loss", "false_alarms"), "error_pixels")
+    assert all(told[name] == "min" for name in less)
+    assert [name for name, direction in told.items() if direction is None] == ["coverage"]
 
 
 def test_a_paired_interval_holds_zero_where_nothing_changed():

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from error_tables_made import answers
 
 from gradus import cli
+from gradus.cli import _recipe_of, build_parser
 from gradus.data.load import DataSettings
+from gradus.doctor import calibration
 from gradus.doctor.case import Case, NotHere
 from gradus.doctor.checks.certainty import find_wrong_certainty
 from gradus.doctor.checks.held_out_labels import find_wrong_held_out_labels
 from gradus.doctor.checks.threshold import find_better_threshold
 from gradus.doctor.checks.weak_slice import find_weak_slice
 from gradus.doctor.error_table import errors_of
+from gradus.doctor.examine import examine
+from gradus.doctor.remedies import KNOBS, remedies_for, said_of
 from gradus.doctor.slice_candidates import candidates
+from gradus.look.measures import Interval
 from gradus.models import ModelSettings
 from gradus.recipes.execute import train_recipe
 from gradus.recipes.recipe import Recipe
@@ -37,6 +44,37 @@ RECIPE = Recipe(
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train_recipe(RECIPE, tmp_path_factory.mktemp("runs") / "cancer")
+
+
+def run_of(folder: Path, target: str, cell: Callable[[np.random.Generator, float, float], str], rows: int = 400) -> Run:
+    """A run on a table of two columns of numbers and a target, or several joined by commas, made of each row by `cell`."""
+    generator = np.random.default_rng(0)
+    lines = [f"a,b,{target}"]
+    for a, b in generator.normal(size=(rows, 2)):
+        lines.append(f"{a:.4f},{b:.4f},{cell(generator, a, b)}")
+    folder.mkdir()
+    (folder / "table.csv").write_text("\n".join(lines), encoding="utf-8")
+    data = DataSettings(source=str(folder / "table.csv"), target=target, validation=0.3, test=0.3)
+    train = TrainSettings(epochs=3, batch_size=16)
+    return train_recipe(Recipe(data=data, model=ModelSettings(name="mlp"), train=train), folder / "run")
+
+
+def three_classes(generator: np.random.Generator, a: float, b: float) -> str:
+    return "xyz"[int(a + generator.normal() > 0.5) + int(b > 0.5)]
+
+
+def labels_of(generator: np.random.Generator, a: float, b: float) -> str:
+    return "|".join(name for name, value in (("p", a), ("q", b), ("r", -a)) if value + generator.normal() > -0.7)
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run_of(tmp_path_factory.mktemp("runs") / "labelled", "tags", labels_of)
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run_of(tmp_path_factory.mktemp("runs") / "three", "kind", three_classes)
 
 
 def case_with(run: Run, **assessed: ClassAssessment) -> Case:
@@ -100,6 +138,33 @@ def test_another_threshold_is_told_where_it_is_surely_better(trained):
     assert find_better_threshold(case_with(trained, **fair)) == []
 
 
+def test_the_threshold_of_a_label_has_a_command_that_finds_it(labelled, capsys):
+    made = {}
+    for split in ("validation", "test"):
+        found = labelled.assess(split)
+        up = np.where(found.targets, 0.4, 0.2) + 0.05 * np.random.default_rng(1).random(found.targets.shape)
+        made[split] = replace(found, probabilities=up)
+    (finding,) = find_better_threshold(case_with(labelled, **made))
+    assert "its F1" in finding.told and finding.where.startswith("the answer")
+    told = gradus(capsys, *shlex.split(finding.command)[1:])
+    assert "answer 'p' above" in told and "answer 'q' above" in told
+    both = json.loads(gradus(capsys, *shlex.split(finding.command)[1:], "--json"))
+    assert {*both} == {"p", "q", "r"} and 0 < both["p"]["threshold"] < 1
+    told = gradus(capsys, "doctor", labelled.path, "--optimise", "f1", "--subject-to", "f1>2", code=2)
+    assert "no threshold for 'p' satisfies" in told
+
+
+def test_costs_of_three_classes_are_in_the_unit_that_was_typed(three, capsys):
+    found = three.assess("test")
+    weights = np.array([10.0 if name == "x" else 1.0 for name in found.classes])[found.targets]
+    told = json.loads(gradus(capsys, "doctor", three.path, "--cost", "x=10", "--json"))
+    assert told["before"] == pytest.approx((weights * (found.predictions != found.targets)).mean())
+    less = gradus(capsys, "doctor", three.path, "--cost", "x=2,y=2,z=2")
+    assert "keep the most probable class" in less and "half" not in less
+    error = (found.predictions != found.targets).mean()
+    assert f"costs {2 * error:.4g} instead of {2 * error:.4g}" in less
+
+
 def test_a_weak_slice_has_a_command_that_lists_it(trained, capsys):
     rows = len(trained.experiment.tensors["validation"]["targets"])
     values = np.asarray(trained.experiment.dataset["validation"]["smoothness error"].values)
@@ -122,6 +187,54 @@ def test_groups_of_a_run_are_of_columns_and_classes_and_leave_the_target_out(tra
     assert all(len(one.rows) == len(table) for one in groups)
 
 
+def test_every_command_names_a_folder_with_a_space_whole(tmp_path, capsys):
+    """All that can be found of a run, the remedies of every gap, and what --tag prints, in a folder of two words."""
+    run = train_recipe(RECIPE, tmp_path / "two words")
+    made = {}
+    for split in ("validation", "test"):
+        table = run.experiment.dataset[split]
+        rows, truth = len(table), np.asarray(run.experiment.tensors[split]["targets"])
+        values = np.asarray(table["smoothness error"].values)
+        right = values < np.quantile(values, 0.75)
+        right |= truth == 0  # a slice of one class: another threshold helps, and the answers are too sure
+        made[split] = answered(run, split, np.where(right, 0.99, 0.97), right)
+    case = case_with(run, **made)
+    found = [*examine(run).findings, *find_weak_slice(case), *find_wrong_certainty(case)]
+    up = {
+        split: replace(one, probabilities=np.stack([0.8 - 0.2 * one.targets, 0.2 + 0.2 * one.targets], axis=1))
+        for split, one in made.items()
+    }
+    found += find_better_threshold(case_with(run, **up))
+    sure = answered(run, "test", np.full(rows, 0.995), np.ones(rows, bool))
+    turned = np.where(np.arange(rows) % 10 == 0, 1 - truth, truth)
+    found += find_wrong_held_out_labels(case_with(run, test=replace(sure, targets=turned)))
+    kinds = {one.kind for one in found}
+    assert {"weak-slice", "over-confident", "threshold", "test-labels"} <= kinds
+    told = [line for one in found for line in (one.command, *one.others)]
+    for kind in KNOBS:
+        told += said_of(case, remedies_for(case, kind))
+    told.append(gradus(capsys, "doctor", run.path, "--tag"))
+    commands = [shlex.split("gradus " + line.rpartition("gradus ")[2]) for line in told if "gradus " in line]
+    named = [command for command in commands if any("two" in word for word in command)]
+    assert len(named) > 10 and any(command[1] == "report" for command in named)
+    for command in named:
+        assert any(word.startswith(str(run.path)) for word in command), command
+        build_parser().parse_args(command[1:])
+
+
+def test_too_sure_a_run_without_validation_rows_trains_again_from_its_own_recipe(tmp_path):
+    run = train_recipe(replace(RECIPE, data=replace(RECIPE.data, validation=0.0)), tmp_path / "run")
+    rows = len(run.experiment.tensors["test"]["targets"])
+    made = answered(run, "test", np.full(rows, 0.99), np.arange(rows) % 5 != 0)
+    (found,) = find_wrong_certainty(case_with(run, test=made))
+    recipe = run.path / "recipe.toml"
+    assert found.command.startswith(f"gradus train {recipe} --set data.validation=0.1 --out ")
+    assert found.others[0].startswith(f"label smoothing: gradus train {recipe} --set task.options.label_smoothing=0.1")
+    for line in (found.command, found.others[0].partition(": ")[2]):
+        changed = _recipe_of(build_parser().parse_args(shlex.split(line)[1:]))
+        assert changed != run.recipe and changed.data.source == "breast_cancer"
+
+
 def gradus(capsys, *arguments: object, code: int = 0) -> str:
     capsys.readouterr()
     with pytest.raises(SystemExit) as ended:
@@ -140,6 +253,14 @@ def test_what_the_command_says(trained, capsys):
     lines = sheet.read_text(encoding="utf-8-sig").splitlines()
     sheet.write_text("\n".join([lines[0], *(line[:-2] + "1,," for line in lines[1:])]), encoding="utf-8")
     assert "dog" in gradus(capsys, "doctor", run, "--tags-from", sheet)
+    for flags, words in (
+        (("--tag", "--split", "test"), "has mistakes of validation rows"),
+        (("--tags-from", sheet, "--split", "test"), "has mistakes of validation rows"),
+        (("--tag", "--tags", "row,x"), "--tags: expected different names"),
+        (("--tag", "--tags", "x,x"), "--tags: expected different names"),
+    ):
+        assert words in gradus(capsys, "doctor", run, *flags, code=2)
+    assert json.loads(gradus(capsys, "doctor", run, "--tag", "--tags", "cat", "--json"))["tags"] == ["dog", "cat"]
     assert "costs" in gradus(capsys, "doctor", run, "--cost", "fn=10,fp=1")
     assert "chosen on validation rows" in gradus(
         capsys, "doctor", run, "--optimise", "f1", "--subject-to", "recall>0.5"
@@ -161,6 +282,20 @@ def test_what_does_not_fit_is_refused(trained, capsys):
         (("--optimise", "acuracy"), "did you mean 'accuracy'"),
         (("--optimise", "f1", "--subject-to", "f1>2"), "no threshold satisfies"),
         (("--tags-from", run / "recipe.toml"), "no column 'row'"),
+        (("--errors", "--bound", "0.1"), "--errors, --bound: one at a time"),
+        (("--errors", "--only", "gaps"), "--errors, --only: one at a time"),
+        (("--tag", "--learning-curve"), "--tag, --learning-curve: one at a time"),
+        (("--calibrate", "--split", "test"), "--split: goes with --errors"),
+        (("--cost", "fn=2", "--split", "test"), "--split: goes with --errors"),
+        (("--split", "test"), "--split: goes with --errors"),
+        (("--optimise", "f1", "--split", "test"), "--split: a threshold is chosen on validation rows"),
+        (("--errors", "--split", ""), "there is no split ''"),
+        (("--errors", "--slice", ""), "slice ''"),
+        (("--cost", ""), "--cost: expected NAME=NUMBER"),
+        (("--optimise", ""), "metric ''"),
+        (("--tags-from", ""), "cannot be read"),
+        (("--errors", "--set", "train.epochs=3"), "--set: "),
+        (("--epochs", "3"), "is judged as it was trained"),
     ):
         told = gradus(capsys, "doctor", run, *flags, code=2)
         assert words in told and told.count("\n") == 1
@@ -181,6 +316,22 @@ def test_a_calibrated_run_states_other_probabilities_and_the_same_answers(traine
         json.loads(gradus(capsys, "doctor", run.path, "--calibrate", "--json")) == told
     )  # from its own probabilities again
     (run.path / "temperature.json").unlink()
+
+
+@pytest.mark.parametrize("change", ["worse with it by more than chance", "no gain"])
+def test_a_temperature_that_makes_the_test_rows_worse_is_told(trained, capsys, monkeypatch, change):
+    file = trained.path / "temperature.json"
+    low = -0.1 if change == "no gain" else 0.1
+    judge = calibration.judged_temperature
+
+    def made(*given: Any) -> calibration.Calibrated:
+        return replace(judge(*given), loss=(0.3, 0.4), rise=Interval(low, 0.2, "made up"))
+
+    monkeypatch.setattr(calibration, "judged_temperature", made)
+    told = gradus(capsys, "doctor", trained.path, "--calibrate")
+    assert change in told and "on test rows 0.3000 before, 0.4000 after" in told
+    assert file.exists() == (low < 0) == (str(file) in told)
+    file.unlink(missing_ok=True)
 
 
 def test_compare_ends_with_a_sentence(trained, tmp_path, capsys):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from error_tables_made import answers, table_of
@@ -11,6 +13,7 @@ from gradus.doctor.case import NotHere
 from gradus.doctor.held_out_labels import judge_labels, supported, sure_disagreements
 from gradus.doctor.tagging import Sheet, ask_tags, ceilings, draw_sheet, read_sheet, write_sheet
 from gradus.errors import UserError
+from gradus.look.measures import wilson_interval
 
 
 def tagged(dogs: int) -> Sheet:
@@ -26,6 +29,29 @@ def test_the_cat_detector_of_the_course_notes(dogs: int, left: float):
     assert found[0].tag == "dog" and found[0].count == dogs and found[0].left == pytest.approx(left)
     assert found[0].left_interval.low < left < found[0].left_interval.high < 0.1
     assert found[1].tag == "blurry" and found[1].left == pytest.approx(0.10)
+
+
+def test_where_mistakes_differ_in_size_the_interval_is_of_their_size():
+    """One large mistake of ten: its tag has 85 % of the error, and Wilson's interval of 1 in 10 ends at 40 %."""
+    rows = [{"row": f"v:{i}", "error": "1", "far": "", "none": ""} for i in range(9)]
+    rows.append({"row": "v:9", "error": "50", "far": "1", "none": ""})
+    far, none = ceilings(Sheet(("far", "none"), rows), total=1.0, mass=0.9)
+    assert far.share == pytest.approx(50 / 59) and far.share in far.interval and far.interval.low < 0.2
+    assert far.left in far.left_interval and far.left_interval.high <= 1
+    assert none.share == 0 and none.interval.low == pytest.approx(0) and 0.2 < none.interval.high < 0.3
+    generator = np.random.default_rng(0)
+    many = [{"row": "v:0", "error": f"{1 + generator.random()}", "x": "1" if i < 30 else ""} for i in range(100)]
+    (found,) = ceilings(Sheet(("x",), many), total=1.0)
+    low, high = wilson_interval(30, 100)
+    assert abs(found.interval.low - low) < 0.04 and abs(found.interval.high - high) < 0.04
+
+
+def test_a_cell_that_is_no_error_is_named(tmp_path):
+    path = tmp_path / "mistakes.csv"
+    for cell in ("1,0", "-1", "nan", "much"):
+        path.write_text(f'row,error,dog\nvalidation:3,1,\nvalidation:56,"{cell}",1\n', encoding="utf-8")
+        with pytest.raises(UserError, match=f"row validation:56: expected a number .* received '{cell}'"):
+            read_sheet(path)
 
 
 def test_a_sheet_goes_to_a_file_and_back(tmp_path):
@@ -107,6 +133,21 @@ def test_better_needs_more_than_a_few_rows():
     assert clear.chance < 1e-10 and clear.interval.high < 0 and clear.only_first == 0
     with pytest.raises(NotHere, match="same rows"):
         pair(table_of(wrong), table_of(wrong[:10]))
+
+
+def test_models_of_different_targets_are_not_compared():
+    wrong = np.arange(40) % 4 == 0
+    first = table_of(wrong)
+    with pytest.raises(NotHere, match="not asked the same"):
+        pair(first, replace(first, given=lambda row: "mouse"))
+    targets = np.random.default_rng(0).normal(size=(40, 1))
+    numbers = replace(first, wrong=None, unit="off", values=targets)
+    assert pair(numbers, replace(numbers, values=targets * (1 + 1e-7))).difference == 0  # rounded by another scale
+    for other in (targets + 0.1, targets[::-1], np.tile(targets, 2)):
+        with pytest.raises(NotHere, match="not asked the same"):
+            pair(numbers, replace(numbers, values=other))
+    with pytest.raises(NotHere, match="not asked the same"):
+        pair(numbers, replace(numbers, unit="deviations off"))
 
 
 def test_seeds_of_two_recipes():

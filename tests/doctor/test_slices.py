@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from error_tables_made import answers, table_of
 
 from gradus.data.columns import Column, Objects, Time
@@ -18,6 +19,7 @@ from gradus.tasks.assessment import (
     LanguageAssessment,
     NumberAssessment,
     SegmentationAssessment,
+    SeveralAssessment,
     TagsAssessment,
 )
 
@@ -39,6 +41,21 @@ def test_a_planted_slice_is_named_with_its_error():
     assert worst.about.startswith("light above 0.7") and 0.2 < worst.size < 0.3
     assert worst.interval.low < 0.4 < worst.interval.high and 0.02 < worst.rest < 0.09
     assert worst.share > 0.6 and worst.gain > 0.5 and worst.chance < 0.001
+
+
+def test_the_share_of_a_slice_is_measured_on_the_half_that_did_not_choose_it():
+    """A slice that is bad by chance on the half that chooses is worth as much as it is on the other."""
+    slices = np.arange(1_000) < 300
+    first = np.zeros(1_000, bool)
+    first[np.random.default_rng(1).permutation(1_000)[:500]] = True  # as `confirmed` draws it with seed 0
+    wrong = np.zeros(1_000, bool)
+    wrong[np.flatnonzero(first & slices)[:140]] = True
+    wrong[np.flatnonzero(~first & slices)[:60]] = True
+    wrong[np.flatnonzero(~first & ~slices)[:20]] = True
+    (found,) = confirmed([Slice("early", "row", slices)], table_of(wrong), np.arange(1_000))
+    assert found.share == pytest.approx(60 / 80)
+    inside = (~first & slices).sum()
+    assert found.error == pytest.approx(60 / inside)
 
 
 def test_a_pair_of_columns_is_found_where_neither_alone_explains_it():
@@ -122,6 +139,22 @@ def test_every_kind_of_answer_has_errors():
         )
     )
     assert tags.error.tolist() == [0.5]
+
+
+def test_several_outputs_have_one_error_a_row():
+    kind = answers(np.array([0.9, 0.6, 0.8]), np.array([True, False, True]))
+    sex = answers(np.array([0.7, 0.7, 0.9]), np.array([True, False, False]))
+    age = NumberAssessment(
+        names=("age",), predictions=np.array([[1.0], [2.0], [3.0]]), targets=np.array([[1.0], [4.0], [1.0]])
+    )
+    classes = of(SeveralAssessment(parts={"kind": kind, "sex": sex}, targets=np.zeros((3, 4))))
+    assert classes.error.tolist() == [0, 1, 1] and classes.wrong is not None and classes.confidence is not None
+    assert classes.confidence.tolist() == pytest.approx([0.7, 0.6, 0.8])
+    assert classes.given(1) == "kind b; sex b" and classes.answered(1) == "kind a; sex a"
+    mixed = of(SeveralAssessment(parts={"kind": kind, "age": age}, targets=np.zeros((3, 3))))
+    deviation = np.array([1.0, 4.0, 1.0]).std()
+    assert mixed.error.tolist() == pytest.approx([0, (1 + 2 / deviation) / 2, 1 / deviation])
+    assert mixed.given(1) == "kind b; age 4" and mixed.wrong is None
 
 
 def test_groups_by_time_and_by_what_a_picture_shows():

@@ -31,6 +31,7 @@ from gradus.recipes.execute import train_recipe
 from gradus.recipes.recipe import Recipe, write_recipe
 from gradus.recipes.run import Run
 from gradus.recipes.table import RECIPES
+from gradus.tasks.control import BEST
 from gradus.train.settings import OptimizerSettings, TrainSettings
 
 ONLY = ("gaps", "simple")
@@ -106,6 +107,28 @@ def test_a_run_that_beats_the_simple_methods_has_no_finding_of_them(fair):
     (useless,) = find_no_better(case)
     assert useless.strength > same.strength
     (fair.path / "evaluation.json").write_text(json.dumps(evaluation))
+
+
+@pytest.mark.parametrize(("lies", "said"), [(0.5, "is as good, as far as 359 rows can tell"), (2.0, "is better")])
+def test_a_metric_without_an_interval_has_that_of_its_stage(fair, monkeypatch, lies, said):
+    """A baseline half-way to the upper end of the interval is no better beyond chance; one as far behind the end is."""
+    for module in ("stages", "checks.why_not_better"):
+        monkeypatch.setattr(f"gradus.doctor.{module}.confidence_interval", lambda assessment, metric: None)
+    case = open_case(fair, None, None, None)
+    stage = measure_errors(case).stages["test"]
+    mine, evaluation = 1 - stage.error, fair.evaluation
+    assert 0 < stage.deviation < 0.02 and mine == pytest.approx(evaluation["metrics"]["accuracy"])
+    near = mine + lies * (1 - stage.low - mine)
+    values = {"majority class": {"accuracy": 0.1}, "logistic regression": {"accuracy": near}}
+    monkeypatch.setattr(Run, "evaluation", {**evaluation, "baselines": values})
+    (found,) = find_no_better(case)
+    assert said in found.told and found.told.startswith("logistic regression")
+    clear = {"majority class": {"accuracy": 0.1}, "logistic regression": {"accuracy": 2 * mine - near}}
+    monkeypatch.setattr(Run, "evaluation", {**evaluation, "baselines": clear})
+    assert len(find_no_better(case)) == (lies < 1)  # the run is ahead, in the interval or beyond it
+    clear |= {"logistic regression": {"accuracy": 0.2}, BEST: {"accuracy": mine + 0.001}}
+    monkeypatch.setattr(Run, "evaluation", {**evaluation, "baselines": clear})
+    assert find_no_better(case) == []  # what nobody can beat is no simple method
 
 
 def test_a_network_of_the_users_own_gets_a_lesson_and_settings(tmp_path):

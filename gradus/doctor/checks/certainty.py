@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 from gradus.doctor.calibration import Stated, stated
 from gradus.doctor.case import Case
 from gradus.doctor.error_table import split_of
 from gradus.doctor.finding import Finding
+from gradus.doctor.remedies import command_of, lesson_of, said_of, smoother_labels, some_validation
 
 LEAST = 0.03  # of calibration error: below, nobody would act otherwise
 
@@ -26,9 +29,9 @@ def _finding(case: Case, found: Stated, noise: float, split: str) -> Finding:
     over = found.gap >= 0
     sure, right = float(found.confidence.mean()), float(found.right.mean())
     reason = "too sure" if over else "not sure enough"
-    command = f"gradus doctor {case.named} --calibrate"
+    command = shlex.join(["gradus", "doctor", case.named, "--calibrate"])
     if "validation" not in case.tensors:
-        command = f"gradus train {case.recipe.name or '--data ' + case.recipe.data.source} --set data.validation=0.1"
+        command = command_of(case, some_validation(case)) or lesson_of("validation-overused")
     return Finding(
         kind="over-confident" if over else "under-confident",
         told=f"its answers are {reason}: on {split} rows {100 * sure:.1f} % sure on average and {100 * right:.1f} % right "
@@ -38,7 +41,5 @@ def _finding(case: Case, found: Stated, noise: float, split: str) -> Finding:
         usual=f"a calibration error below {100 * max(noise, LEAST):.1f} % with {len(found.right):,} answers",
         strength=min(1.0, 0.1 + found.error),
         command=command,
-        others=(f"gradus train {case.recipe.name or case.named} --set task.options.label_smoothing=0.1",)
-        if over
-        else (),
+        others=said_of(case, [smoother_labels(case)]) if over else (),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 
 from gradus.doctor.case import Case, NotHere
@@ -48,7 +50,7 @@ def find_wrong_held_out_labels(case: Case) -> list[Finding]:
             value=estimate,
             usual=f"wrong labels below {100 * IGNORE:.0f} % of the error; here about {100 * judged.share:.0f} %",
             strength=min(1.0, 0.1 + judged.share / 2),
-            command=f"gradus doctor {case.named} --wrong-labels",
+            command=shlex.join(["gradus", "doctor", case.named, "--wrong-labels"]),
             rows={split: rows[:50].tolist()},
         )
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 
 import numpy as np
@@ -37,7 +38,7 @@ def find_better_threshold(case: Case) -> list[Finding]:
             value=threshold,
             usual="a gain below 0.01 over a threshold of one half",
             strength=min(1.0, 0.1 + after - before),
-            command=f"gradus doctor {case.named} --optimise macro_f1",
+            command=shlex.join(["gradus", "doctor", case.named, "--optimise", "macro_f1" if two else "f1"]),
         )
     ]
 

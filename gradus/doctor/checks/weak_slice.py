@@ -42,8 +42,8 @@ def find_weak_slice(case: Case) -> list[Finding]:
             value=worst.error,
             usual=f"as elsewhere, {table.error_words(worst.rest)}",
             strength=min(1.0, 0.2 + worst.gain),
-            command=f"gradus doctor {case.named} --errors --slice {shlex.quote(worst.about)}",
-            others=(f"gradus doctor {case.named} --tag",),
+            command=shlex.join(["gradus", "doctor", case.named, "--errors", "--slice", worst.about]),
+            others=(shlex.join(["gradus", "doctor", case.named, "--tag"]),),
             rows={table.split: mistakes[:50]},
         )
     ]

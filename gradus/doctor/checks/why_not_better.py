@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from gradus.doctor.case import Case, NotHere
@@ -9,9 +10,12 @@ from gradus.doctor.checks import shift
 from gradus.doctor.finding import Finding
 from gradus.doctor.gaps import BEYOND_CHANCE, LEAST, Gap, name_gaps, overfitting_epoch
 from gradus.doctor.remedies import Remedy, command_of, learning_rate, lesson_of, remedies_for, said_of, slice_aside
+from gradus.doctor.slices import interval_of
 from gradus.doctor.stages import Errors, measure_errors, metric_of
-from gradus.look.measures import confidence_interval
+from gradus.look.measures import Interval, confidence_interval
 from gradus.look.text import is_number, is_share, metric_value, metric_words, plural
+from gradus.tasks.assessment import ControlAssessment
+from gradus.tasks.control import BEST
 
 ROWS = {
     "bound": "the bound",
@@ -115,7 +119,8 @@ def _as_json(errors: Errors, gaps: list[Gap]) -> dict[str, Any]:
 
 
 def find_no_better(case: Case) -> list[Finding]:
-    """A simple method that is as good: the best baseline lies within the interval of the run's metric, or is better.
+    """A simple method that is as good: the best baseline lies within the interval of the run's metric, or is better. Metrics
+    without an interval of their own have that of the run's stages (a jackknife).
 
     Baselines are judged on the same rows as the run. A run that is close to perfect is left alone: both are right there.
     """
@@ -125,14 +130,14 @@ def find_no_better(case: Case) -> list[Finding]:
         raise NotHere("there are no baselines to compare with")
     metric, direction = metric_of(case)
     sign = 1 if direction == "max" else -1
-    values = {name: of[metric] for name, of in evaluation["baselines"].items() if is_number(of.get(metric))}
+    simple = {name: of for name, of in evaluation["baselines"].items() if name != BEST}
+    values = {name: of[metric] for name, of in simple.items() if is_number(of.get(metric))}
     mine = evaluation["metrics"].get(metric)
     if not values or not is_number(mine):
         raise NotHere(f"no baseline has {metric_words(metric)}")
     best = max(values, key=lambda name: sign * values[name])
     trivial = min(values, key=lambda name: sign * values[name])
-    interval = confidence_interval(run.assess(evaluation["split"]), metric)
-    within = interval is not None and values[best] in interval
+    within = values[best] in _interval(case, metric, direction)
     case.measured["baselines"] = {"metric": metric, "run": mine, **values}
     perfect = is_share(metric) and mine >= 1 - LEAST
     if perfect or (sign * (mine - values[best]) > 0 and not within):
@@ -154,3 +159,20 @@ def find_no_better(case: Case) -> list[Finding]:
             command=command_of(case, remedy) if remedy else lesson_of("avoidable-bias"),
         )
     ]
+
+
+def _interval(case: Case, metric: str, direction: str) -> Interval:
+    """The 95 % interval of the run's metric on the rows that judged it. Raises `NotHere` where these rows give none."""
+    run = case.trained
+    split = run.evaluation["split"]
+    assessment = run.assess(split)
+    interval = confidence_interval(assessment, metric)
+    if interval is not None:
+        return interval
+    if isinstance(assessment, ControlAssessment) and metric == "return":
+        return interval_of(assessment.returns, shares=False)
+    stage = measure_errors(case).stages[split]
+    if not math.isfinite(stage.high - stage.low):
+        raise NotHere(f"how far chance moves {metric_words(metric)} is not known")
+    ends = (1 - stage.high, 1 - stage.low) if direction == "max" else (stage.low, stage.high)
+    return Interval(*ends, "jackknife")
