@@ -34,7 +34,7 @@ KINDS: dict[str, Kind] = {
     "time-order": Kind("fault", "training rows are later than those that judge"),
     "shift": Kind("warning", "a split is of another distribution than the training rows"),
     "other-preparation": Kind("fault", "a split was prepared in another way: scale, colours, missing normalisation"),
-    "wrong-labels": Kind("warning", "many labels of the training rows are likely wrong"),
+    "wrong-labels": Kind("warning", "many labels of the training rows are likely wrong, or a matter of chance"),
     "swapped-classes": Kind("fault", "two classes have changed their names"),
     "label-conflicts": Kind("warning", "equal rows have different labels"),
     "imbalance": Kind("warning", "one class is so rare that accuracy does not see it"),

@@ -26,6 +26,7 @@ MOST = 3_000  # rows that a check looks at
 MOST_STREAMED = 1_000  # where each has to be decoded for it
 SIDE = 28  # pixels that pictures are averaged down to before they are described
 CELLS, DIRECTIONS = 7, 8  # of the histograms of edges
+PLACES = 24  # of a window that are looked at: the last ones, and some before
 WORDS = 20_000  # columns of a bag of words that are looked at, the most common first
 
 
@@ -74,6 +75,26 @@ def _read(case: Case, split: str, inputs: Any, numbers: np.ndarray) -> Rows:
     if isinstance(inputs, Tensor) and inputs.is_floating_point():
         return Rows(numbers, inputs[numbers].flatten(1).float().numpy(), "numbers", _columns_of(reader))
     raise NotHere(f"the rows of task {case.task.name} are no vectors of one length")
+
+
+def windows_of(case: Case, split: str, most: int = MOST) -> Rows | None:
+    """The rows of `rows_of` described by several places of their windows; None where they are no windows of several rows."""
+    inputs = case.tensors[split].get("inputs")
+    if not (isinstance(inputs, Windows) and inputs.values.is_floating_point()) or inputs.shape[1] < 2:
+        return None
+    numbers = rows_of(case, split, most).numbers
+    seen = places_of(inputs[numbers].flatten(2).numpy())
+    return Rows(numbers, seen.reshape(len(seen), -1).astype(np.float32), "numbers")
+
+
+def places_of(seen: np.ndarray) -> np.ndarray:
+    """(N, T, F) windows -> (N, at most `PLACES`, F): the last half of the places, and as many of those before, spread evenly."""
+    count = seen.shape[1]
+    if count <= PLACES:
+        return seen
+    last = np.arange(count - PLACES // 2, count)
+    before = np.linspace(0, count - PLACES // 2 - 1, PLACES // 2).astype(np.int64)
+    return seen[:, np.concatenate([before, last])]
 
 
 def _columns_of(reader: Any) -> dict[str, slice]:

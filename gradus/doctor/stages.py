@@ -89,7 +89,7 @@ def _measure(case: Case) -> Errors:
     elsewhere = tuple(name for name in ("validation", "test") if name in stages and name not in case.dataset.drawn)
     baselines = _baseline_errors(run.evaluation, metric, direction)
     scale = 1.0 if is_share(metric) or direction == "max" else max(baselines.values(), default=stages["train"].error)
-    bound, bound_is = _bound(case, metric, baselines, stages["train"])
+    bound, bound_is = _bound(case, metric, baselines, stages)
     if bound is not None:
         stages["bound"] = Stage(bound, 0.0, bound, bound)
     return Errors(metric, direction, stages, scale or 1.0, bound_is, elsewhere)
@@ -183,24 +183,27 @@ def _baseline_errors(evaluation: dict[str, Any], metric: str, direction: str) ->
     return {name: 1 - value if direction == "max" else value for name, value in found.items() if is_number(value)}
 
 
-def _bound(case: Case, metric: str, baselines: dict[str, float], train: Stage) -> tuple[float | None, str]:
-    """The error of the best known answer, and where it is from. Of shares it is taken as zero, or as the share of labels that
-    are likely wrong. The noise in numbers is not known: then it is what a simple method reaches, if that is better."""
+def _bound(case: Case, metric: str, baselines: dict[str, float], stages: dict[str, Stage]) -> tuple[float | None, str]:
+    """The error of the best known answer, and where it is from. Of shares it is taken as zero; of accuracies as the share of
+    labels that are wrong or a matter of chance, where no rows kept aside are answered with fewer mistakes. The noise in numbers
+    is not known: then it is what a simple method reaches, if that is better."""
     if case.bound is not None:
         return case.bound, "given with --bound"
     if is_share(metric):
-        wrong = _wrong_labels(case)
-        if wrong:
-            return wrong, "the share of training labels that are surely wrong; --bound gives another"
+        wrong = _wrong_labels(case) if metric == "accuracy" else 0.0
+        aside = [stage.error for name, stage in stages.items() if name != "train"]
+        if wrong and aside and wrong <= min(aside):
+            told = "the least share of training labels that are wrong or a matter of chance; --bound gives another"
+            return wrong, told
         return 0.0, "taken as zero; --bound gives another, such as people's"
     best = min(baselines, key=lambda name: baselines[name], default="")
-    if best and baselines[best] < train.error:
+    if best and baselines[best] < stages["train"].error:
         return baselines[best], f"what {best} reaches; --bound gives another"
     return None, "not known; --bound gives it"
 
 
 def _wrong_labels(case: Case) -> float:
-    """The share of training labels that the check of labels holds for wrong, at the least; 0 where it did not ask or find."""
+    """The share of training labels that are wrong or a matter of chance, at the least; 0 where the check did not ask or find."""
     found = case.measured.get("labels")
     if not found or found["level"] > labels.LEVEL or found["decent"] < labels.DECENT:
         return 0.0

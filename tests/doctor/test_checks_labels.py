@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from faulty import case_of, changed, embedded, kinds, table, values_of
@@ -9,6 +11,8 @@ from faulty import case_of, changed, embedded, kinds, table, values_of
 from gradus.data.columns import Label, Number
 from gradus.doctor.case import NotHere
 from gradus.doctor.checks.labels import find_swapped_classes, find_wrong_labels, likely_wrong
+from gradus.doctor.gaps import Stage
+from gradus.doctor.stages import _bound
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +37,7 @@ def test_one_label_in_five_is_wrong(digits):
     case = case_of(changed(digits, "train", label=noisy))
     (found,) = find_wrong_labels(case)
     assert found.value == pytest.approx(0.2, abs=0.06) and "training rows" in found.others[0]
+    assert "% of the training labels are wrong, or a matter of chance (" in found.told  # no number tells which
     ranked = likely_wrong(case).ranked
     assert np.isin(ranked[:100], wrong).mean() > 0.95
     assert np.isin(wrong, ranked).mean() > 0.8
@@ -61,3 +66,18 @@ def test_classes_that_have_changed_their_names(digits):
     assert found.where == "test labels" and "'2' and '6'" in found.told and found.level == "fault"
     case = exchanged("train", 0.3)
     assert kinds(find_swapped_classes(case)) == ["swapped-classes"] and find_wrong_labels(case) == []
+
+
+def test_wrong_labels_are_a_bound_only_where_nothing_is_better():
+    """Of accuracies, and where rows kept aside are not answered with fewer mistakes."""
+    measured = {"labels": {"wrong": (0.19, 0.12, 0.25), "level": 1.0, "decent": 0.9}}
+    case = SimpleNamespace(bound=None, measured=measured)
+
+    def bound(metric, **errors):
+        return _bound(
+            case, metric, {}, {"train": Stage(0.2), **{name: Stage(error) for name, error in errors.items()}}
+        )[0]
+
+    assert bound("accuracy", validation=0.21, test=0.2) == 0.12
+    assert bound("accuracy", validation=0.21, test=0.05) == 0.0 and bound("accuracy") == 0.0
+    assert bound("macro_f1", test=0.2) == 0.0

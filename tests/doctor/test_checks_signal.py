@@ -11,7 +11,7 @@ import torch
 from faulty import case_of, changed, embedded, kinds, table, values_of, with_column
 
 from gradus.data.clock import in_time
-from gradus.data.columns import Label, Number, Time
+from gradus.data.columns import Label, Number, Text, Time
 from gradus.doctor.case import NotHere
 from gradus.doctor.checks.balance import find_few_rows, find_imbalance
 from gradus.doctor.checks.duplicates import find_near_duplicates, find_shared_rows
@@ -34,6 +34,19 @@ def test_shuffled_targets_carry_no_signal_and_right_ones_do():
             case_of(changed(sound, "train", **{target: shuffled(values_of(sound, "train", target))}))
         )
         assert found.kind == "no-signal" and found.command == f"gradus data show {name}"
+
+
+def test_several_rows_of_a_window_tell_what_the_last_does_not():
+    """A sine by its value a quarter of a turn earlier says nothing of where it goes, by two values everything."""
+    steps = np.arange(480)
+    times = np.datetime64("2020-01-01T00", "s") + steps * np.timedelta64(3600, "s")
+    random = np.random.default_rng(0)
+    wave = np.sin(2 * np.pi * steps / 24).round(3)
+    types = {"time": Time(), "wave": Number()}
+    for values, expected in ((wave, []), (random.normal(size=480), ["no-signal"])):
+        made = in_time(table(types, "wave", train={"time": times, "wave": values}), "time", None)
+        case = case_of(made, "forecasting", lookback=8, delay=6, relative=False)
+        assert kinds(find_no_signal(case)) == expected, case.measured
 
 
 def test_the_entropy_criterion_in_bits():
@@ -73,6 +86,17 @@ def test_a_column_made_from_the_target_leaks_and_a_strong_one_does_not():
         lambda rows: -7.0 * np.asarray(rows["cultivar"].values) + random.uniform(0, 5, len(rows)),
     )
     assert "column 'shelf' alone" in find_target_leak(case_of(coded))[0].told  # though the others make up for it
+
+
+def test_the_only_input_is_no_leak():
+    random = np.random.default_rng(0)
+    x = random.normal(size=300)
+    types = {"x": Number(), "same": Number(), "noise": Number(), "y": Number()}
+    values = {"x": x, "same": np.ones(300), "noise": random.normal(size=300), "y": 2 * x + 1}
+    for others in ((), ("same",)):
+        with pytest.raises(NotHere, match="only one input"):
+            find_target_leak(case_of(table(types, "y", train={name: values[name] for name in ("x", *others, "y")})))
+    assert kinds(find_target_leak(case_of(table(types, "y", train=values)))) == ["target-leak"]
 
 
 def series(rows: int = 1500):
@@ -115,6 +139,19 @@ def test_time_must_not_run_backwards():
     mixed = table(TYPES, "level", train=part(order[first]), test=part(order[last]))
     (found,) = find_time_order(case_of(mixed, "tabular-regression"))
     assert "data.time=time" in found.command
+    texts = {"day": Text(), "level": Number(), "other": Number()}
+
+    def told(rows, targets):
+        days = [str(moment).replace("T", " ") for moment in times[rows]]
+        return {"day": days, "level": targets[rows], "other": other[rows]}
+
+    for targets, expected in ((level, ["time-order"]), (shuffled(level), [])):  # a column that nobody named as the time
+        train, test = told(order[first], targets), told(order[last], targets)
+        found = find_time_order(case_of(table(texts, "level", train=train, test=test), "tabular-regression"))
+        assert kinds(found) == expected and all(one.where.startswith("column 'day'") for one in found)
+    with pytest.raises(NotHere):
+        test["day"][7] = "soon"
+        find_time_order(case_of(table(texts, "level", train=train, test=test), "tabular-regression"))
     noise = {"time": times, "level": shuffled(level), "other": other}
     assert find_time_order(case_of(table(TYPES, "level", train=noise, test=part(last)), "tabular-regression")) == []
 

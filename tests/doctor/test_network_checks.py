@@ -8,10 +8,13 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from faulty import case_of as table_case
+from faulty import table
 from torch import nn
 from torch.nn import functional
 
 from gradus.data.augment.settings import AugmentSettings
+from gradus.data.columns import Number
 from gradus.data.dataset import Dataset
 from gradus.data.load import DataSettings, load_data
 from gradus.doctor.case import Case, NotHere
@@ -204,6 +207,19 @@ def test_rows_that_cannot_be_learnt_by_heart():
     assert found.kind == "cannot-memorise" and "no gradient reaches last" in found.told
     with pytest.raises(NotHere, match="too few weights"):
         memorise.find_cannot_memorise(case_of(dense(2)))
+
+
+def test_rows_that_hardly_differ_are_not_asked_by_heart():
+    """Answers that wander are no function of one rounded number that a small network could have in a few steps."""
+    random = np.random.default_rng(0)
+    wander = np.cumsum(random.normal(size=400))
+    inputs = {"u": random.normal(size=400), "rounded": np.round(random.normal(size=400), 1)}
+    for reason, values in {"too few inputs": inputs["u"], "equal inputs": inputs["rounded"]}.items():
+        made = table({"u": Number(), "y": Number()}, "y", train={"u": values, "y": wander})
+        with pytest.raises(NotHere, match=reason):
+            memorise.find_cannot_memorise(table_case(made, "tabular-regression"))
+    case = table_case(load_data("iris"))
+    assert memorise.find_cannot_memorise(case) == [] and case.measured["one batch by heart"]["rows"] == 10
 
 
 class Wrong(torch.autograd.Function):

@@ -1,18 +1,23 @@
 """Rows that are in two splits: the same, or almost the same; and equal rows with different labels.
 
 Equal are rows whose encoded pictures, texts (but for case and white space) or input values are. Rows of a table of few values
-are equal by chance: there as many must be expected as the training rows have among themselves.
+are equal by chance: there as many must be expected as the training rows have among themselves; of other tables as many as
+rows that are made up of the training rows have among these (`made_up.py`). One number alone does not tell a copy from an equal
+value.
 
 Almost equal are rows far nearer to one training row than to others: the nearest is at less than a share r of the distance of the
 tenth (Lowe's ratio test). Among rows that were drawn independently that happens with probability 1 - (1 - r^D)^9, where D is
 the dimension that the rows fill (estimated by Levina and Bickel's likelihood from the distances themselves), so r follows from
-the chance of one in a thousand. Texts are compared by their runs of four words.
+the chance of one in a thousand. Categories, rounded and missing values part rows of a table as no dimension tells, so as
+many are allowed for as made-up rows have. Texts are compared by their runs of four words.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,11 +25,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gradus.data.columns import Label, Number, Text
+from gradus.data.columns import Column, Label, Number, Text
 from gradus.data.images import EncodedImages
 from gradus.doctor.case import Case, NotHere
 from gradus.doctor.data_commands import scan_command
 from gradus.doctor.finding import Finding
+from gradus.doctor.made_up import made_up
 from gradus.doctor.rows import rows_of
 from gradus.doctor.simple import nearest
 from gradus.tasks.assessment import ClassAssessment
@@ -34,6 +40,7 @@ SHARE = 0.01  # of a split, from which on it counts
 SHARE_NEAR = 0.03  # likewise of almost equal ones: CIFAR-10 itself has as many (Barz and Denzler 2020)
 FEWEST = 3  # rows
 CHANCE = 1e-6
+TIMES = 2.0  # as many equal rows as made-up ones have: columns go together a little more in the data
 MOST_KNOWN, MOST_ASKED = 20_000, 1_500  # training rows that are compared with, rows of a split that are
 TENTH = 10
 RATIO_CHANCE = 1e-3  # that a row is so much nearer to one row than to the tenth by chance
@@ -48,7 +55,7 @@ def find_shared_rows(case: Case) -> list[Finding]:
     """Rows of validation or test that are training rows too: they measure memory."""
     train = codes_of(case, "train")
     known = dict(zip(reversed(train), reversed(range(len(train))), strict=True))
-    alike = None if _is_rich(case) else _share_of_twins(train)
+    by_chance = _equal_by_chance(case)
     findings = []
     for split in ("test", "validation"):
         if split not in case.tensors:
@@ -57,7 +64,7 @@ def find_shared_rows(case: Case) -> list[Finding]:
         shared = [row for row, code in enumerate(codes) if code in known]
         share = len(shared) / len(codes)
         case.measured.setdefault("shared rows", {})[split] = share
-        if len(shared) < FEWEST or share < SHARE or (alike is not None and not _above(len(shared), len(codes), alike)):
+        if len(shared) < FEWEST or share < SHARE or not _above(len(shared), len(codes), by_chance):
             continue
         first = shared[0]
         findings.append(
@@ -95,6 +102,10 @@ def find_near_duplicates(case: Case) -> list[Finding]:
         case.measured.setdefault("near duplicates", {})[split] = {"share": share, "limit": limit}
         if len(shared) < FEWEST or share < SHARE_NEAR or not _above(len(shared), len(asked), 2 * RATIO_CHANCE):
             continue
+        by_chance = case.once("almost equal by chance", partial(_near_by_chance, case, limit))
+        case.measured["near duplicates"][split]["by chance"] = by_chance
+        if not _above(len(shared), len(asked), by_chance):
+            continue
         first = int(shared[0])
         of = f" (of {len(asked):,} looked at)" if len(asked) < len(codes) else ""
         findings.append(
@@ -127,7 +138,7 @@ def find_label_conflicts(case: Case) -> list[Finding]:
     rows = [row for row, code in enumerate(codes) if len(given[code]) > 1]
     share = len(rows) / len(codes)
     case.measured["label conflicts"] = share
-    if len(rows) < 2 * FEWEST or share < SHARE:
+    if len(rows) < 2 * FEWEST or share < SHARE or not _above(len(rows), len(codes), _equal_by_chance(case)):
         return []
     names = [classes[label] for label in sorted(given[codes[rows[0]]])]
     return [
@@ -213,6 +224,37 @@ def _share_of_twins(codes: list[Any]) -> float:
     return sum(count for count in counts.values() if count > 1) / len(codes)
 
 
+def _equal_by_chance(case: Case) -> float:
+    """The share of rows that have an equal training row though nothing was copied; measured once."""
+    return case.once("equal by chance", lambda: _share_equal(case))
+
+
+def _share_equal(case: Case) -> float:
+    train = codes_of(case, "train")
+    if not _is_rich(case):
+        return _share_of_twins(train)
+    columns, values = case.dataset["train"].columns, _varying(case)
+    if len(values) < 2:
+        return _share_of_twins(train) if any(isinstance(columns[name].type, Number) for name in values) else 0.0
+    known: dict[Any, set[int]] = {}
+    for row, value in enumerate(zip(*values.values(), strict=True)):
+        known.setdefault(value, set()).add(row)
+    shares = []
+    for sources, kin in made_up({name: columns[name] for name in values}, np.arange(len(train))):
+        made = zip(*([values[name][row] for row in taken.tolist()] for name, taken in sources.items()), strict=True)
+        equal = [bool(known.get(value, set()).difference(own)) for value, own in zip(made, kin.tolist(), strict=True)]
+        shares.append(np.mean(equal))
+    return TIMES * float(np.mean(shares))
+
+
+def _varying(case: Case) -> dict[str, Sequence[Any]]:
+    """Column -> its values as `codes_of` tells them apart, of the columns that are read and not the same in all training rows."""
+    train = codes_of(case, "train")
+    names = [name for name in case.task.input_types if name in case.dataset["train"].columns]
+    values = zip(*train, strict=True) if len(names) > 1 and isinstance(train[0], tuple) else [train]
+    return {name: one for name, one in zip(names, values, strict=False) if len(set(one)) > 1}
+
+
 def _above(found: int, total: int, share: float) -> bool:
     """Whether so many of so many are more than a share of them gives by chance."""
     from scipy.stats import binom
@@ -229,9 +271,12 @@ def _flattery(case: Case, split: str, rows: list[int]) -> str:
     others = np.delete(right, rows)
     if not len(others):
         return ""
+    flattery = round(100 * float(right.mean() - others.mean()), 1)
+    if flattery <= 0:
+        return ""
     return (
         f"; on them the accuracy is {right[rows].mean():.3f}, on the others {others.mean():.3f}: they flatter by "
-        f"{100 * (right.mean() - others.mean()):.1f} points"
+        f"{flattery:.1f} points"
     )
 
 
@@ -252,6 +297,35 @@ def _near(case: Case, split: str, asked: np.ndarray) -> tuple[np.ndarray, np.nda
     found, places = nearest(_vectors(case, split, asked), references, TENTH)
     near = found[:, 0] < limit * found[:, -1]
     return near, known[places[:, 0]], limit
+
+
+def _near_by_chance(case: Case, limit: float) -> float:
+    """The share of made-up rows that are almost training rows; 0 for pictures and single columns, which are made of no parts."""
+    columns, varying = case.dataset["train"].columns, list(_varying(case))
+    texts = [name for name in varying if isinstance(columns[name].type, Text)]
+    if texts:
+        if len(texts) == 1:
+            return 0.0
+        known = case.rows_of("train", TEXTS_KNOWN)
+        sources, kin = next(made_up({name: columns[name] for name in texts}, known))
+        references = _runs(columns, dict.fromkeys(texts, known))
+        return float(_alike(_runs(columns, sources), references, np.searchsorted(known, kin))[0].mean())
+    places = rows_of(case, "train", MOST_KNOWN).columns
+    numbers = case.rows_of("train", MOST_KNOWN)
+    if len(varying) < 2 or set(varying) - set(places):
+        return 0.0
+    vectors, shares = _vectors(case, "train", numbers), []
+    for sources, kin in made_up({name: columns[name] for name in varying}, numbers):
+        made = np.zeros((len(kin), vectors.shape[1]))
+        for name, taken in sources.items():
+            made[:, places[name]] = vectors[np.searchsorted(numbers, taken)][:, places[name]]
+        found, near = nearest(made, vectors, TENTH + kin.shape[1])
+        for own in kin.T:
+            found[numbers[near] == own[:, None]] = np.inf
+        found = np.sort(found, axis=1)[:, :TENTH]
+        equal = found[:, 0] < 1e-6  # of standardised columns
+        shares.append(float(((found[:, 0] < limit * found[:, -1]) & ~equal).mean()))
+    return float(np.mean(shares))
 
 
 def ratio_limit(distances: np.ndarray) -> float:
@@ -294,27 +368,36 @@ def _vectors(case: Case, split: str, numbers: np.ndarray) -> np.ndarray:
 
 def _near_texts(case: Case, split: str, asked: np.ndarray, columns: list[str]) -> tuple[np.ndarray, np.ndarray, float]:
     """As `_near`, by the share of runs of words that two texts have in common (Jaccard): one half, twice that of the tenth."""
-    from sklearn.feature_extraction.text import HashingVectorizer
-
     if not _is_rich(case):
         raise NotHere("short texts are alike by chance")
-    runs = HashingVectorizer(ngram_range=(RUN, RUN), n_features=2**20, binary=True, norm=None, alternate_sign=False)
     known = case.rows_of("train", TEXTS_KNOWN)
+    train, judged = (case.dataset[name].columns for name in ("train", split))
+    near, places = _alike(_runs(judged, dict.fromkeys(columns, asked)), _runs(train, dict.fromkeys(columns, known)))
+    return near, known[places], LARGEST_RATIO
 
-    def cut(rows: np.ndarray, name: str) -> Any:
-        values = [case.dataset[name][column].values for column in columns]
-        texts = (" ".join(one[row] for one in values) for row in rows.tolist())
-        return runs.transform(" ".join(text.split()[:WORDS_KNOWN]) for text in texts)
 
-    references, queries = cut(known, "train"), cut(asked, split)
+def _runs(columns: Mapping[str, Column], rows: Mapping[str, np.ndarray]) -> Any:
+    """Sparse (R, 2^20): which runs of words the texts have, those of several columns one after the other. rows: column -> (R,)"""
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    runs = HashingVectorizer(ngram_range=(RUN, RUN), n_features=2**20, binary=True, norm=None, alternate_sign=False)
+    parts = zip(*([columns[name].values[row] for row in taken.tolist()] for name, taken in rows.items()), strict=True)
+    return runs.transform(" ".join(" ".join(one).split()[:WORDS_KNOWN]) for one in parts)
+
+
+def _alike(queries: Any, references: Any, without: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """((Q,) whether one text of the references is far more alike than the tenth, (Q,) which). without: (Q, K) some of the
+    references that a query is not held against."""
     sizes = np.asarray(references.sum(axis=1)).ravel()
-    near, partner = np.zeros(len(asked), dtype=bool), np.zeros(len(asked), dtype=np.int64)
-    for first in range(0, len(asked), 200):
+    near, places = np.zeros(queries.shape[0], dtype=bool), np.zeros(queries.shape[0], dtype=np.int64)
+    for first in range(0, queries.shape[0], 200):
         both = (queries[first : first + 200] @ references.T).toarray()
         own = np.asarray(queries[first : first + 200].sum(axis=1))
         alike = both / np.maximum(own + sizes - both, 1)
+        if without is not None:
+            np.put_along_axis(alike, without[first : first + 200], 0, axis=1)
         order = np.sort(alike, axis=1)
-        partner[first : first + 200] = known[alike.argmax(axis=1)]
+        places[first : first + 200] = alike.argmax(axis=1)
         tenth = order[:, -min(TENTH, order.shape[1])]
         near[first : first + 200] = (order[:, -1] >= LARGEST_RATIO) & (tenth <= LARGEST_RATIO * order[:, -1])
-    return near, partner, LARGEST_RATIO
+    return near, places

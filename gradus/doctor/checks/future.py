@@ -7,23 +7,29 @@ and judged on the blocks between them.
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 
 from gradus.data.clock import times_of
-from gradus.data.columns import Label, Number, Time
+from gradus.data.columns import Label, Number, Text, Time
 from gradus.data.device_rows import Windows
+from gradus.data.readers.cells import Cells
+from gradus.data.readers.times import time_values
 from gradus.doctor.case import Case, NotHere
 from gradus.doctor.commands import train_with
 from gradus.doctor.data_commands import LESSON, scan_command
 from gradus.doctor.finding import Finding
+from gradus.doctor.rows import places_of
+from gradus.errors import UserError
 from gradus.tasks.series_inputs import SeriesInputs
 
 MOST = 4_000  # windows
 FEWEST = 200
-PLACES = 24  # of a window that are looked at: the last ones, and some before
 BLOCKS = 10
 LEAST = 0.5  # of the variance that a column that looks ahead explains at least
 GAIN = 3.0  # times as much is left unexplained without it
+SHORTEST_DATE = 6  # letters of 1/2/24; a number of four may be a year, or anything else
 PENALTIES = (1e-6, 1e-3, 1e-1, 10.0)  # of the lines, times the rows; the best on the rows held out
 
 
@@ -35,7 +41,7 @@ def find_future_leak(case: Case) -> list[Finding]:
     numbers = case.rows_of("train", MOST)
     if len(numbers) < FEWEST:
         raise NotHere("there are too few windows")
-    seen = _places(inputs[numbers].numpy().astype(np.float64))  # (N, places, F)
+    seen = places_of(inputs[numbers].numpy().astype(np.float64))  # (N, places, F)
     ahead = targets[numbers].flatten(1).numpy().astype(np.float64)[:, -1]
     columns = _columns(case)
     own = [place for name in case.task.target_column.split(",") for place in columns.pop(name.strip(), [])]
@@ -86,16 +92,6 @@ def _columns(case: Case) -> dict[str, list[int]]:
     return found
 
 
-def _places(seen: np.ndarray) -> np.ndarray:
-    """The last half of `PLACES` of each window, and as many of those before, spread evenly."""
-    count = seen.shape[1]
-    if count <= PLACES:
-        return seen
-    last = np.arange(count - PLACES // 2, count)
-    before = np.linspace(0, count - PLACES // 2 - 1, PLACES // 2).astype(np.int64)
-    return seen[:, np.concatenate([before, last])]
-
-
 def _explained(seen: np.ndarray, ahead: np.ndarray) -> float:
     """The share of the variance of `ahead` (N,) that a line through what is seen (N, places, F) explains in blocks of time that
     it was not fitted to, with the penalty that is best there."""
@@ -119,7 +115,7 @@ def find_time_order(case: Case) -> list[Finding]:
     """Training rows that are later than those that judge: what is tested is to tell the past."""
     dataset = case.dataset
     times = [name for name, kind in dataset.types.items() if isinstance(kind, Time)]
-    column = dataset.clock.time if dataset.clock else times[0] if len(times) == 1 else ""
+    column = dataset.clock.time if dataset.clock else times[0] if len(times) == 1 else "" if times else _dates(case)
     if not column:
         raise NotHere("no column tells the time")
     known = _times(case, "train", column)
@@ -142,17 +138,54 @@ def find_time_order(case: Case) -> list[Finding]:
                 value=later,
                 usual=f"training ends before {split} begins",
                 strength=min(1.0, 0.7 + 0.3 * later),
-                command=LESSON if dataset.ordered else train_with(case, f"data.time={column}", lesson="bad-splits"),
+                command=LESSON if dataset.ordered else _named_time(case, column),
                 others=("split at a moment: data.time names the column, data.test the share or the date",),
             )
         )
     return findings
 
 
+def _named_time(case: Case, column: str) -> str:
+    """What to type so that a column is the time: of one that was read as text, for which no training is known to fit, a look."""
+    scan = scan_command(case)
+    if isinstance(case.dataset.types[column], Time) or scan == LESSON:
+        return train_with(case, f"data.time={column}", lesson="bad-splits")
+    return f"{scan} {shlex.join(['--time', column])}"
+
+
+def _dates(case: Case) -> str:
+    """The only column of texts or classes that are times in all rows; empty where there is none, or more than one."""
+    found = [
+        name
+        for name, kind in case.dataset.types.items()
+        if name != case.dataset.target and isinstance(kind, Text | Label) and _moments(case, "train", name) is not None
+    ]
+    return (
+        found[0]
+        if len(found) == 1 and all(_moments(case, name, found[0]) is not None for name in case.dataset.splits)
+        else ""
+    )
+
+
+def _moments(case: Case, split: str, column: str) -> np.ndarray | None:
+    """(N,) datetime64[s]: the times of a split; of texts and classes only where every one is a time, otherwise None."""
+    values, kind = case.dataset[split][column].values, case.dataset.types[column]
+    if isinstance(kind, Time):
+        return np.asarray(values)
+    texts = [kind.classes[one] if one >= 0 else "" for one in values] if isinstance(kind, Label) else list(values)
+    if not texts or not texts[0][:1].isdigit() or len(texts[0]) < SHORTEST_DATE:
+        return None
+    try:
+        return time_values(Cells(split, None, {column: texts}, np.arange(len(texts))), column)
+    except UserError:
+        return None
+
+
 def _times(case: Case, split: str, column: str) -> np.ndarray:
     """(N,) seconds, without those that are missing."""
     dataset = case.dataset
-    values = times_of(dataset[split], dataset.clock) if dataset.clock else np.asarray(dataset[split][column].values)
+    values = times_of(dataset[split], dataset.clock) if dataset.clock else _moments(case, split, column)
+    assert values is not None, "all rows of the column tell a time"
     return values[~np.isnat(values)].astype("datetime64[s]").astype(np.int64)
 
 
@@ -163,7 +196,9 @@ def _follows_time(case: Case, column: str) -> bool:
     target = split.columns.get(case.dataset.target or "")
     if target is None or not isinstance(target.type, Number | Label):
         return False
-    values = np.asarray(target.values, dtype=np.float64)[np.argsort(np.asarray(split[column].values), kind="stable")]
+    moments = _moments(case, "train", column)
+    assert moments is not None, "all rows of the column tell a time"
+    values = np.asarray(target.values, dtype=np.float64)[np.argsort(moments, kind="stable")]
     if isinstance(target.type, Label):
         values = (values == np.bincount(np.asarray(target.values)[np.asarray(target.values) >= 0]).argmax()).astype(
             np.float64

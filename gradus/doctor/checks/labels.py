@@ -6,7 +6,8 @@ labelled wrong. A weak method is often wrong, on a clean data set too, so by its
 have and hard rows have not: methods of different kinds agree on another answer, and they do so even where they are surest. Of
 the surest tenth of rows hardly any is answered wrongly in a clean data set; with a fifth of the labels wrong, a fifth of them
 is. So the share of wrong labels is taken from the surest rows, where it must level off, and only said where what is left of the
-mistakes is small: where the methods can answer at all.
+mistakes is small: where the methods can answer at all. An outcome that is a matter of chance (who falls ill, what is bought)
+contradicts in the same way as a wrong label, and no number of one table tells them apart.
 """
 
 from __future__ import annotations
@@ -127,10 +128,10 @@ def find_wrong_labels(case: Case) -> list[Finding]:
     return [
         Finding(
             kind="wrong-labels",
-            told=f"about {100 * share:.0f} % of the training labels are wrong ({100 * max(low, 0):.0f} to {100 * high:.0f} %, "
-            f"some {share * total:,.0f} rows): so many contradict simple methods where these are surest; {kinds}. "
-            f"Simple methods agree with {100 * right:.0f} % of the labels, and would with about "
-            f"{100 * min(without, 1):.0f} % of right ones",
+            told=f"about {100 * share:.0f} % of the training labels are wrong, or a matter of chance ({100 * max(low, 0):.0f} to "
+            f"{100 * high:.0f} %, some {share * total:,.0f} rows): so many contradict simple methods where these are surest; "
+            f"{kinds}. Simple methods agree with {100 * right:.0f} % of the labels, and would with about "
+            f"{100 * min(without, 1):.0f} % without these",
             where="training labels",
             value=share,
             usual="below 2 % of the surest rows",

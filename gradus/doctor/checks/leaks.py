@@ -53,7 +53,10 @@ def find_target_leak(case: Case) -> list[Finding]:
     leaking = [name for name in best if told[name].skill >= PERFECT]
     if not leaking:
         return []
-    others = _by_all(_without(rows, [columns[name] for name in leaking]), targets, num_classes)
+    remaining = _without(rows, [columns[name] for name in leaking])
+    if remaining.kind == "numbers" and not np.ptp(remaining.features, axis=0).any():
+        raise NotHere("there is only one input" if len(leaking) == 1 else "each input alone tells the target")
+    others = _by_all(remaining, targets, num_classes)
     next_best = max((told[name].skill for name in best if name not in leaking), default=0.0)
     case.measured["single columns"]["all others"] = round(others.skill, 4)
     found = [name for name in leaking if _much_better(told[name], others)]
@@ -119,9 +122,6 @@ def _by_tree(rows: Rows, places: Any, targets: np.ndarray, num_classes: int | No
 
 def _by_all(rows: Rows, targets: np.ndarray, num_classes: int | None) -> Told:
     """The best of the simple methods on all features."""
-    if not rows.features.shape[1]:
-        usual = np.bincount(targets).argmax() if num_classes else targets.mean()
-        return _told(np.full(len(targets), usual), targets, num_classes)
     said = out_of_fold(rows, targets, num_classes)
     every = [_told(one.argmax(axis=1) if num_classes else one, targets, num_classes) for one in said.values()]
     return max(every, key=lambda one: one.skill)

@@ -19,7 +19,7 @@ from gradus.doctor.scales import main_weight
 from gradus.errors import UserError
 from gradus.look.gradient_check import check_gradients
 
-ROWS = 32
+ROWS, FEWEST_ROWS = 32, 8
 STEPS, LEAST_STEPS = 150, 60
 HOPELESS = 75  # steps after which less than a tenth of the loss is gone: there is no point in going on
 BUDGET = 1e11  # floating-point operations at one rate: some seconds of one core
@@ -35,10 +35,17 @@ SAMPLES = 2  # numbers moved in each tensor
 def find_cannot_memorise(case: Case) -> list[Finding]:
     """Adam on 32 rows, without dropout and augmentation: whatever can learn at all learns these by heart.
 
+    Rows whose inputs vary in D directions are asked for 2 (D + 1) at a time: so many a single linear unit parts with even chances
+    in any two classes (Cover 1965), while of more rows near each other nobody learns the answers by heart in a few steps.
     Half the loss of chance after 150 steps is far from it. Networks too small for it, or too large to be tried in some seconds,
     are not asked; what is in between is not judged.
     """
     tried = probe(case, ROWS)
+    count = _told_apart(tried.inputs)
+    if count < FEWEST_ROWS:
+        raise NotHere("too few inputs differ to tell rows apart")
+    if count < ROWS:
+        tried = probe(case, count)
     outputs = tried.outputs()
     if not isinstance(outputs, Tensor):
         raise NotHere("the network gives no tensor")
@@ -63,7 +70,7 @@ def find_cannot_memorise(case: Case) -> list[Finding]:
         return []
     tried.model.load_state_dict(begun)
     layer = _where_gradients_stop(tried)
-    settings = ("data.rows=32", "train.batch_size=32", "train.epochs=200")
+    settings = (f"data.rows={len(outputs)}", f"train.batch_size={len(outputs)}", "train.epochs=200")
     by_heart = train_with(case, *settings, lesson="forward-and-backward")
     return [
         Finding(
@@ -77,6 +84,18 @@ def find_cannot_memorise(case: Case) -> list[Finding]:
             command="gradus lesson forward-and-backward" if case.dataset.ordered else by_heart,
         )
     ]
+
+
+def _told_apart(inputs: Any) -> int:
+    """How many of the rows can be asked for. Raises `NotHere` where two are equal, so that no function may have all answers."""
+    if not isinstance(inputs, Tensor):
+        return ROWS
+    flat = inputs.flatten(1).detach().cpu().double()
+    if len(flat.unique(dim=0)) < len(flat):
+        raise NotHere("rows with equal inputs cannot be told apart")
+    if not inputs.is_floating_point():
+        return ROWS
+    return min(ROWS, 2 * (int(torch.linalg.matrix_rank(flat - flat.mean(dim=0))) + 1))
 
 
 def _learn(tried: Probe, rate: float, steps: int, chance: float) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 from gradus.doctor.case import Case, NotHere
 from gradus.doctor.data_commands import show_command
 from gradus.doctor.finding import Finding
-from gradus.doctor.rows import Rows, answers_of, rows_of
+from gradus.doctor.rows import Rows, answers_of, rows_of, windows_of
 from gradus.doctor.simple import out_of_fold
 from gradus.tasks.assessment import ClassAssessment, ForecastAssessment, NumberAssessment
 
@@ -44,10 +44,14 @@ def find_no_signal(case: Case) -> list[Finding]:
     methods = {
         name: signal_of(told, targets, num_classes) for name, told in told_of(case, rows, targets, num_classes).items()
     }
+    windows = windows_of(case, "train")
+    if windows is not None and not any(_sees(one) for one in methods.values()):  # what several rows together tell
+        told = out_of_fold(windows, targets, num_classes)
+        methods = {name: signal_of(one, targets, num_classes) for name, one in told.items()}
     entropy = _entropy(np.bincount(targets)) if num_classes else None
     case.measured["signal"] = {"entropy": entropy, **{name: one._asdict() for name, one in methods.items()}}
     best = max(methods.values(), key=lambda one: one.deviations)
-    if best.deviations > CHANCE or best.skill > SKILL or _network_sees(case):
+    if any(_sees(one) for one in methods.values()) or _network_sees(case):
         return []
     count = len(methods)
     lowered = (
@@ -69,6 +73,10 @@ def find_no_signal(case: Case) -> list[Finding]:
             others=("check whether labels and rows were read, sorted or shuffled apart from each other",),
         )
     ]
+
+
+def _sees(one: Signal) -> bool:
+    return one.deviations > CHANCE or one.skill > SKILL
 
 
 def told_of(case: Case, rows: Rows, targets: np.ndarray, num_classes: int | None) -> dict[str, np.ndarray]:
