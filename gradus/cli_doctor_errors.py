@@ -395,10 +395,10 @@ def _best_threshold(run: Run, arguments: argparse.Namespace, values_by_threshold
             f"{run.path}: a threshold is chosen on validation rows and judged on test rows; both are needed"
         )
     chooses, judges = values_by_threshold(run, "validation"), values_by_threshold(run, "test")
-    goal = goal_of(arguments.optimise)
+    goal, limits = goal_of(arguments.optimise), arguments.subject_to or ""
     lines, found = [], {}
     for name, values in judges.items():
-        best, _ = choose(chooses[name], arguments.optimise, arguments.subject_to or "")
+        best, _ = choose(chooses[name], arguments.optimise, limits)
         if best is None:
             of = f" for '{name}'" if len(judges) > 1 else ""
             raise UserError(f'--subject-to: no threshold{of} satisfies "{arguments.subject_to}" on the validation rows')
@@ -407,7 +407,8 @@ def _best_threshold(run: Run, arguments: argparse.Namespace, values_by_threshold
             f"   {metric}: {values[best][metric]:.4f}, at one half {values['0.50'][metric]:.4f}"
             for metric in values[best]
         ]
-        if goal(values[best]) <= goal(values["0.50"]):
+        half_will_do = not choose({"0.50": values["0.50"]}, arguments.optimise, limits)[1]
+        if half_will_do and goal(values[best]) <= goal(values["0.50"]):
             lines.append("that is no gain on the test rows: keep one half, or hold out more rows")
         found[name] = {"threshold": float(best), "test": values[best], "at one half": values["0.50"]}
     return lines, found if len(found) > 1 else next(iter(found.values()))

@@ -74,7 +74,7 @@ def pair(first: ErrorTable, second: ErrorTable) -> Pair:
 
 
 def _same_given(first: ErrorTable, second: ErrorTable) -> bool:
-    """Whether the same answers are right for both. Numbers may differ by their rounding: each run scales them in its own way."""
+    """Whether the same answers are right for both. Numbers may differ by rounding: each run scales them in its own way."""
     if first.unit != second.unit:
         return False
     if first.values is None or second.values is None:

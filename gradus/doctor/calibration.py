@@ -132,8 +132,8 @@ class Calibrated:
     """What `calibrate` did.
 
     split:         the rows that judge, test rows where there are some; they did not fit the temperature
-    before, after: the error of calibration on them (nan: too few answers); loss: their log loss in nats, before and after
-    rise:          the 95 % interval of how much greater that became
+    before, after: the error of calibration on them (nan: too few answers)
+    loss:          their log loss in nats, before and after; rise: the 95 % interval of how much greater that became
     """
 
     fitted: Fitted
@@ -156,8 +156,8 @@ class Calibrated:
 
 def calibrate(run: Run) -> Calibrated:
     """Fits a temperature on the validation rows and writes it into the run's folder: from then on its answers are as sure as they
-    may be. Doing it again begins from the network's own probabilities. Where the log loss of the test rows grows by more than
-    chance, nothing is written, and the run keeps the temperature that it had.
+    may be. Doing it again begins from the network's own probabilities. Where the log loss of the test rows grows by more
+    than chance, nothing is written, and the run keeps the temperature that it had.
 
     Raises `UserError` where there are no validation rows, or no probabilities.
     """

@@ -62,8 +62,8 @@ def parse_limits(text: str) -> list[Limit]:
 
 def goal_of(text: str) -> Callable[[Values], float]:
     """What is to be greatest: a metric, "mean(accuracy, 2*recall)" or "harmonic(precision, recall)". Metrics of which less is
-    better, such as loss, are turned about; they cannot stand in a mean. Raises `UserError` for another form; what it returns
-    raises it for metrics that are not there, or of which neither more nor less is better."""
+    better, such as loss, are turned about; they cannot stand in a mean. Raises `UserError` for another form; what it
+    returns raises it for metrics that are not there, or of which neither more nor less is better."""
     found = re.fullmatch(r"(mean|harmonic)\((.+)\)", text.strip())
     if not found:
         return lambda values: _towards_best(values, text.strip())
@@ -152,8 +152,9 @@ def latency(run: Run, split: str) -> float:
 
 
 def values_by_threshold(run: Run, split: str) -> dict[str, dict[str, dict[str, float]]]:
-    """Answer -> threshold -> metrics of giving this answer above it, for the second of two classes, or for each label: accuracy,
-    precision, recall, f1, macro_f1, balanced_accuracy, false_alarms (share of the "no" rows). Raises `UserError` for others."""
+    """Answer -> threshold -> metrics of giving this answer above it, for the second of two classes, or for each label:
+    accuracy, precision, recall, f1, macro_f1, balanced_accuracy, false_alarms (share of the "no" rows). Raises `UserError`
+    for answers of other kinds."""
     try:
         asked = questions(run.assess(split))
     except NotHere:

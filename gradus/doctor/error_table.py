@@ -2,8 +2,8 @@
 
     N = rows of the split as its assessment counts them (`Task.shown`): pictures, lines of a table, texts, windows
 
-Not covered: tasks without rows that are right or wrong on their own (making pictures, playing, word vectors), and single boxes
-and points of a picture.
+Not covered: tasks without rows that are right or wrong on their own (making pictures, playing, word vectors), and single
+boxes and points of a picture.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class ErrorTable:
     confidence: (N,) in 0..1, None where the model does not say how sure it is
     given, answered: of a row, in words
     truth, answers, classes: (N,) the classes by number, for answers of one class a row
-    values:     what was given as numbers, where `given` does not say all of it: (N, ...) or of the objects of all rows (M, 6);
-                close: how far those of two runs may be apart and still be the same, as a share
+    values:     what was given as numbers, where `given` does not say all of it: (N, ...) or of the objects of all rows
+                (M, 6); close: how far those of two runs may be apart and still be the same, as a share
     """
 
     split: str
@@ -292,8 +292,8 @@ def _of_tags(found: TagsAssessment) -> dict[str, Any]:
 
 
 def _of_several(found: SeveralAssessment) -> dict[str, Any]:
-    """Where every output is right or wrong a row is wrong where any is; else the mean over the outputs of 1 or 0 for wrong and
-    right, and of how far numbers are off in deviations of the targets. Neither changes with the model, so that two compare."""
+    """Where every output is right or wrong a row is wrong where any is; else the mean over the outputs of 1 or 0 for wrong
+    and right, and of how far numbers are off in deviations of the targets: two models are measured alike."""
     parts = {name: MAKERS[type(part)](part) for name, part in found.parts.items()}
 
     def words(which: str) -> Callable[[int], str]:

@@ -1,8 +1,8 @@
 """Weak slices: groups of rows with more mistakes than the rest, looked for on one half of the rows and confirmed on the other.
 
-What is told of a slice (its error with the interval, its share of all errors) is measured on the half that did not choose it,
-so it is not flattered by the search; the chance of a false one is corrected for how many were tried there (Bonferroni). Of
-slices that overlap the one that stands out most comes first, and the next ones must hold without its rows.
+What is told of a slice (its error with the interval, its share of all errors) is measured on the half that did not choose
+it, so it is not flattered by the search; the chance of a false one is corrected for how many were tried there (Bonferroni).
+Of slices that overlap the one that stands out most comes first, and the next ones must hold without its rows.
 """
 
 from __future__ import annotations

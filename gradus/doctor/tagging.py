@@ -163,8 +163,8 @@ def ceilings(sheet: Sheet, total: float, mass: float = 1.0) -> list[Ceiling]:
 
 
 def _interval_of(has: np.ndarray, weights: np.ndarray, share: float) -> Interval:
-    """The 95 % interval of the share of `weights` (N,) that the rows of a tag (N,) have: Wilson's where all rows weigh the same,
-    or where the tag holds for none or all of them, so that drawing them again would tell nothing; else by drawing rows again."""
+    """The 95 % interval of the share of `weights` (N,) that the rows of a tag (N,) have: Wilson's where all rows weigh the
+    same, or where the tag holds for none or all of them, so that drawing them again would tell nothing; else the bootstrap."""
     if not len(weights) or np.ptp(weights) == 0 or has.all() or not has.any():
         return Interval(*wilson_interval(int(has.sum()), len(has)), "Wilson's method")
     drawn = np.random.default_rng(0).integers(len(weights), size=(DRAWS, len(weights)))

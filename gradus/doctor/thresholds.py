@@ -117,7 +117,8 @@ class Decision:
 
     before, after: what a row costs on average, in the unit of the costs: by the answers as they were, and by cost
     saved:         their difference, with its 95 % interval
-    thresholds:    of each question, empty for more than two classes; chosen_on: the split that chose them, or "probabilities"
+    thresholds:    of each question, empty for more than two classes
+    chosen_on:     the split that chose them, or "probabilities"
     """
 
     split: str

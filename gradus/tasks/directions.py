@@ -13,14 +13,14 @@ _MORE = re.compile(
     r"|map\d*|map_(small|medium|large)|voc07_map50|pck_.+|boundary_f|(expected_)?return|length"
 )
 _LESS = re.compile(
-    r"(.*_)?(loss|error|entropy|mae|mse|rmse)|error_(rate|pixels)|smape|mase|mape|pinball|(perplexity|nats|bits)(_per_.+)?"
-    r"|reconstruction|return_deviation|false_alarms|latency_ms|size_mb|parameters"
+    r"(.*_)?(loss|error|entropy|mae|mse|rmse)|error_(rate|pixels)|smape|mase|mape|pinball"
+    r"|(perplexity|nats|bits)(_per_.+)?|reconstruction|return_deviation|false_alarms|latency_ms|size_mb|parameters"
 )
 
 
 def direction_of(metric: str) -> Literal["max", "min"] | None:
-    """ "max" where more is better, "min" where less is, None where neither is (the coverage of bands) or the name is not
-    known. Of several outputs a metric is named with its column: "age.mae"."""
+    """ "max" where more is better, "min" where less is, None where neither is (the coverage of bands) or the name is
+    not known. Of several outputs a metric is named with its column: "age.mae"."""
     names = [metric, *(metric[place + 1 :] for place, letter in enumerate(metric) if letter == ".")]
     for name in names:
         if _MORE.fullmatch(name):

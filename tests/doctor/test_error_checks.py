@@ -265,6 +265,12 @@ def test_what_the_command_says(trained, capsys):
     assert "chosen on validation rows" in gradus(
         capsys, "doctor", run, "--optimise", "f1", "--subject-to", "recall>0.5"
     )
+    alarms = ("doctor", run, "--optimise", "false_alarms")
+    bound = ("--subject-to", "recall>0.92")
+    assert json.loads(gradus(capsys, *alarms, *bound, "--json"))["at one half"]["recall"] < 0.92
+    assert "keep one half" not in gradus(capsys, *alarms, *bound)  # one half does not satisfy it
+    few = json.loads(gradus(capsys, *alarms, "--json"))
+    assert few["test"]["false_alarms"] < few["at one half"]["false_alarms"]  # of them the least is best
     assert "look like wrong labels" in gradus(capsys, "doctor", run, "--wrong-labels")
     chosen = json.loads(
         gradus(capsys, "doctor", run, run, "--optimise", "accuracy", "--subject-to", "size_mb<9", "--json")

@@ -121,14 +121,16 @@ def test_every_kind_of_answer_has_errors():
     numbers = of(
         ForecastAssessment(names=("t",), predictions=np.array([[[1.0], [3.0]]]), targets=np.array([[[2.0], [5.0]]]))
     )
-    assert numbers.error.tolist() == [1.5]
+    assert numbers.error.tolist() == [1.5] and numbers.values is not None and numbers.values.tolist() == [[[2], [5]]]
     boxes = [Objects.of([[0, 0, 10, 10]], [0], scores=[0.9]), Objects.of([[50, 50, 60, 60]], [0], scores=[0.9])]
     given = [Objects.of([[0, 0, 10, 10]], [0]), Objects.of([[0, 0, 10, 10]], [0])]
     objects = of(DetectionAssessment(classes=("cell",), predictions=boxes, targets=given))
     assert objects.error.tolist() == [0, 1] and objects.answered(1) == "0 found, 1 missed, 1 false"
+    assert objects.values is not None and objects.values[1].tolist() == [1, 0, 0, 0, 10, 10]  # picture, class, box
     masks = np.array([[[0, 0], [1, 1]], [[0, 0], [0, 0]]], dtype=np.uint8)
     seen = of(SegmentationAssessment(classes=("a", "b"), ignore=255, predictions=masks, targets=masks[[0, 0]]))
     assert np.allclose(seen.error, [0, 0.75]) and seen.given(0) == "a 50%, b 50%"
+    assert seen.values is not None and seen.values.tolist() == [[0.5, 0.5], [0.5, 0.5]]
     text = of(
         LanguageAssessment(tokens=("a", "b"), targets=np.array([[0, 1]]), nats=np.array([[1.0, np.nan]]), unit="letter")
     )

@@ -119,8 +119,8 @@ def _as_json(errors: Errors, gaps: list[Gap]) -> dict[str, Any]:
 
 
 def find_no_better(case: Case) -> list[Finding]:
-    """A simple method that is as good: the best baseline lies within the interval of the run's metric, or is better. Metrics
-    without an interval of their own have that of the run's stages (a jackknife).
+    """A simple method that is as good: the best baseline lies within the interval of the run's metric, or is better.
+    Metrics without an interval of their own have that of the run's stages (a jackknife).
 
     Baselines are judged on the same rows as the run. A run that is close to perfect is left alone: both are right there.
     """
