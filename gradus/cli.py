@@ -28,7 +28,7 @@ from gradus import (
     cli_predict,
     cli_search,
 )
-from gradus.errors import UserError, did_you_mean
+from gradus.errors import UserError, did_you_mean, quoted
 from gradus.files import unread
 from gradus.stopping import on_signals, stop_now, told_when_stopped
 
@@ -547,7 +547,7 @@ def _finish(run: Run) -> None:
     published = run.recipe.published
     if published:
         rows.append(["  published", f"{_format(published.metric, published.value)}  ({published.source})"])
-    with told_when_stopped(f"stopped before the report was written. Write it with: gradus report {run.path}"):
+    with told_when_stopped(f"stopped before the report was written. Write it with: gradus report {quoted(run.path)}"):
         report = run.report()
     rows += [["run", str(run.path)], ["report", str(report)]]
     _print_table(rows)

@@ -7,6 +7,7 @@ Its message names the file, the row or the setting, what was expected, what was 
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable
 
 
@@ -37,3 +38,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> 
         shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
         suggestion = f"; known: {shown}" if known else ""
     return UserError(f"unknown {kind} '{name}'{suggestion}{hint}")
+
+
+def quoted(path: object) -> str:
+    """A path as it is typed in a command: one with a space in quotes."""
+    return shlex.quote(str(path))

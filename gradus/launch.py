@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gradus.errors import UserError
+from gradus.errors import UserError, quoted
 from gradus.stopping import SIGNALS
 
 LOST = 75  # exit code of a process whose neighbour is gone
@@ -152,7 +152,7 @@ class _Launcher:
 
     def _give_up(self, what: str, times: int) -> int:
         run = self._run_folder()
-        hint = f"; what is saved can be continued with: gradus resume {run}" if run else ""
+        hint = f"; what is saved can be continued with: gradus resume {quoted(run)}" if run else ""
         again = f"{times} times in a row without a new checkpoint" if times else "and is not started again"
         print(f"gradus: {what}, {again}{hint}", file=sys.stderr)
         return 1

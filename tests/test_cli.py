@@ -417,3 +417,9 @@ def test_ensembles_from_the_command_line(gradus, mistake, wine: Path):
 )
 def test_mistakes_in_searches(mistake, arguments: list[str], told: str):
     assert told in mistake(*arguments)
+
+
+def test_commands_that_are_named_work_in_a_folder_with_a_space(gradus, in_empty_folder):
+    assert gradus("train", "--data", "iris", "--epochs", 1, "--out", "two words")[0] == 0
+    code, _, error = gradus("train", "--data", "iris", "--epochs", 1, "--out", "two words")
+    assert code == 2 and "gradus resume 'two words'" in error

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
-from gradus.errors import UserError
+from gradus.errors import UserError, quoted
 from gradus.models import MODELS, ModelSettings, create_model
 from gradus.models.stages import head_of, last_layer, stages_of
 
@@ -27,7 +27,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, on the CPU. Raises `UserError` naming the file."""
     if path.suffix.lower() in UNPICKLED:
         raise UserError(
-            f"{path}: weights are read from safetensors files; bring it over first: gradus import {path} --model NAME"
+            f"{path}: weights are read from safetensors files; bring it over first: gradus import {quoted(path)} --model NAME"
         )
     try:
         return load_tensors(path.read_bytes())

@@ -16,7 +16,7 @@ from gradus.data.augment.settings import AugmentSettings, get_preset
 from gradus.data.dataset import Dataset
 from gradus.data.device_rows import DeviceRows
 from gradus.data.load import DataSettings
-from gradus.errors import UserError
+from gradus.errors import UserError, quoted
 from gradus.files import write_atomic
 from gradus.recipes.environment import describe_environment
 from gradus.recipes.experiment import Experiment, fingerprint, prepare, train_settings
@@ -215,7 +215,7 @@ def _restore(trainer: Trainer, folder: RunFolder, say: Callable[[str], None], wo
         if checkpoint.is_whole(folder.checkpoints, "last"):
             way = f"to go on without the best weights so far, remove {folder.checkpoints / 'best'} and resume again"
         else:
-            way = f"to start again: gradus train {folder.path / 'recipe.toml'} --out ANOTHER"
+            way = f"to start again: gradus train {quoted(folder.path / 'recipe.toml')} --out ANOTHER"
             if checkpoint.is_whole(folder.checkpoints, "best"):
                 way = f"its best weights so far are whole, so gradus eval and predict still work; {way}"
         raise UserError(f"{error}; {way}") from None
@@ -226,7 +226,7 @@ def _restore(trainer: Trainer, folder: RunFolder, say: Callable[[str], None], wo
 
 
 def _on_the_way(folder: RunFolder) -> str:
-    return f"stopped. Continue with: gradus resume {folder.path}"
+    return f"stopped. Continue with: gradus resume {quoted(folder.path)}"
 
 
 def default_name(experiment: Experiment) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from gradus.data.columns import Image, type_to_dict
-from gradus.errors import UserError
+from gradus.errors import UserError, quoted
 from gradus.models import accepted_options, create_model
 from gradus.models.preprocessing import Preprocessing
 from gradus.models.weights import outputs_of, put_weights
@@ -35,7 +35,9 @@ class Pretrained:
         self.model, found = create_with_weights(network, weights)
         if found.record is None:
             if Path(found.where).is_dir():
-                raise UserError(f"{found.where}: a run knows how it sees its inputs: gradus predict {found.where} ...")
+                raise UserError(
+                    f"{found.where}: a run knows how it sees its inputs: gradus predict {quoted(found.where)} ..."
+                )
             raise UserError(f"{found.where}: {found.notes[-1]}; write it down, or import the file again")
         self.record, self.notes = found.record, found.notes
         record, channels = found.record, len(found.record.mean)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gradus import settings
 from gradus.data.columns import type_to_dict
-from gradus.errors import UserError
+from gradus.errors import UserError, quoted
 from gradus.look.report import ReportContent, write_report
 from gradus.recipes.making import making_of
 from gradus.recipes.writing import writing_of
@@ -24,7 +24,7 @@ def report_of(run: Run) -> Path:
     """Writes report.html into the run's folder from its files, its data and its best weights; returns the path."""
     evaluation = run.evaluation
     if not evaluation:
-        raise UserError(f"{run.path}: this run has not finished; continue with: gradus resume {run.path}")
+        raise UserError(f"{run.path}: this run has not finished; continue with: gradus resume {quoted(run.path)}")
     task = run.task
     split = evaluation["split"]
     recipe = settings.to_dict(run.recipe)

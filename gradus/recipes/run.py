@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gradus import settings
-from gradus.errors import NoWeights, UserError, did_you_mean
+from gradus.errors import NoWeights, UserError, did_you_mean, quoted
 from gradus.models import create_model
 from gradus.recipes.experiment import Experiment, prepare
 from gradus.recipes.inputs import read_inputs
@@ -84,7 +84,7 @@ class Run:
             name = "best" if checkpoint.exists(folder, "best") else "last"
             if not checkpoint.exists(folder, name):
                 raise NoWeights(
-                    f"{self.path}: no checkpoint has been written yet; continue with: gradus resume {self.path}"
+                    f"{self.path}: no checkpoint has been written yet; continue with: gradus resume {quoted(self.path)}"
                 )
             try:
                 model.load_state_dict(checkpoint.load(folder, name).model)

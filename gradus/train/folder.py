@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gradus.errors import UserError
+from gradus.errors import UserError, quoted
 from gradus.files import FolderLock, append_line, remove_temporaries, told_disk_errors, write_atomic
 from gradus.train import checkpoint
 
@@ -51,7 +51,7 @@ class RunFolder:
             folder._remove_beginning()
         elif found:
             folder.lock.release()
-            way = f", or continue with: gradus resume {path}" if BEGINNING[-1] in found else ""
+            way = f", or continue with: gradus resume {quoted(path)}" if BEGINNING[-1] in found else ""
             raise UserError(f"{path}: the folder is not empty; choose another --out{way}")
         return folder
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gradus.errors import UserError
+from gradus.errors import UserError, quoted
 from gradus.stopping import Interrupted, on_signals
 from gradus.train import checkpoint, shards
 from gradus.train.capture import Stepper
@@ -335,7 +335,7 @@ class Trainer:
         if self._saved_at != (self.epoch, self.step):
             self.save()
         self.world.barrier()  # none ends before all is saved
-        raise Interrupted(f"{place}, and saved. Continue with: gradus resume {self.folder.path}", number)
+        raise Interrupted(f"{place}, and saved. Continue with: gradus resume {quoted(self.folder.path)}", number)
 
     def save(self) -> None:
         """Writes checkpoints/best where it changed, then checkpoints/last. Weights that are not finite are never written."""

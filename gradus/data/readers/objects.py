@@ -16,7 +16,7 @@ from gradus.data.dataset import SPLITS, Dataset, Mistake, Split
 from gradus.data.images import SUFFIXES, EncodedImages
 from gradus.data.readers.cells import listed, read_text
 from gradus.data.readers.pictures import Headers
-from gradus.errors import UserError
+from gradus.errors import UserError, quoted
 
 NAME_FILES = ("labels.txt", "classes.txt", "obj.names", "class_names.txt", "codes.txt")
 
@@ -109,7 +109,11 @@ def refuse_mistakes(root: Path, mistakes: Sequence[Mistake]) -> None:
     if not mistakes:
         return
     first = mistakes[0]
-    more = f" (and {len(mistakes) - 1:,} more; `gradus data scan {root}` names them all)" if len(mistakes) > 1 else ""
+    more = (
+        f" (and {len(mistakes) - 1:,} more; `gradus data scan {quoted(root)}` names them all)"
+        if len(mistakes) > 1
+        else ""
+    )
     raise UserError(f"{first.where}: {first.message}{more}")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gradus.data.images import GREY_MODES, open_picture, orientation_of, size_of
-from gradus.errors import UserError
+from gradus.errors import UserError, quoted
 
 
 @dataclass
@@ -60,5 +60,5 @@ class Headers:
         if self.broken:
             raise UserError(
                 f"{path}: {len(self.broken):,} of {self.total:,} pictures cannot be read, first {self.broken[0]}; "
-                f"`gradus data scan {path}` names them all"
+                f"`gradus data scan {quoted(path)}` names them all"
             )

@@ -23,7 +23,7 @@ from gradus import settings
 from gradus.data.dataset import Dataset
 from gradus.data.load import read_data
 from gradus.environments import is_environment
-from gradus.errors import UserError
+from gradus.errors import UserError, quoted
 from gradus.files import write_atomic
 from gradus.models import accepted_options, create_model
 from gradus.recipes.execute import default_name
@@ -95,7 +95,7 @@ def search(
         if stored.to_toml() != plan.to_toml():
             raise UserError(
                 f"{out}: another search is kept here ({_difference(stored, plan)}); choose another --out, "
-                f"or continue that one with: gradus search --resume {out}"
+                f"or continue that one with: gradus search --resume {quoted(out)}"
             )
         folder = RunFolder.reopen(Path(out))
     else:
@@ -205,7 +205,7 @@ def _run(plan: Plan, experiment: Experiment, folder: RunFolder, dataset: Dataset
             _train(batch, trials, plan, metric, dataset)
         except KeyboardInterrupt as stop:
             raise Interrupted(
-                f"stopped; {len(trials)} finished trials are kept. Continue with: gradus search --resume {folder.path}",
+                f"stopped; {len(trials)} finished trials are kept. Continue with: gradus search --resume {quoted(folder.path)}",
                 getattr(stop, "signal_number", 2),
             ) from None
         append_trials(file, batch)

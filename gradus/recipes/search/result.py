@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gradus.errors import quoted
 from gradus.look.parallel import Axis, Line, draw_parallel
 from gradus.recipes.recipe import Recipe
 from gradus.recipes.search.space import SHORT, Dimension
@@ -71,7 +72,7 @@ class SearchResult:
         if name in RATES and 0 < best.value < 1:
             error = math.sqrt(best.value * (1 - best.value) / self.validation_rows)
             text += f" (chance alone moves this figure by about ±{100 * error:.2g} points)"
-        return f"{text}: judge it once on test rows, with gradus train {self.path / 'best.toml'}"
+        return f"{text}: judge it once on test rows, with gradus train {quoted(self.path / 'best.toml')}"
 
     def draw(self) -> None:
         """Writes search.png: the trials as lines over parallel axes."""
