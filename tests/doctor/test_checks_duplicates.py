@@ -92,6 +92,16 @@ def test_texts_that_are_shared_or_hardly_changed():
     assert found.rows["test"] == list(range(10))
 
 
+def test_texts_that_stand_twice_beside_classes():
+    random = np.random.default_rng(0)
+    words = [f"word{number}" for number in range(500)]
+    types = {"text": Text(), "from": Label(classes=("a", "b")), "label": Label(classes=("no", "yes"))}
+    order = random.permutation(300) % 150
+    values = {"text": np.array([" ".join(random.choice(words, 60)) for _ in range(150)], dtype=object)[order]}
+    values |= {"from": (order < 75).astype(np.int64), "label": (order % 2).astype(np.int64)}
+    assert kinds(find_shared_rows(in_splits(types, "label", values, train=200))) == ["shared-rows"]
+
+
 def test_equal_rows_with_different_labels():
     random = np.random.default_rng(0)
     types = {"x": Number(), "y": Number(), "label": Label(classes=("no", "yes"))}

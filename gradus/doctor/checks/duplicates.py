@@ -2,8 +2,8 @@
 
 Equal are rows whose encoded pictures, texts (but for case and white space) or input values are. Rows of a table of few values
 are equal by chance: there as many must be expected as the training rows have among themselves; of other tables as many as
-rows that are made up of the training rows have among these (`made_up.py`). One number alone does not tell a copy from an equal
-value.
+rows that are made up of the training rows have among these (`made_up.py`). One number, alone or beside classes, does not tell
+a copy from an equal value: where training rows have twins among themselves, nothing is said of others.
 
 Almost equal are rows far nearer to one training row than to others: the nearest is at less than a share r of the distance of the
 tenth (Lowe's ratio test). Among rows that were drawn independently that happens with probability 1 - (1 - r^D)^9, where D is
@@ -55,7 +55,6 @@ def find_shared_rows(case: Case) -> list[Finding]:
     """Rows of validation or test that are training rows too: they measure memory."""
     train = codes_of(case, "train")
     known = dict(zip(reversed(train), reversed(range(len(train))), strict=True))
-    by_chance = _equal_by_chance(case)
     findings = []
     for split in ("test", "validation"):
         if split not in case.tensors:
@@ -64,7 +63,7 @@ def find_shared_rows(case: Case) -> list[Finding]:
         shared = [row for row, code in enumerate(codes) if code in known]
         share = len(shared) / len(codes)
         case.measured.setdefault("shared rows", {})[split] = share
-        if len(shared) < FEWEST or share < SHARE or not _above(len(shared), len(codes), by_chance):
+        if len(shared) < FEWEST or share < SHARE or not _above(len(shared), len(codes), _equal_by_chance(case)):
             continue
         first = shared[0]
         findings.append(
@@ -197,26 +196,22 @@ def _values(values: Any, kind: Any) -> list[Any]:
 
 
 def _is_rich(case: Case) -> bool:
-    """Whether two rows are hardly ever equal by chance: pictures, long texts, tables with a number that mostly differs."""
+    """Whether two rows are hardly ever equal by chance."""
     rows = case.dataset["train"]
-    for name in case.task.input_types:
-        column = rows[name] if name in rows.columns else None
-        if column is None:
-            continue
-        if isinstance(column.type, Text):
-            words = [text.split() for text in column.values[:500]]
-            if (
-                np.mean([len(text) for text in words]) >= SHORT_TEXT
-                and len({one for text in words for one in text}) >= FEW_WORDS
-            ):
-                return True
-        elif isinstance(column.type, Number):
-            values = np.asarray(column.values)
-            if len(np.unique(values)) > len(values) / 4:
-                return True
-        elif not isinstance(column.type, Label):
-            return True
-    return False
+    return any(_is_telling(rows[name]) for name in case.task.input_types if name in rows.columns)
+
+
+def _is_telling(column: Column) -> bool:
+    """Whether two values are hardly ever equal by chance: pictures, long texts, numbers that mostly differ."""
+    if isinstance(column.type, Text):
+        words = [text.split() for text in column.values[:500]]
+        return bool(np.mean([len(text) for text in words]) >= SHORT_TEXT) and (
+            len({one for text in words for one in text}) >= FEW_WORDS
+        )
+    if isinstance(column.type, Number):
+        values = np.asarray(column.values)
+        return len(np.unique(values)) > len(values) / 4
+    return not isinstance(column.type, Label)
 
 
 def _share_of_twins(codes: list[Any]) -> float:
@@ -234,16 +229,17 @@ def _share_equal(case: Case) -> float:
     if not _is_rich(case):
         return _share_of_twins(train)
     columns, values = case.dataset["train"].columns, _varying(case)
+    others = [name for name in values if not isinstance(columns[name].type, Label | Number)]
+    if len(others) == 1 and _is_telling(columns[others[0]]):
+        return 0.0
     if len(values) < 2:
-        return _share_of_twins(train) if any(isinstance(columns[name].type, Number) for name in values) else 0.0
-    known: dict[Any, set[int]] = {}
-    for row, value in enumerate(zip(*values.values(), strict=True)):
-        known.setdefault(value, set()).add(row)
-    shares = []
+        return _share_of_twins(train)
+    known = list(zip(*values.values(), strict=True))
+    counts, shares = Counter(known), []
     for sources, kin in made_up({name: columns[name] for name in values}, np.arange(len(train))):
         made = zip(*([values[name][row] for row in taken.tolist()] for name, taken in sources.items()), strict=True)
-        equal = [bool(known.get(value, set()).difference(own)) for value, own in zip(made, kin.tolist(), strict=True)]
-        shares.append(np.mean(equal))
+        pairs = zip(made, kin.tolist(), strict=True)
+        shares.append(np.mean([counts[value] > sum(known[row] == value for row in set(own)) for value, own in pairs]))
     return TIMES * float(np.mean(shares))
 
 
