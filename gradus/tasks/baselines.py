@@ -147,7 +147,8 @@ def _fitted(task: InputTargetTask, features: Any, targets: np.ndarray, freedom: 
 
             def class_outputs(inputs: Any) -> np.ndarray:
                 outputs = np.full((inputs.shape[0], task.target.num_outputs), -30.0)
-                outputs[:, seen] = model.predict_log_proba(inputs).clip(-30)
+                with np.errstate(divide="ignore"):  # sure of it: log 0 is cut off
+                    outputs[:, seen] = model.predict_log_proba(inputs).clip(-30)
                 return outputs
 
             return class_outputs

@@ -22,9 +22,7 @@ KEPT = 20  # medians of an epoch
 
 
 class Losses:
-    """start: the loss that knowing nothing has, or None: the first loss is taken for it
-    first: that of the network before its first step; the loss of the first batch, unless it is set to one of more rows
-    """
+    """start: the loss that knowing nothing has, or None: the first loss is taken for it"""
 
     def __init__(self, start: float | None) -> None:
         self.start, self.first = start, -math.inf
@@ -33,13 +31,17 @@ class Losses:
         self.above = 0
         self.of_epoch: list[float] = []
 
+    def begin(self, loss: float) -> None:
+        """The loss before the first step. Without a call that of the first batch is taken for it."""
+        self.first = loss
+        self.start = loss if self.start is None else self.start
+
     def add(self, first: int, values: list[float]) -> list[dict[str, Any]]:
         """Takes the losses of steps from `first` (from 0) on; returns what happened: a spike, or that the loss has risen."""
         found = []
         for step, value in enumerate(values, first + 1):
             if self.first == -math.inf:
-                self.first = value
-                self.start = value if self.start is None else self.start
+                self.begin(value)
             self.block.append(value)
             if len(self.block) == BLOCK:
                 now = median(self.block)

@@ -105,7 +105,8 @@ class Watch:
         if update == 1:  # of more rows than a small batch has, normalised as in training
             seen = look(learner, self.stepper.source, batch, statistics)
             began = float(seen["loss_batch_statistics" if "loss_batch_statistics" in seen else "loss_evaluation"])
-            self.judge.first = began if np.isfinite(began) else self.judge.first
+            if np.isfinite(began):
+                self.judge.begin(began)
         found = self.stepper.step(epoch, step, batch)
         record: Record = {
             "what": "probe",

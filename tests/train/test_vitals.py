@@ -215,4 +215,7 @@ def test_jumps_of_the_loss_that_last():
     risen = Losses(2.3).add(0, [2.4, *[9.0] * BLOCK * (STAYS + LEAST)])
     assert [one["what"] for one in risen] == ["risen"]
     assert Losses(2.3).add(0, [9.0] * BLOCK * (STAYS + LEAST)) == []  # high from the beginning has not risen
+    many = Losses(None)  # what chance has is not known, but the loss of many rows is
+    many.begin(9.0)
+    assert many.add(0, [2.4, *[9.0] * BLOCK * (STAYS + LEAST)]) == []
     assert Losses(None).add(0, [-5.0] * 30 + [50.0] * 100) == []  # a likelihood has no zero
