@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from gradus.data.catalogue import CATALOGUE
 from gradus.doctor.case import Case
 from gradus.models import MODELS, accepted_options
 from gradus.recipes.table import RECIPES
@@ -37,5 +38,5 @@ def _subject(case: Case) -> list[str]:
     if case.recipe.name in RECIPES:
         return [case.recipe.name]
     data = case.recipe.data
-    target = ["--target", data.target] if data.target else []
+    target = ["--target", data.target] if data.target and data.source not in CATALOGUE else []
     return ["--data", data.source, *target, "--model", case.recipe.model.name]
