@@ -44,7 +44,7 @@ class Check(NamedTuple):
 
 
 CHECKS: dict[str, Check] = {
-    "data-changed": Check("whether the data are those of the training", state.find_changed_data, after=True),
+    "changed-data": Check("whether the data are those of the training", state.find_changed_data, after=True),
     "unfinished": Check("whether the training has ended", state.find_unfinished, after=True),
     "signal": Check("whether the inputs say anything about the target", signal.find_no_signal),
     "target-leak": Check("whether an input is the target", leaks.find_target_leak),
