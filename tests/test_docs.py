@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from gradus import cli
+from gradus.cli.flags import recipe_of
 from gradus.errors import UserError
 from gradus.lessons.table import LESSONS
 from gradus.look.inside.table import LOOKS as NETWORK_LOOKS
@@ -84,9 +85,9 @@ def look_works(arguments: argparse.Namespace) -> bool:
 def command_works(line: str) -> bool:
     """Whether a command line is understood, its recipe or lessons are known, and its settings are accepted."""
     try:
-        arguments = cli._parse(shlex.split(line)[1:])
+        arguments = cli.parse(shlex.split(line)[1:])
         if arguments.command == "train":
-            cli._recipe_of(arguments)
+            recipe_of(arguments)
     except UserError:
         return False
     if arguments.command == "lesson":
@@ -235,7 +236,7 @@ def test_the_page_of_looks_has_each_of_them_in_order():
 
 def understood(line: str) -> bool:
     """Whether the command line can be read; of looks and of training also whether names and settings are known."""
-    arguments = cli._parse(shlex.split(line)[1:])
+    arguments = cli.parse(shlex.split(line)[1:])
     if arguments.command == "train" and not str(arguments.recipe or "").endswith(".toml"):
-        cli._recipe_of(arguments)
+        recipe_of(arguments)
     return arguments.command != "look" or look_works(arguments)

@@ -41,20 +41,7 @@ EVERYTHING = set(MAY_IMPORT)
 MAY_IMPORT["lessons"] = set(EVERYTHING)
 EVERYTHING = set(MAY_IMPORT)
 MAY_IMPORT |= {
-    "cli": EVERYTHING
-    | {"cli_data", "cli_predict", "cli_search", "cli_learn", "cli_look", "cli_import", "cli_backtest", "cli_generate"}
-    | {"cli_play", "cli_doctor"},
-    "cli_data": EVERYTHING | {"cli"},
-    "cli_predict": EVERYTHING | {"cli"},
-    "cli_search": EVERYTHING | {"cli"},
-    "cli_learn": EVERYTHING | {"cli"},
-    "cli_look": EVERYTHING | {"cli"},
-    "cli_import": EVERYTHING | {"cli"},
-    "cli_backtest": EVERYTHING | {"cli"},
-    "cli_generate": EVERYTHING | {"cli"},
-    "cli_play": EVERYTHING | {"cli"},
-    "cli_doctor": EVERYTHING | {"cli", "cli_doctor_errors"},
-    "cli_doctor_errors": EVERYTHING | {"cli"},
+    "cli": EVERYTHING,
     "__init__": EVERYTHING,
     "__main__": {"cli"},
 }

@@ -365,3 +365,8 @@ def _random(count: int, seed: int) -> list[np.ndarray]:
     """`DRAWS` weights, even over the simplex (half of them) and near its corners and edges, where useful weights often lie."""
     random = np.random.default_rng(seed)
     return [*random.dirichlet(np.ones(count), DRAWS // 2), *random.dirichlet(np.full(count, 0.3), DRAWS // 2)]
+
+
+def load_run_or_ensemble(path: str) -> Run | Ensemble:
+    """What a folder holds: a run, or an ensemble of runs."""
+    return load_ensemble(path) if (Path(path) / "ensemble.json").exists() else load_run(path)

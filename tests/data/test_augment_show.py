@@ -78,9 +78,10 @@ def test_mistakes_are_told(arguments, message, in_empty_folder: Path, capsys: py
 
 def test_a_preset_and_a_setting_make_a_recipe():
     from gradus import cli
+    from gradus.cli.flags import recipe_of
 
     line = ["train", "--data", "digits", "--augment", "book", "--set", "augment.rotation=20"]
-    recipe = cli._recipe_of(cli._parse(line))
+    recipe = recipe_of(cli.parse(line))
     assert (recipe.augment.rotation, recipe.augment.shear, recipe.augment.zoom_sides) == (20, 11.46, "apart")
     with pytest.raises(UserError, match="unknown augmentation 'bok'; did you mean 'book'"):
-        cli._recipe_of(cli._parse([*line[:4], "bok"]))
+        recipe_of(cli.parse([*line[:4], "bok"]))

@@ -14,7 +14,8 @@ import pytest
 from error_tables_made import answers
 
 from gradus import cli
-from gradus.cli import _recipe_of, build_parser
+from gradus.cli import build_parser
+from gradus.cli.flags import recipe_of
 from gradus.data.load import DataSettings
 from gradus.doctor import calibration
 from gradus.doctor.case import Case, NotHere
@@ -231,7 +232,7 @@ def test_too_sure_a_run_without_validation_rows_trains_again_from_its_own_recipe
     assert found.command.startswith(f"gradus train {recipe} --set data.validation=0.1 --out ")
     assert found.others[0].startswith(f"label smoothing: gradus train {recipe} --set task.options.label_smoothing=0.1")
     for line in (found.command, found.others[0].partition(": ")[2]):
-        changed = _recipe_of(build_parser().parse_args(shlex.split(line)[1:]))
+        changed = recipe_of(build_parser().parse_args(shlex.split(line)[1:]))
         assert changed != run.recipe and changed.data.source == "breast_cancer"
 
 

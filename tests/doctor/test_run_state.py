@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from gradus import cli
+from gradus.cli import doctor
+from gradus.cli.flags import recipe_of
 from gradus.doctor.case import NotHere
 from gradus.doctor.checks.state import find_changed_data, find_unfinished
 from gradus.doctor.examine import open_case
@@ -90,12 +92,12 @@ def test_a_training_that_has_not_ended(mine, capsys):
     code, said, _ = told(capsys, "doctor", run, "--only", "unfinished")
     assert code == 0 and "1 warning" in said
     with pytest.raises(UserError, match=r"has not ended.*gradus resume"):
-        cli.cli_doctor.run_doctor(arguments("doctor", run, "--learning-curve"))
+        doctor.run_doctor(arguments("doctor", run, "--learning-curve"))
     assert not (run / "learning_curve").exists()
 
 
 def arguments(*line: object):
-    return cli._parse([str(part) for part in line])
+    return cli.parse([str(part) for part in line])
 
 
 @pytest.mark.parametrize(("rows", "words"), [(150, "96 train rows, then 128"), (200, "other values")])
@@ -129,7 +131,7 @@ def test_commands_name_a_recipe_as_it_was_typed(mine, capsys):
     assert code == 0
     (command,) = [one.split("next: ")[1] for one in said.splitlines() if "next: " in one]
     assert command.startswith(shlex.join(["gradus", "train", *map(str, line)]))
-    cli._recipe_of(arguments(*shlex.split(command)[1:]))
+    recipe_of(arguments(*shlex.split(command)[1:]))
 
 
 def test_what_dies_of_a_rate_is_given_the_same_rate():

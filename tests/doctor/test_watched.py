@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gradus.cli import _recipe_of, build_parser
+from gradus.cli import build_parser
+from gradus.cli.flags import recipe_of
 from gradus.data.load import DataSettings
 from gradus.doctor.case import NotHere
 from gradus.doctor.checks.watched import find_idle, find_watched
@@ -47,7 +48,7 @@ def test_the_learning_rate(tmp_path, rate, kinds, watch):
     assert len(told) == (len(kinds) if watch else 0)
     for finding in found.values():  # the command works, and changes the rate by a factor of 100
         words = finding.command.split()
-        better = _recipe_of(build_parser().parse_args(words[1:])).train.optimizer.learning_rate
+        better = recipe_of(build_parser().parse_args(words[1:])).train.optimizer.learning_rate
         assert words[:2] == ["gradus", "train"] and better != rate
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from gradus.cli import _recipe_of, build_parser
+from gradus.cli import build_parser
+from gradus.cli.flags import recipe_of
 from gradus.data.columns import Column, Label, Number
 from gradus.data.dataset import Dataset, NumberedRows, Split
 from gradus.data.load import DataSettings
@@ -216,7 +217,7 @@ def test_every_command_is_accepted(tmp_path):
         flags = {" ".join(one.flags): one for kind in KNOBS for one in remedies_for(case, kind) if one.flags}
         for one in flags.values():
             command = shlex.split(command_of(case, one))
-            changed = _recipe_of(parser.parse_args(command[1:]))
+            changed = recipe_of(parser.parse_args(command[1:]))
             assert (changed != recipe or "--folds" in command) and not Path(command[-1]).exists()
             assert changed.model.name in MODELS
             assert set(changed.model.options) <= set(accepted_options(changed.model.name))

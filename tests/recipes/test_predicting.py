@@ -15,7 +15,7 @@ from PIL import Image as PillowImage
 from scenes_made import scenes
 
 from gradus.cli import main
-from gradus.cli_predict import _write
+from gradus.cli.predict import _write
 from gradus.data import frames
 from gradus.data.columns import Points
 from gradus.data.frames import Frame, find_files, read_frames

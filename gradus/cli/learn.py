@@ -1,33 +1,35 @@
-"""The commands for reading and trying: lesson, catalogue, check. As light to import as `cli.py`."""
+"""The commands for reading and trying: lesson, catalogue, check."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from gradus.cli.flags import whole_number
+from gradus.cli.output import print_table, say
 from gradus.errors import UserError
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from gradus.cli.command_line import AddCommand
     from gradus.look.gradient_check import GradientReport
 
-FLAGS = ("list", "file", "input-shape", "samples", "train")
 
-
-def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+def add_commands(command: AddCommand) -> None:
     """Adds the commands to the parser of the command line."""
-    lesson = command("lesson", "One idea, shown with numbers and a picture: runs it and writes a page.")
+    lesson = command("lesson", "One idea, shown with numbers and a picture: runs it and writes a page.", run_lessons)
     lesson.add_argument("names", metavar="NAME", nargs="*", help="which; `all` for all of them")
     lesson.add_argument("--list", action="store_true", help="name them all")
     lesson.add_argument("--out", metavar="DIR", default="lessons", help="where the pages go (default lessons)")
-    catalogue = command("catalogue", "All primitives with formula, plot, derivative, range and source, as one page.")
+    catalogue = command(
+        "catalogue", "All primitives with formula, plot, derivative, range and source, as one page.", run_catalogue
+    )
     catalogue.add_argument("--out", metavar="DIR", default="lessons", help="where the page goes (default lessons)")
 
-    check = command("check", "Compare a network's gradients with differences, layer by layer, in float64.")
+    check = command("check", "Compare a network's gradients with differences, layer by layer, in float64.", run_check)
     check.add_argument("name", metavar="MODEL", nargs="?", help="a network's name (`gradus list models`)")
     check.add_argument("--file", metavar="FILE.py:CLASS", help="your own module in its place; the file is run")
     check.add_argument("--set", metavar="option=value", action="append", default=[], help="an argument of the network")
@@ -39,13 +41,12 @@ def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None
 
 
 def run_lessons(arguments: argparse.Namespace) -> None:
-    from gradus.cli import _print_table, _say
     from gradus.lessons.table import LESSONS, SUBJECTS
 
     if arguments.list:
         for subject, lessons in SUBJECTS.items():
             print(subject)
-            _print_table([[f"  {name}", lesson.shows] for name, lesson in lessons.items()])
+            print_table([[f"  {name}", lesson.shows] for name, lesson in lessons.items()])
         return
     if not arguments.names:
         raise UserError("which lesson? `gradus lesson --list` names them, `gradus lesson all` runs them all")
@@ -54,14 +55,14 @@ def run_lessons(arguments: argparse.Namespace) -> None:
 
     for name in check_names(list(LESSONS) if arguments.names == ["all"] else arguments.names):
         result = run_lesson(name, arguments.out)
-        _print_table([[key, number(value, 6)] for key, value in result.numbers.items()])
-        _say(f"{name}: {result.path} ({result.seconds:.1f} s)")
+        print_table([[key, number(value, 6)] for key, value in result.numbers.items()])
+        say(f"{name}: {result.path} ({result.seconds:.1f} s)")
 
 
 def run_check(arguments: argparse.Namespace) -> None:
     """Prints the comparison and exits with 1 where a gradient is wrong."""
-    seed = _whole_number(arguments.seed, "--seed", least=0)
-    samples = None if arguments.samples is None else _whole_number(arguments.samples, "--samples", least=1)
+    seed = whole_number(arguments.seed, "--seed")
+    samples = None if arguments.samples is None else whole_number(arguments.samples, "--samples", least=1)
     name, module, shape = _subject(arguments, seed)
     from gradus.look.gradient_check import check_gradients, make_inputs
 
@@ -108,14 +109,7 @@ def _shape(text: str | None) -> tuple[int, ...] | None:
     return tuple(int(size) for size in sizes)
 
 
-def _whole_number(text: str, flag: str, least: int) -> int:
-    if not text.isdigit() or int(text) < least:
-        raise UserError(f"{flag}: expected a whole number of at least {least}, received '{text}'")
-    return int(text)
-
-
 def _print_check(name: str, report: GradientReport) -> None:
-    from gradus.cli import _print_table
     from gradus.look.gradient_check import verdict
 
     mode = "training" if report.training else "evaluation"
@@ -129,7 +123,7 @@ def _print_check(name: str, report: GradientReport) -> None:
         word = verdict(layer.both.error) if layer.both.checked else "not compared"
         place = layer.both.where if layer.both.error else ""
         table.append([layer.name or "(itself)", layer.kind, str(layer.both.checked), network, alone, word, place])
-    _print_table(table)
+    print_table(table)
     kinks = sum(layer.both.kinks for layer in report.layers)
     if kinks:
         print(
@@ -154,10 +148,6 @@ def _kind(report: GradientReport, name: str) -> str:
 
 
 def run_catalogue(arguments: argparse.Namespace) -> None:
-    from gradus.cli import _say
     from gradus.lessons.catalogue import write_catalogue
 
-    _say(str(write_catalogue(arguments.out)))
-
-
-COMMANDS = {"lesson": run_lessons, "catalogue": run_catalogue, "check": run_check}
+    say(str(write_catalogue(arguments.out)))

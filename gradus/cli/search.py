@@ -1,15 +1,17 @@
-"""The commands that look for better settings and combine runs: search, lr, ensemble. As light to import as `cli.py`."""
+"""The commands that look for better settings and combine runs: search, lr, ensemble."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from gradus.cli.flags import add_recipe_flags, real_number, recipe_of, whole_number
+from gradus.cli.output import format_value, print_table, say
 from gradus.errors import UserError
 
 if TYPE_CHECKING:
+    from gradus.cli.command_line import AddCommand
     from gradus.recipes.search import SearchResult
 
 # flag -> what it takes; fields of SearchSettings, whose defaults stand there
@@ -21,15 +23,14 @@ SEARCH_FLAGS = {
     "search-seed": "of what is drawn (default 0); --seed is that of the trainings",
     "at-once": "trials that are trained side by side and then kept (default 16)",
 }
-FLAGS = (*SEARCH_FLAGS, "vary", "prune", "resume", "lowest", "highest", "steps", "weights", "combine")
 
 
-def add_commands(
-    command: Callable[[str, str], argparse.ArgumentParser], add_recipe_flags: Callable[[argparse.ArgumentParser], None]
-) -> None:
+def add_commands(command: AddCommand) -> None:
     """Adds the three commands to the parser of the command line."""
     search = command(
-        "search", "Try many settings of a recipe; the best validation metric wins and is written as a recipe."
+        "search",
+        "Try many settings of a recipe; the best validation metric wins and is written as a recipe.",
+        run_search,
     )
     add_recipe_flags(search)
     search.add_argument(
@@ -48,7 +49,7 @@ def add_commands(
     search.add_argument("--out", metavar="DIR", help="the search's folder; default runs/search-NAME-NUMBER")
     search.add_argument("--resume", metavar="DIR", help="continue a search")
 
-    rates = command("lr", "Learning-rate range test: a picture of loss against rate, and a suggestion.")
+    rates = command("lr", "Learning-rate range test: a picture of loss against rate, and a suggestion.", run_rates)
     add_recipe_flags(rates)
     rates.add_argument("--lowest", metavar="X", default="1e-7", help="the first rate (default 1e-7)")
     rates.add_argument("--highest", metavar="X", default="10", help="the last rate (default 10)")
@@ -56,7 +57,7 @@ def add_commands(
     rates.add_argument("--seeds", metavar="N", default="1", help="repeats, whose losses are averaged (default 1)")
     rates.add_argument("--out", metavar="DIR", help="the folder; default runs/lr-NAME-NUMBER")
 
-    ensemble = command("ensemble", "Average the answers of several runs on the same data.")
+    ensemble = command("ensemble", "Average the answers of several runs on the same data.", run_ensemble)
     ensemble.add_argument("runs", metavar="RUN", nargs="+")
     ensemble.add_argument(
         "--weights", default="equal", help="equal (default), fitted on validation rows, or 0.5,0.3,0.2"
@@ -78,12 +79,12 @@ def run_search(arguments: argparse.Namespace) -> None:
             raise UserError(
                 "--resume takes all settings from its folder: leave out the recipe, --data, --vary and --out"
             )
-        result = resume_search(arguments.resume, say=_cli()._say)
+        result = resume_search(arguments.resume, say=say)
     else:
         if not arguments.vary:
             raise UserError("what should be varied? For example --vary learning_rate=log:1e-4..1")
-        recipe = _cli()._recipe_of(arguments)
-        result = search(recipe, arguments.vary, arguments.out, say=_cli()._say, **_search_settings(arguments))
+        recipe = recipe_of(arguments)
+        result = search(recipe, arguments.vary, arguments.out, say=say, **_search_settings(arguments))
     _print_result(result)
     if result.best is None:
         first = next((trial.error for trial in result.trials if trial.error), "")
@@ -96,33 +97,31 @@ def _search_settings(arguments: argparse.Namespace) -> dict[str, Any]:
         text = getattr(arguments, flag.replace("-", "_"))
         if text is not None:
             name = flag.removeprefix("search-").replace("-", "_")
-            how[name] = text if name == "method" else _whole(text, flag)
+            how[name] = text if name == "method" else whole_number(text, f"--{flag}")
     return how
 
 
 def _print_result(result: SearchResult) -> None:
-    cli = _cli()
-    cli._print_table(result.table())
+    print_table(result.table())
     print(result.summary())
     if result.best is not None:
-        cli._print_table([["best", str(result.path / "best.toml")], ["picture", str(result.path / "search.png")]])
+        print_table([["best", str(result.path / "best.toml")], ["picture", str(result.path / "search.png")]])
     if result.caution():
         print(f"note: {result.caution()}")
 
 
 def run_rates(arguments: argparse.Namespace) -> None:
-    cli = _cli()
-    steps = _whole(arguments.steps, "steps") if arguments.steps is not None else None
-    lowest, highest = _number(arguments.lowest, "lowest"), _number(arguments.highest, "highest")
-    seeds = _whole(arguments.seeds, "seeds")
-    recipe = cli._recipe_of(arguments)
+    steps = whole_number(arguments.steps, "--steps") if arguments.steps is not None else None
+    lowest, highest = real_number(arguments.lowest, "--lowest"), real_number(arguments.highest, "--highest")
+    seeds = whole_number(arguments.seeds, "--seeds")
+    recipe = recipe_of(arguments)
     from gradus.recipes.lr_range import lr_range_run
 
     folder, found = lr_range_run(
-        recipe, arguments.out, lowest=lowest, highest=highest, steps=steps, seeds=seeds, say=cli._say
+        recipe, arguments.out, lowest=lowest, highest=highest, steps=steps, seeds=seeds, say=say
     )
     rows = [[what, f"{value:.3g}" if value is not None else "-"] for what, value in found.marks().items()]
-    cli._print_table([*rows, ["picture", str(folder / "lr.png")]])
+    print_table([*rows, ["picture", str(folder / "lr.png")]])
     if found.suggestion is None:
         print("note: the loss did not fall at any rate, so there is no suggestion: look at the data, or at the picture")
 
@@ -130,8 +129,8 @@ def run_rates(arguments: argparse.Namespace) -> None:
 def run_ensemble(arguments: argparse.Namespace) -> None:
     weights: Any = arguments.weights
     if weights not in ("equal", "fitted") and "," in weights:
-        weights = [_number(part, "weights") for part in weights.split(",")]
-    seed = _whole(arguments.seed, "seed")
+        weights = [real_number(part, "--weights") for part in weights.split(",")]
+    seed = whole_number(arguments.seed, "--seed")
     from gradus.recipes.ensemble import ensemble
 
     made = ensemble(arguments.runs, weights, combine=arguments.combine, method=arguments.method, seed=seed)
@@ -141,42 +140,18 @@ def run_ensemble(arguments: argparse.Namespace) -> None:
         members = [{"name": name, "weight": weight, **metrics} for name, weight, metrics in rows]
         print(json.dumps({"split": arguments.split, "rows": members, what: likeness.tolist(), "out": kept}))
         return
-    cli = _cli()
     names = list(rows[0][2])
     table = [[f"on {arguments.split}", "weight", *names]]
     for name, weight, metrics in rows:
-        shown = [cli._format(metric, metrics[metric]) for metric in names]
+        shown = [format_value(metric, metrics[metric]) for metric in names]
         table.append([name, "" if weight is None else f"{weight:.3f}", *shown])
-    cli._print_table(table)
+    print_table(table)
     print(f"\n{what}, {arguments.split} rows")
     numbers = [str(number + 1) for number in range(len(likeness))]
     header = ["", *numbers]
     matrix = [[f"{number} {made.members[int(number) - 1].name}"] for number in numbers]
     for line, values in zip(matrix, likeness, strict=True):
         line += [f"{value:.3f}" for value in values]
-    cli._print_table([header, *matrix])
+    print_table([header, *matrix])
     if kept:
-        cli._print_table([["ensemble", kept]])
-
-
-def _cli() -> Any:
-    from gradus import cli
-
-    return cli
-
-
-def _whole(text: str, flag: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise UserError(f"--{flag}: expected a whole number, received '{text}'") from None
-
-
-def _number(text: str, flag: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise UserError(f"--{flag}: expected a number, received '{text}'") from None
-
-
-COMMANDS = {"search": run_search, "lr": run_rates, "ensemble": run_ensemble}
+        print_table([["ensemble", kept]])

@@ -1,26 +1,25 @@
-"""The command for looking inside: look. As light to import as `cli.py`."""
+"""The command for looking inside: look."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradus.cli.output import print_table, say
 from gradus.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
+    from gradus.cli.command_line import AddCommand
     from gradus.look.inside.sight import Sight
 
-FLAGS = ("weights", "layer", "class")  # those that others have too (data, set, out, json) are known already
 
-
-def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+def add_commands(command: AddCommand) -> None:
     """Adds the command to the parser of the command line."""
     look = command(
-        "look", "Look into a network: writes pictures and a page. `gradus look` alone names what can be seen."
+        "look", "Look into a network: writes pictures and a page. `gradus look` alone names what can be seen.", run_look
     )
     look.add_argument("subject", metavar="RUN|MODEL", nargs="?", help="a run's folder, or a network's name")
     look.add_argument("what", metavar="WHAT", nargs="?", help="what to look at")
@@ -41,7 +40,6 @@ def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None
 
 
 def run_look(arguments: argparse.Namespace) -> None:
-    from gradus.cli import _print_table, _say
     from gradus.look.inside.table import LOOKS, MAKING_LOOKS, WORD_LOOKS, WORLD_LOOKS, WRITING_LOOKS
 
     if arguments.file:
@@ -51,11 +49,11 @@ def run_look(arguments: argparse.Namespace) -> None:
             raise UserError(
                 f"look: at what? Known: {', '.join((*LOOKS, *WORD_LOOKS, *WRITING_LOOKS, *MAKING_LOOKS, *WORLD_LOOKS))}"
             )
-        _print_table([[name, kind.shows, "PICTURE..." if kind.pictures else ""] for name, kind in LOOKS.items()])
-        _print_table([[name, kind.shows, "WORD..."] for name, kind in WORD_LOOKS.items()])
-        _print_table([[name, kind.shows, "PROMPT..."] for name, kind in WRITING_LOOKS.items()])
-        _print_table([[name, kind.shows, "PICTURE..." if kind.pictures else ""] for name, kind in MAKING_LOOKS.items()])
-        _print_table([[name, kind.shows] for name, kind in WORLD_LOOKS.items()])
+        print_table([[name, kind.shows, "PICTURE..." if kind.pictures else ""] for name, kind in LOOKS.items()])
+        print_table([[name, kind.shows, "WORD..."] for name, kind in WORD_LOOKS.items()])
+        print_table([[name, kind.shows, "PROMPT..."] for name, kind in WRITING_LOOKS.items()])
+        print_table([[name, kind.shows, "PICTURE..." if kind.pictures else ""] for name, kind in MAKING_LOOKS.items()])
+        print_table([[name, kind.shows] for name, kind in WORLD_LOOKS.items()])
         return
     chosen = _settings(arguments)
     if arguments.what in WORD_LOOKS:
@@ -82,7 +80,7 @@ def run_look(arguments: argparse.Namespace) -> None:
     subject = subject_of(arguments.subject, weights=arguments.weights, data=arguments.data)
     if not arguments.json:
         for note in subject.notes:
-            _say(f"note: {note}")
+            say(f"note: {note}")
     folder = _folder(arguments, subject.run.path if subject.run is not None else None, subject.name)
     sight = look(subject, arguments.what, read_pictures(subject, arguments.inputs), **chosen)
     _tell(sight, folder, arguments.json)
@@ -142,7 +140,6 @@ def _look_at_world(arguments: argparse.Namespace, chosen: dict[str, Any]) -> Non
 
 def _look_at_network(arguments: argparse.Namespace, chosen: dict[str, Any]) -> None:
     """A look that any network will do for: `--set model.options.NAME=value` goes to the network, the rest to the look."""
-    from gradus.cli import _say
     from gradus.recipes.looking import look
     from gradus.recipes.networks import network_of
     from gradus.settings import parse_value
@@ -153,7 +150,7 @@ def _look_at_network(arguments: argparse.Namespace, chosen: dict[str, Any]) -> N
     }
     network = network_of(arguments.subject, options, arguments.input_shape, own=bool(arguments.file))
     for note in () if arguments.json else network.notes:
-        _say(f"note: {note}")
+        say(f"note: {note}")
     folder = _folder(arguments, network.folder, network.name)
     _tell(look(network, arguments.what, **chosen), folder, arguments.json)
 
@@ -170,7 +167,6 @@ def _folder(arguments: argparse.Namespace, run: Path | None, name: str) -> Path:
 
 def _tell(sight: Sight, folder: Path, as_json: bool) -> None:
     """Writes a sight, and says what was seen and written."""
-    from gradus.cli import _print_table, _say
     from gradus.look.text import number
 
     written = sight.write(folder)
@@ -182,11 +178,11 @@ def _tell(sight: Sight, folder: Path, as_json: bool) -> None:
         return
     for sentence in (*sight.printed, *sight.said):
         print(sentence)
-    _print_table([[name, number(value, 4)] for name, value in sight.numbers.items()])
+    print_table([[name, number(value, 4)] for name, value in sight.numbers.items()])
     for title, header, rows in [] if sight.numbers or sight.printed else sight.tables:
         print(title)
-        _print_table([header, *rows])
-    _say(f"written: {written[0]}" + (f" and {len(written) - 1} files beside it" if len(written) > 1 else ""))
+        print_table([header, *rows])
+    say(f"written: {written[0]}" + (f" and {len(written) - 1} files beside it" if len(written) > 1 else ""))
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -201,6 +197,3 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.of_class is not None:
         chosen["of_class"] = ",".join(arguments.of_class)
     return chosen
-
-
-COMMANDS = {"look": run_look}

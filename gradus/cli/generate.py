@@ -9,18 +9,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradus.cli.flags import real_number, whole_number
+from gradus.cli.output import say
 from gradus.errors import UserError
 
 if TYPE_CHECKING:
+    from gradus.cli.command_line import AddCommand
     from gradus.recipes.run import Run
 
 TEXT_FLAGS = ("prompt", "length", "temperature", "top_k", "top_p")  # for runs that write
 PICTURE_FLAGS = ("label", "out", "set")  # for runs that make pictures
-FLAGS = (*(flag.replace("_", "-") for flag in TEXT_FLAGS), "label", "count", "judge")  # others have out and set too
 
 
-def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
-    parser = command("generate", "Have a run's model make something new: texts from a prompt, or pictures.")
+def add_commands(command: AddCommand) -> None:
+    parser = command(
+        "generate", "Have a run's model make something new: texts from a prompt, or pictures.", run_generate
+    )
     parser.add_argument("run", metavar="RUN")
     parser.add_argument(
         "--prompt", metavar="TEXT", help="what it goes on from; without it a document, or a line, begins"
@@ -38,7 +42,9 @@ def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None
         "--set", metavar="name=value", action="append", help="a setting of the sampling, such as steps=20"
     )
     score = command(
-        "score", "How good the pictures are that a run makes, by a classifier's eyes: each number is explained."
+        "score",
+        "How good the pictures are that a run makes, by a classifier's eyes: each number is explained.",
+        run_score,
     )
     score.add_argument("run", metavar="RUN")
     score.add_argument("--judge", metavar="RUN", help="a classifier of such pictures; without it one is trained")
@@ -51,7 +57,7 @@ def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None
     score.add_argument("--json", action="store_true", help="one JSON object")
 
 
-def generate(arguments: argparse.Namespace) -> None:
+def run_generate(arguments: argparse.Namespace) -> None:
     from gradus.recipes.run import load_run
 
     run = load_run(arguments.run)
@@ -71,7 +77,7 @@ def _write_pictures(run: Run, arguments: argparse.Namespace) -> None:
     """Each as a PNG file, and all of them on one sheet."""
     from gradus.recipes.picturing import check_folder, labels_asked, make_pictures, write_pictures
 
-    count, seed = _whole(arguments.count or "64", "--count"), _whole(arguments.seed, "--seed")
+    count, seed = whole_number(arguments.count or "64", "--count"), whole_number(arguments.seed, "--seed")
     sampling = _settings(arguments.set)
     folder = Path(arguments.out) if arguments.out else run.path / "generated"
     check_folder(folder)  # before anything long begins
@@ -107,22 +113,20 @@ def _tell(count: int) -> Callable[[int], None]:
     return tell
 
 
-def score(arguments: argparse.Namespace) -> None:
-    from gradus.cli import _say
+def run_score(arguments: argparse.Namespace) -> None:
     from gradus.recipes.run import load_run
     from gradus.recipes.scoring import score_run
 
     run = load_run(arguments.run)
-    count = None if arguments.count is None else _whole(arguments.count, "--count")
-    say = (lambda line: None) if arguments.json else _say
+    count = None if arguments.count is None else whole_number(arguments.count, "--count")
     scored = score_run(
         run,
         judge=None if arguments.judge is None else load_run(arguments.judge),
         count=count,
-        seed=_whole(arguments.seed, "--seed"),
+        seed=whole_number(arguments.seed, "--seed"),
         sampling=_settings(arguments.set),
         tell=_tell(count or 2000),
-        say=say,
+        say=(lambda line: None) if arguments.json else say,
     )
     paths = scored.to_sight().write(Path(arguments.out) if arguments.out else run.path / "score")
     if arguments.json:
@@ -138,12 +142,12 @@ def _write_texts(run: Run, arguments: argparse.Namespace) -> None:
     from gradus.recipes.generating import Sampling, write_on
 
     sampling = Sampling(
-        temperature=_number(arguments.temperature or "1", "--temperature"),
-        top_k=_whole(arguments.top_k or "0", "--top-k"),
-        top_p=_number(arguments.top_p or "1", "--top-p"),
-        seed=_whole(arguments.seed, "--seed"),
+        temperature=real_number(arguments.temperature or "1", "--temperature"),
+        top_k=whole_number(arguments.top_k or "0", "--top-k"),
+        top_p=real_number(arguments.top_p or "1", "--top-p"),
+        seed=whole_number(arguments.seed, "--seed"),
     )
-    length, count = _whole(arguments.length or "400", "--length"), _whole(arguments.count or "1", "--count")
+    length, count = whole_number(arguments.length or "400", "--length"), whole_number(arguments.count or "1", "--count")
     if count < 1:
         raise UserError(f"--count: expected 1 or more, received {count}")
     for number in range(count):
@@ -161,23 +165,8 @@ def _write_texts(run: Run, arguments: argparse.Namespace) -> None:
         sys.stdout.write("\n")
 
 
-def _number(text: str, flag: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise UserError(f"{flag}: expected a number, received '{text}'") from None
-
-
-def _whole(text: str, flag: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise UserError(f"{flag}: expected a whole number, received '{text}'") from None
-
-
 Generator = Callable[["Run", argparse.Namespace], None]
 GENERATORS: dict[str, tuple[Generator, tuple[str, ...]]] = {  # task -> what makes, and the flags that it knows
     "language-modeling": (_write_texts, TEXT_FLAGS),
     "picture-generation": (_write_pictures, PICTURE_FLAGS),
 }
-COMMANDS = {"generate": generate, "score": score}

@@ -1,7 +1,4 @@
-"""What `gradus doctor RUN` does with the errors of a trained run when asked: tables, tags, labels, calibration, costs, choices.
-
-As light to import as `cli.py`.
-"""
+"""What `gradus doctor RUN` does with a trained run's errors when asked: tables, tags, labels, calibration, costs, choices."""
 
 from __future__ import annotations
 
@@ -13,25 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradus.cli.flags import TRAIN_FLAGS
+from gradus.cli.output import print_table, say
 from gradus.errors import UserError
 
 if TYPE_CHECKING:
     from gradus.doctor.error_table import ErrorTable
     from gradus.recipes.run import Run
 
-FLAGS = (
-    "errors",
-    "slice",
-    "tag",
-    "tags",
-    "tags-from",
-    "split",
-    "wrong-labels",
-    "calibrate",
-    "cost",
-    "optimise",
-    "subject-to",
-)
 COMPANIONS = {  # what says nothing without one of these
     "slice": ("errors",),
     "tags": ("tag",),
@@ -75,7 +61,6 @@ def run_errors(arguments: argparse.Namespace) -> bool:
         _check_recipe_flags(arguments)
     if not asked:
         return False
-    from gradus.cli import _say
     from gradus.recipes.run import load_run
 
     named = [arguments.recipe, *arguments.more]
@@ -89,7 +74,7 @@ def run_errors(arguments: argparse.Namespace) -> bool:
         print(json.dumps(found[1]))
     else:
         for line in found[0]:
-            _say(line)
+            say(line)
     return True
 
 
@@ -113,7 +98,6 @@ def _check_companions(arguments: argparse.Namespace, asked: list[str]) -> None:
 
 def _check_recipe_flags(arguments: argparse.Namespace) -> None:
     """A run is judged as it was trained, so its recipe takes no other settings."""
-    from gradus.cli import TRAIN_FLAGS
 
     for name in (*TRAIN_FLAGS, "augment", "set"):
         if _is_given(arguments, name.replace("-", "_")):
@@ -365,7 +349,6 @@ def _optimise(runs: list[Run], arguments: argparse.Namespace) -> Told:
     split = "test" if arguments.split is None else arguments.split
     models = {str(run.path): measures_of(run, split) for run in runs}
     best, refused = choose(models, arguments.optimise, limits)
-    from gradus.cli import _print_table
     from gradus.train.observers import format_metric
 
     names = list(dict.fromkeys(name for values in models.values() for name in values))
@@ -374,7 +357,7 @@ def _optimise(runs: list[Run], arguments: argparse.Namespace) -> Told:
             [name, *(format_metric(name, values[name]) if name in values else "-" for values in models.values())]
             for name in names
         ]
-        _print_table([["", *models], *table])
+        print_table([["", *models], *table])
     if best is None:
         raise UserError(f'--subject-to: no run satisfies "{limits}"')
     out = f"; {', '.join(refused)} {'does' if len(refused) == 1 else 'do'} not satisfy {limits}" if refused else ""

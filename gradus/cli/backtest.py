@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-FLAGS = ("origins",)
+from gradus.cli.flags import add_recipe_flags, recipe_of, whole_number
+from gradus.cli.output import format_value, print_table, say
+
+if TYPE_CHECKING:
+    from gradus.cli.command_line import AddCommand
 
 
-def add_commands(
-    command: Callable[[str, str], argparse.ArgumentParser], add_recipe_flags: Callable[[argparse.ArgumentParser], None]
-) -> None:
+def add_commands(command: AddCommand) -> None:
     backtest = command(
-        "backtest", "Judge a forecast from several moments: the test rows in periods, each foretold from all before it."
+        "backtest",
+        "Judge a forecast from several moments: the test rows in periods, each foretold from all before it.",
+        run_backtest,
     )
     add_recipe_flags(backtest)
     backtest.add_argument("--origins", metavar="N", default="5", help="how many periods (default 5)")
@@ -22,13 +26,12 @@ def add_commands(
 
 
 def run_backtest(arguments: argparse.Namespace) -> None:
-    from gradus.cli import _count, _format, _print_table, _recipe_of, _say
     from gradus.recipes.backtest import backtest
     from gradus.recipes.folds import deviation, mean
     from gradus.train.observers import show_progress
 
-    recipe, origins = _recipe_of(arguments), _count(arguments.origins, "--origins", 5)
-    found = backtest(recipe, origins, arguments.out, observers=(show_progress(),), say=_say)
+    recipe, origins = recipe_of(arguments), whole_number(arguments.origins or "5", "--origins")
+    found = backtest(recipe, origins, arguments.out, observers=(show_progress(),), say=say)
     if arguments.json:
         print(json.dumps(found.to_json()))
         return
@@ -36,10 +39,10 @@ def run_backtest(arguments: argparse.Namespace) -> None:
     rows = [["", "from", "to", f"{metric} of the model", *names]]
     for place, period in enumerate(found.periods, start=1):
         values = [period.metrics[metric], *(period.baselines[name][metric] for name in names)]
-        rows.append([f"origin {place}", period.first, period.last, *(_format(metric, value) for value in values)])
+        rows.append([f"origin {place}", period.first, period.last, *(format_value(metric, value) for value in values)])
     every = [found.values(name) for name in ("", *names)]
-    summary = [f"{_format(metric, mean(values) or 0)} ± {_format(metric, deviation(values) or 0)}" for values in every]
-    _print_table([*rows, ["mean ± deviation", "", "", *summary], ["folder", str(found.path)]])
-
-
-COMMANDS = {"backtest": run_backtest}
+    summary = [
+        f"{format_value(metric, mean(values) or 0)} ± {format_value(metric, deviation(values) or 0)}"
+        for values in every
+    ]
+    print_table([*rows, ["mean ± deviation", "", "", *summary], ["folder", str(found.path)]])

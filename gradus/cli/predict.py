@@ -6,36 +6,34 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradus.cli.output import print_table
 from gradus.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from gradus.cli.command_line import AddCommand
     from gradus.recipes.ensemble import Ensemble
     from gradus.recipes.predicting import Stages
     from gradus.recipes.run import Run
     from gradus.tasks.task import Answer
 
-FLAGS = ("min-score", "timing", "plot")  # those that no other command has
 SET_HELP = "a setting that only changes how answers are found, such as task.options.crf=10"
 FOLDER = "predictions"  # where drawn pictures go where nothing else is said
 
 
-def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
-    predict = command("predict", "Predict for pictures, folders, videos, texts, or rows of a table.")
-    predict.add_argument("run", metavar="RUN|MODEL", help="a run, or a network's name with --weights")
-    predict.add_argument(
-        "inputs", metavar="INPUT", nargs="+", help="files, folders, a text in quotes, or a row as JSON"
-    )
-    predict.add_argument("--weights", metavar="FILE|NAME", help="trained weights of a network, such as imagenet")
-    predict.add_argument("--json", action="store_true", help="one JSON object a line")
-    predict.add_argument("--plot", metavar="FILE.png", help="draw a forecast behind the rows that it is made from")
-    predict.add_argument("--set", metavar="part.field=value", action="append", default=[], help=SET_HELP)
-    scenes = predict.add_argument_group("where things are found in pictures (boxes, masks)")
+def add_commands(command: AddCommand) -> None:
+    parser = command("predict", "Predict for pictures, folders, videos, texts, or rows of a table.", run_predict)
+    parser.add_argument("run", metavar="RUN|MODEL", help="a run, or a network's name with --weights")
+    parser.add_argument("inputs", metavar="INPUT", nargs="+", help="files, folders, a text in quotes, or a row as JSON")
+    parser.add_argument("--weights", metavar="FILE|NAME", help="trained weights of a network, such as imagenet")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--plot", metavar="FILE.png", help="draw a forecast behind the rows that it is made from")
+    parser.add_argument("--set", metavar="part.field=value", action="append", default=[], help=SET_HELP)
+    scenes = parser.add_argument_group("where things are found in pictures (boxes, masks)")
     scenes.add_argument(
         "--out",
         metavar="DIR",
@@ -46,10 +44,10 @@ def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None
     scenes.add_argument("--timing", action="store_true", help="what each stage costs")
 
 
-def predict(arguments: argparse.Namespace) -> None:
+def run_predict(arguments: argparse.Namespace) -> None:
     """Raises `UserError` before anything is written where an input, an option or the folder does not suit."""
-    from gradus.cli import _load
     from gradus.models import MODELS
+    from gradus.recipes.ensemble import load_run_or_ensemble
 
     source: Any
     if arguments.weights:
@@ -63,7 +61,7 @@ def predict(arguments: argparse.Namespace) -> None:
             f"{arguments.run}: a network predicts with trained weights: give --weights NAME, such as imagenet"
         )
     else:
-        source = with_settings(_load(arguments.run), arguments.set)
+        source = with_settings(load_run_or_ensemble(arguments.run), arguments.set)
         from gradus.tasks.scenes import SceneInputs
 
         if isinstance(getattr(source.task, "inputs", None), SceneInputs):
@@ -124,7 +122,6 @@ def with_settings(source: Run | Ensemble, assignments: list[str], *, measured: b
 
 
 def _print_answers(names: list[str], answers: list[Answer], as_json: bool) -> None:
-    from gradus.cli import _print_table
 
     if as_json:
         for name, answer in zip(names, answers, strict=True):
@@ -137,7 +134,7 @@ def _print_answers(names: list[str], answers: list[Answer], as_json: bool) -> No
             assert isinstance(answer, TaggedWords)
             print(name, *answer.to_lines(), "", sep="\n")
         return
-    _print_table([[name, answer.to_text()] for name, answer in zip(names, answers, strict=True)])
+    print_table([[name, answer.to_text()] for name, answer in zip(names, answers, strict=True)])
 
 
 def _predict_scenes(run: Run | Ensemble, arguments: argparse.Namespace) -> None:
@@ -236,7 +233,6 @@ def _write(folder: Path, name: Path, pixels: np.ndarray, answer: Answer) -> None
 
 def _tell(stages: Stages, folder: Path | None, arguments: argparse.Namespace, stream: Any) -> None:
     """How many, how fast, where to."""
-    from gradus.cli import _print_table
 
     seconds = sum(stages.seconds.values())
     many = f"{stages.pictures:,} picture{'' if stages.pictures == 1 else 's'}"
@@ -245,7 +241,4 @@ def _tell(stages: Stages, folder: Path | None, arguments: argparse.Namespace, st
     print(rate + drawn, file=stream)
     if arguments.timing:
         rows = [[stage, f"{each:.1f} ms", f"{100 * share:.0f} %"] for stage, each, share in stages.rows()]
-        _print_table([["stage", "a picture", "of all"], *rows], stream)
-
-
-COMMANDS = {"predict": predict}
+        print_table([["stage", "a picture", "of all"], *rows], stream)

@@ -1,19 +1,23 @@
-"""The command that brings published weights over: import. As light to import as `cli.py`."""
+"""The command that brings published weights over: import."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from gradus.cli.output import say
 from gradus.errors import UserError
 
-FLAGS = ("classes",)  # those that others have too (model, out) are known already
+if TYPE_CHECKING:
+    from gradus.cli.command_line import AddCommand
 
 
-def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+def add_commands(command: AddCommand) -> None:
     """Adds the command to the parser of the command line."""
-    parser = command("import", "Make a safetensors file of downloaded weights (.pth), compared with the network.")
+    parser = command(
+        "import", "Make a safetensors file of downloaded weights (.pth), compared with the network.", run_import
+    )
     parser.add_argument("file", metavar="FILE", help="what torch.save wrote, or a safetensors file")
     parser.add_argument("--model", metavar="NAME", help="the network that the weights are of")
     parser.add_argument(
@@ -23,7 +27,6 @@ def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None
 
 
 def run_import(arguments: argparse.Namespace) -> None:
-    from gradus.cli import _say
     from gradus.data.places import cache_folder
 
     if not arguments.model:
@@ -38,16 +41,16 @@ def run_import(arguments: argparse.Namespace) -> None:
     from gradus.models.importing import import_weights
 
     made = import_weights(source, arguments.model, out, classes)
-    _say(f"read {source}: {made.size / 2**20:.1f} MiB, sha256 {made.sha256}")
-    _say(f"{made.tensors} tensors, {made.parameters:,} numbers: every name and shape is that of {arguments.model}")
+    say(f"read {source}: {made.size / 2**20:.1f} MiB, sha256 {made.sha256}")
+    say(f"{made.tensors} tensors, {made.parameters:,} numbers: every name and shape is that of {arguments.model}")
     for note in made.notes:
-        _say(f"note: {note}")
+        say(f"note: {note}")
     if made.record is not None:
-        _say(
+        say(
             f"its pictures: {made.record.describe()} (written to {made.file.with_suffix('.json')}; correct it if need be)"
         )
-    _say(f"written: {made.file}")
-    _say(f"use it with: --model {arguments.model} --weights {name if named else made.file}")
+    say(f"written: {made.file}")
+    say(f"use it with: --model {arguments.model} --weights {name if named else made.file}")
 
 
 def _lines(path: Path) -> tuple[str, ...]:
@@ -56,6 +59,3 @@ def _lines(path: Path) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"--classes {path}: this file cannot be read ({error})") from None
     return tuple(name for name in names if name)
-
-
-COMMANDS = {"import": run_import}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradus.cli.flags import whole_number
+from gradus.cli.output import print_table
 from gradus.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,12 +35,12 @@ def plays(run: Any, arguments: argparse.Namespace) -> bool:
     return acts
 
 
-def play(run: Run, arguments: argparse.Namespace, print_table: Callable[[list[list[str]]], None]) -> None:
+def play(run: Run, arguments: argparse.Namespace) -> None:
     """Plays episodes with the best weights and tells what came of them."""
     from gradus.look.film import check_film
 
-    episodes = None if arguments.episodes is None else _whole(arguments.episodes, "--episodes")
-    seed = None if arguments.seed is None else _whole(arguments.seed, "--seed")
+    episodes = None if arguments.episodes is None else whole_number(arguments.episodes, "--episodes")
+    seed = None if arguments.seed is None else whole_number(arguments.seed, "--seed")
     if arguments.video is not None:
         check_film(Path(arguments.video))  # before anything long begins
     found = run.play(episodes, seed=seed)
@@ -75,9 +76,3 @@ def _film(run: Run, path: str | None, seed: int | None) -> str:
     film = film_run(run, path, seed=seed)
     what = "the first episode" if film.ended else f"the first {film.seconds:.3g} s of the first episode"
     return f"{path}: {what}, {film.frames} frames, return {film.earned:g}"
-
-
-def _whole(text: str, flag: str) -> int:
-    if not text.isdigit():
-        raise UserError(f"{flag}: expected a whole number, received '{text}'")
-    return int(text)

@@ -1,30 +1,28 @@
-"""The command for data: scan, show, export. As light to import as `cli.py`."""
+"""The command for data: scan, show, export."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradus.cli.flags import AUGMENT_HELP, whole_number
+from gradus.cli.output import print_table, say
 from gradus.errors import UserError
 
 if TYPE_CHECKING:
+    from gradus.cli.command_line import AddCommand
     from gradus.data.augment.settings import AugmentSettings
     from gradus.data.clock import Clock
     from gradus.data.dataset import Dataset
 
-AUGMENT_HELP = "how training pictures are changed: none, light, standard, strong, digits, cifar, book, ..."
-FLAGS = (
-    "to",
-    "pictures",
-)  # those that other commands have too (target, augment, set, out, seed, split) are known already
 
-
-def add_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+def add_commands(command: AddCommand) -> None:
     """Adds the command to the parser of the command line."""
     data = command(
-        "data", "Look at data: scan them for problems, show what is in them, or export them in another format."
+        "data",
+        "Look at data: scan them for problems, show what is in them, or export them in another format.",
+        run_data,
     )
     data.add_argument("action", choices=("scan", "show", "export"))
     data.add_argument("data", metavar="DATA", help="a catalogue name, or the path of a file or folder")
@@ -69,7 +67,6 @@ def _scan(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from gradus.cli import _say
     from gradus.data.load import load_data
     from gradus.data.writers import FORMATS, export
 
@@ -80,7 +77,7 @@ def _export(arguments: argparse.Namespace) -> None:
     dataset = load_data(arguments.data, arguments.target)
     for note in export(dataset, arguments.to, arguments.out):
         print(f"note: {note}")
-    _say(f"written: {arguments.out}")
+    say(f"written: {arguments.out}")
 
 
 def _show(arguments: argparse.Namespace) -> None:
@@ -98,7 +95,6 @@ def _show(arguments: argparse.Namespace) -> None:
 
 
 def _show_table(dataset: Dataset) -> None:
-    from gradus.cli import _print_table
     from gradus.data.scan_texts import describe_texts
 
     print(f"{dataset.name}: {dataset.about}" if dataset.about else dataset.name)
@@ -107,7 +103,7 @@ def _show_table(dataset: Dataset) -> None:
     for name, split in dataset.splits.items():
         print(f"{name}: {len(split):,} rows")
     types = dataset.types
-    _print_table(
+    print_table(
         [
             [name, type(kind).__name__, _describe(kind), "target" if name == dataset.target else ""]
             for name, kind in types.items()
@@ -119,7 +115,7 @@ def _show_table(dataset: Dataset) -> None:
         [first.origins[index], *(" ".join(kind.to_text(first[name][index]).split()) for name, kind in types.items())]
         for index in range(shown)
     ]
-    _print_table([["", *types], *rows])
+    print_table([["", *types], *rows])
     for line in describe_texts(dataset):
         print(line)
 
@@ -152,24 +148,25 @@ def _show_series(dataset: Dataset, clock: Clock, arguments: argparse.Namespace) 
 
 def _show_pictures(dataset: Dataset, arguments: argparse.Namespace) -> None:
     """A sheet of pictures with what is known of them, as a PNG."""
-    from gradus.cli import _count
     from gradus.look.scene_sheet import draw_sheet
 
     path = _picture_path(arguments.out)
-    draw_sheet(dataset, path, pictures=_count(arguments.pictures, "--pictures", 12), split=arguments.split)
+    draw_sheet(dataset, path, pictures=whole_number(arguments.pictures or "12", "--pictures"), split=arguments.split)
     print(path)
 
 
 def _show_augmented(dataset: Dataset, arguments: argparse.Namespace) -> None:
     """Some pictures of a data set with what augmentation makes of them, as a PNG. Boxes and masks follow."""
-    from gradus.cli import _count
     from gradus.data.columns import Boxes, Mask
     from gradus.look.augmented import draw_augmented
     from gradus.look.scene_sheet import draw_augmented_scenes
 
     asked = _augment_settings(arguments)
     path = _picture_path(arguments.out or f"augmented-{dataset.name}.png")
-    seed, pictures = _count(arguments.seed, "--seed", 0), _count(arguments.pictures, "--pictures", 4)
+    seed, pictures = (
+        whole_number(arguments.seed or "0", "--seed"),
+        whole_number(arguments.pictures or "4", "--pictures"),
+    )
     if any(isinstance(kind, Boxes | Mask) for kind in dataset.types.values()):
         draw_augmented_scenes(dataset, asked, path, pictures=pictures, seed=seed)
     else:
@@ -198,6 +195,3 @@ def _picture_path(out: str) -> Path:
     if not path.parent.is_dir():
         raise UserError(f"--out {out}: there is no folder {path.parent}")
     return path
-
-
-COMMANDS = {"data": run_data}
