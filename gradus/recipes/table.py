@@ -71,6 +71,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "cats-dogs-features-augmented-vgg16": cats_dogs.cats_dogs_features_augmented_vgg16,
     "cats-dogs-fine-tuned-vgg16": cats_dogs.cats_dogs_fine_tuned_vgg16,
     "cifar10-tutorial": cifar.cifar10_tutorial,
+    "cifar10-tutorial-small": cifar.cifar10_tutorial_small,
     "cifar10-resnet20": cifar.cifar10_resnet20,
     "cifar10-resnet20-small": cifar.cifar10_resnet20_small,
     "cifar10-resnet56": cifar.cifar10_resnet56,

@@ -64,7 +64,7 @@ def test_every_recipe_can_be_prepared(few_pictures, name: str):
     assert "parameters" not in about or parameters in about
 
 
-@pytest.mark.parametrize("name", ["cifar10-tutorial", "cifar10-resnet20-small", "cifar10-fast-small"])
+@pytest.mark.parametrize("name", ["cifar10-tutorial-small", "cifar10-resnet20-small", "cifar10-fast-small"])
 def test_light_recipes_run(few_pictures, tmp_path: Path, name: str):
     run = gradus.train_recipe(small(name), tmp_path / "run")
     assert len(run.history) == 1 and 0 <= run.evaluation["metrics"]["accuracy"] <= 1
