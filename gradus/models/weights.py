@@ -1,11 +1,12 @@
 """Published weights: from a safetensors file into a network of the table, every name and shape compared.
 
-Only the head may differ, where the classes are others or the head is made in another way: then its weights are new, which is
-told. Auxiliary heads may differ too, or be missing on one side. Whatever else differs is refused.
+What tells classes may differ, where these are others: then its layers are new, which is told. So may a head that is made in
+another way; auxiliary heads may be missing on one side, too. Whatever else differs is refused.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -16,8 +17,8 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
 from gradus.errors import UserError, quoted
-from gradus.models import MODELS, ModelSettings, create_model
-from gradus.models.stages import head_of, last_layer, stages_of
+from gradus.models import MODELS, ModelSettings, create_model, model_class
+from gradus.models.stages import head_of, stages_of
 
 UNPICKLED = (".pth", ".pt", ".pkl", ".bin", ".ckpt", ".tar")  # endings of files that may hold code
 COUNTER = "num_batches_tracked"  # of batch normalisation; old files have none, and nothing depends on it
@@ -59,34 +60,33 @@ def put_weights(
 
     where:         the file or run, for messages
     new_head:      whether the head (not those that are auxiliary) may differ
-    other_classes: whether the outputs stand for other classes, so that the last layers of all heads begin anew in any case
+    other_classes: whether the outputs stand for other classes, so that the layers that tell them begin anew in any case
 
     Raises `UserError` naming the first tensor that is missing, unexpected or misshaped
     outside of the heads, and, where the layout is that of another network of the table, that network.
     """
     wanted = model.state_dict()
     differing = _differing(wanted, tensors)
+    of_classes = class_layers(model)
     notes, fresh = [], set[str]()
-    for number, (part, layer) in enumerate(_heads(model).items()):
+    for part in _parts(model, of_classes) if new_head else _parts(model, of_classes)[1:]:
+        layers = tuple(layer for layer in of_classes if _within(layer, part))
         mine = {name for name in differing if _within(name, part)}
-        mine |= {name for name in wanted if other_classes and _within(name, (layer,))}
-        if not mine or (number == 0 and not new_head):
+        mine |= {name for name in wanted if other_classes and _within(name, layers)}
+        if not mine:
             continue
-        only_layer = all(_within(name, (layer,)) for name in mine)
-        names = {name for name in wanted if _within(name, (layer,) if only_layer else part)}
+        only_classes = all(_within(name, layers) for name in mine)
+        names = {name for name in wanted if _within(name, layers if only_classes else part)}
         differing -= mine
         fresh |= names
         numbers = sum(wanted[name].numel() for name in names)
-        what = layer if only_layer else ", ".join(part)
-        held = tensors.get(f"{layer}.weight")
-        if not names:
-            notes.append(f"{where}: its {what} is left out")
-        elif only_layer and held is not None and f"{layer}.weight" in wanted:
-            outputs = len(wanted[f"{layer}.weight"])
-            why = f"{outputs} outputs in place of {len(held)}" if outputs != len(held) else "its classes are others"
-            notes.append(f"{what} begins anew ({numbers:,} weights): {why}")
+        what = _named(layers) if only_classes else ", ".join(part)
+        if names:
+            why = f": {_why(layers[0], wanted, tensors)}" if only_classes else ""
+            begins = "begin" if only_classes and len(layers) > 1 else "begins"
+            notes.append(f"{what} {begins} anew ({numbers:,} weights){why}")
         else:
-            notes.append(f"{what} begins anew ({numbers:,} weights)")
+            notes.append(f"{where}: its {what} is left out")
     if differing:
         raise _mismatch(model, wanted, tensors, differing, where)
     kept = {name: tensor for name, tensor in tensors.items() if name in wanted and name not in fresh}
@@ -98,19 +98,58 @@ def _within(name: str, modules: tuple[str, ...]) -> bool:
     return any(name == module or name.startswith(f"{module}.") for module in modules)
 
 
-def _heads(model: nn.Module) -> dict[tuple[str, ...], str]:
-    """The parts of a network that may differ: the modules of its head and of each auxiliary head -> the last layer in them."""
-    try:
-        found = {tuple(stages_of(model).values())[-1]: head_of(model)}
-    except IndexError:  # weights of its own and no layers, as a Boltzmann machine has them
-        return {}
-    heads = getattr(model, "auxiliary_heads", None)
-    if heads is None:
-        return found
+def class_layers(model: nn.Module) -> tuple[str, ...]:
+    """The layers whose sizes go with the number of classes, in all heads: a network of one class more, made without memory, has
+    others there. The last layer of the last stage where the network was not made by name, or has no such option."""
     made = getattr(model, "created_as", None)
-    # a head that this network was made without may still be in the file
-    whole = model if heads or made is None else _on_meta(made.name)
-    return found | {(name,): last_layer(whole, (name,)) for name in whole.auxiliary_heads.values()}  # type: ignore
+    usual = inspect.signature(model_class(made.name)).parameters.get("num_classes") if made is not None else None
+    if made is None or usual is None:
+        return _last_layer(model)
+    classes = made.options.get("num_classes", usual.default)
+    try:
+        with torch.device("meta"):
+            more = create_model(made.name, **{**made.options, "num_classes": classes + 1}).state_dict()
+    except (UserError, TypeError, RuntimeError, NotImplementedError):  # it cannot be made without memory
+        return _last_layer(model)
+    found = [
+        name for name, tensor in model.state_dict().items() if name not in more or more[name].shape != tensor.shape
+    ]
+    return tuple(dict.fromkeys(name.rpartition(".")[0] for name in found))
+
+
+def _last_layer(model: nn.Module) -> tuple[str, ...]:
+    try:
+        return (head_of(model),)
+    except IndexError:  # weights of its own and no layers, as a Boltzmann machine has them
+        return ()
+
+
+def _parts(model: nn.Module, of_classes: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The parts of a network that may differ, each the names of its modules: its head, each auxiliary head, and what tells
+    classes outside of these (the fully convolutional networks have scores of earlier stages)."""
+    stages = stages_of(model)
+    if not stages:
+        return []
+    found = [tuple(stages.values())[-1]]
+    heads = getattr(model, "auxiliary_heads", None)
+    if heads is not None:
+        made = getattr(model, "created_as", None)
+        # a head that this network was made without may still be in the file
+        whole = model if heads or made is None else _on_meta(made.name)
+        found += [(name,) for name in whole.auxiliary_heads.values()]  # type: ignore[operator]
+    elsewhere = tuple(layer for layer in of_classes if not any(_within(layer, part) for part in found))
+    return [*found, elsewhere] if elsewhere else found
+
+
+def _named(layers: tuple[str, ...]) -> str:
+    return ", ".join(layers) if len(layers) <= 3 else f"{layers[0]} and {len(layers) - 1} more layers"
+
+
+def _why(layer: str, wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> str:
+    name = f"{layer}.weight"
+    if name in wanted and name in tensors and len(wanted[name]) != len(tensors[name]):
+        return f"{len(wanted[name])} outputs in place of {len(tensors[name])}"
+    return "its classes are others"
 
 
 def _differing(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> set[str]:
@@ -161,7 +200,7 @@ def _layout(network: str) -> tuple[dict[str, Tensor], list[tuple[str, ...]]]:
         model = _on_meta(network)
     except Exception:  # it needs options, or cannot be made without memory: then it is not found by its layout
         return {}, []
-    return model.state_dict(), list(_heads(model))
+    return model.state_dict(), _parts(model, class_layers(model))
 
 
 def _on_meta(network: str) -> nn.Module:

@@ -110,7 +110,7 @@ def _of_run(path: Path) -> Weights:
             mean=(0.0,) * inputs.channels if unit else tuple(value / 255 for value in inputs.mean),
             deviation=(1.0,) * inputs.channels if unit else tuple(value / 255 for value in inputs.deviation),
             channel_order=options.channel_order,
-            classes=tuple(getattr(run.task.target, "classes", ())),  # type: ignore[attr-defined]
+            classes=_classes_of(run.task),
             source=str(path),
         )
     elif isinstance(scene := getattr(run.task, "inputs", None), SceneInputs):
@@ -118,6 +118,7 @@ def _of_run(path: Path) -> Weights:
             mean=tuple(value / 255 for value in scene.mean),
             deviation=tuple(value / 255 for value in scene.deviation),
             channel_order=scene.options.channel_order,
+            classes=_classes_of(run.task),
             source=str(path),
         )
     return Weights(str(path), tensors, record, tuple(notes))
@@ -130,7 +131,7 @@ def put_into(model: nn.Module, found: Weights, task: Task) -> list[str]:
     if load_backbone is not None and not set(model.state_dict()) <= set(found.tensors):
         return load_backbone(found.tensors, found.where)
     theirs = found.record.classes if found.record else ()
-    mine = tuple(getattr(getattr(task, "target", None), "classes", ()))
+    mine = _classes_of(task)
     others = len(theirs) == len(mine) and theirs != mine
     moved = others and not set(theirs).isdisjoint(mine)
     notes = put_weights(model, found.tensors, found.where, other_classes=moved)
@@ -139,6 +140,12 @@ def put_into(model: nn.Module, found: Weights, task: Task) -> list[str]:
             f"the head is kept, though its classes have other names: {mine[0]}, ... in place of {theirs[0]}, ..."
         )
     return notes
+
+
+def _classes_of(task: Task) -> tuple[str, ...]:
+    """The names of the classes that a task tells apart, of pictures, of objects or of pixels; () of another task."""
+    told = next((part for part in (getattr(task, "target", None), getattr(task, "kind", None), task) if part), None)
+    return tuple(getattr(told, "classes", ()))
 
 
 def prepare_as(record: Preprocessing, recipe: Recipe) -> tuple[Recipe, list[str]]:

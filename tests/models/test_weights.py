@@ -21,7 +21,7 @@ from gradus.errors import UserError
 from gradus.models import create_model
 from gradus.models.importing import import_weights
 from gradus.models.preprocessing import BUILT_IN, HALF, Preprocessing, imagenet_classes, read_record, usual_record
-from gradus.models.weights import network_with, outputs_of, put_weights, read_weights
+from gradus.models.weights import class_layers, network_with, outputs_of, put_weights, read_weights
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,6 +50,32 @@ def test_other_classes_begin_with_a_new_head_and_the_old_features():
     for name, tensor in model.state_dict().items():
         expected = fresh[name] if name.startswith("classifier.") else source.state_dict()[name]
         assert torch.equal(tensor, expected), name
+
+
+@pytest.mark.parametrize(
+    ("name", "of_classes"),
+    [
+        ("grid_detector", ["head.answers.8", "head.answers.16", "head.answers.32"]),
+        ("ssd", [f"heads.scores.{number}" for number in range(6)]),
+        ("fast_rcnn", ["head.classes", "head.boxes"]),
+        ("fcn8s", ["score", "skips.stride8", "skips.stride16", "twice.stride8", "twice.stride16"]),
+        ("deeplab", [f"head.branches.{number}.6" for number in range(4)]),
+        ("unet", ["head"]),
+        ("vgg11", ["classifier.6"]),
+    ],
+)
+@pytest.mark.parametrize("classes", [5, 3])
+def test_only_what_tells_classes_begins_anew(name, of_classes, classes):
+    torch.manual_seed(1)
+    source = weights_of(create_model(name, num_classes=3))
+    model = create_model(name, num_classes=classes)
+    fresh = weights_of(model)
+    assert list(class_layers(model)) == of_classes
+    notes = put_weights(model, source, "file", other_classes=True)
+    assert notes and all("anew" in note for note in notes)
+    for tensor, value in model.state_dict().items():
+        anew = tensor.rpartition(".")[0] in of_classes
+        assert torch.equal(value, (fresh if anew else source)[tensor]), tensor
 
 
 def test_a_head_of_another_kind_is_new_as_a_whole():

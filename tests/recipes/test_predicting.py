@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +24,7 @@ from gradus.data.load import DataSettings
 from gradus.errors import UserError
 from gradus.recipes.ensemble import ensemble
 from gradus.recipes.execute import train_recipe, train_settings
+from gradus.recipes.experiment import prepare
 from gradus.recipes.later import with_later_settings
 from gradus.recipes.predicting import Stages, predict_frames
 from gradus.recipes.recipe import ModelSettings, Recipe
@@ -260,3 +262,29 @@ def test_a_rate_is_pictures_a_second():
     stages.seconds.update(reading=1.0, network=4.0)
     assert stages.rate == 2
     assert stages.rows() == [("reading", 100.0, 0.2), ("network", 400.0, 0.8)]
+
+
+@pytest.mark.parametrize("target", ["objects", "mask"])
+def test_a_run_on_other_classes_goes_on_without_what_told_them(runs, target):
+    def begun(classes: tuple[str, ...]) -> tuple[dict[str, torch.Tensor], str]:
+        dataset = scenes(4, 2, target=target)
+        for split in dataset.splits.values():
+            column = split[target]
+            split.columns[target] = replace(column, type=replace(column.type, classes=classes))
+        name, options = MODELS[target]
+        recipe = Recipe(
+            data=DataSettings(source="scenes", validation=0),
+            model=ModelSettings(name=name, options=options, weights=str(runs[target].path)),
+            train=train_settings(epochs=1, batch_size=4, device="cpu"),
+        )
+        experiment = prepare(recipe, dataset=dataset)
+        return experiment.model.state_dict(), " ".join(experiment.notes)
+
+    trained = runs[target].model.state_dict()
+    names = runs[target].task.state()["classes"]
+    same, told = begun(tuple(names))
+    assert all(torch.equal(same[name], tensor) for name, tensor in trained.items()) and "anew" not in told
+    for classes in ([*reversed(names)], [*names, "triangle"]):
+        other, told = begun(tuple(classes))
+        changed = {name for name, tensor in trained.items() if not torch.equal(other[name], tensor)}
+        assert changed and all(name.startswith("head.") for name in changed) and "anew" in told
