@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,8 @@ from gradus.environments.vector import Environment, Environments, Spaces
 from gradus.errors import UserError, unknown_name
 
 SCHEMES = ("gym", "grid")  # what stands in front of the colon
+ATARI = "ALE/"  # what stands in front of the names of its games
+USUAL_LIMIT = 1000  # steps of an episode in a world that has no limit of its own: an agent may go in circles for ever
 
 
 def is_environment(source: str) -> bool:
@@ -38,7 +41,7 @@ def make_environments(
     source:  gym:NAME (without its version NAME is the newest one), grid:NAME or grid:FILE
     seed:    each environment and episode has a seed of its own, derived from it
     options: of the environment itself, as gymnasium.make takes them: max_episode_steps=500, render_mode="rgb_array", ...; of a
-             grid world max_episode_steps and `GridOptions`
+             grid world max_episode_steps and `GridOptions`. Where neither they nor the world limit an episode, `USUAL_LIMIT` does
     wrap:    called with each environment; what it gives takes its place (gymnasium's wrappers are such functions)
 
     Raises `UserError` for unknown names and options, packages that are missing, and spaces that nothing here can learn in.
@@ -48,16 +51,25 @@ def make_environments(
     scheme, name = _parts(source)
     if scheme == "grid":
         given = dict(options or {})
-        max_steps = int(given.pop("max_episode_steps", 0))
+        limited = "max_episode_steps" not in given
+        max_steps = given.pop("max_episode_steps", USUAL_LIMIT)
+        if not isinstance(max_steps, int) or max_steps < 1:
+            raise UserError(f"{source}: max_episode_steps: expected a whole number above 0, received {max_steps!r}")
         process = known_grid(name, **given)
         grids = [partial(TableEnvironment, process, max_steps)] * count
         makers: list[Callable[[], Environment]] = [
             grid if wrap is None else partial(_wrapped, grid, wrap) for grid in grids
         ]
-        return Environments(makers, spaces_of_process(process, source, max_steps), seed)
-    maker = partial(_make_gymnasium, name, dict(options or {}), wrap)
-    first = maker()
-    return Environments([lambda: first, *[maker] * (count - 1)], spaces_of(first), seed)
+        return Environments(makers, replace(spaces_of_process(process, source, max_steps), limited=limited), seed)
+    given = dict(options or {})
+    first = _make_gymnasium(name, given, wrap)
+    limited = not first.spec.max_episode_steps and not name.startswith(ATARI)  # these games end by themselves
+    if limited:
+        first.close()
+        given["max_episode_steps"] = USUAL_LIMIT
+        first = _make_gymnasium(name, given, wrap)
+    makers = [lambda: first, *[partial(_make_gymnasium, name, given, wrap)] * (count - 1)]
+    return Environments(makers, replace(spaces_of(first), limited=limited), seed)
 
 
 def decision_process(source: str, options: dict[str, Any] | None = None) -> DecisionProcess:
@@ -94,7 +106,7 @@ def gymnasium_package() -> Any:
 
 def _make_gymnasium(name: str, options: dict[str, Any], wrap: Callable[[Any], Any] | None) -> Any:
     gymnasium = gymnasium_package()
-    if name.startswith("ALE/"):
+    if name.startswith(ATARI):
         made = _make_atari(name, options)
         return made if wrap is None else wrap(made)
     # gymnasium warns of its own naming habits on standard error; what matters is said by `UserError`

@@ -47,6 +47,7 @@ class Spaces:
     actions:    how many actions there are: 0..actions-1
     stacked:    of how many frames an observation is a stack, the newest last; 0: it is none
     max_steps:  after how many steps an episode is truncated; 0: never
+    limited:    whether that limit is ours, since the environment has none of its own
     repeatable: whether the same seed and the same actions give the same episode
     """
 
@@ -57,6 +58,7 @@ class Spaces:
     actions: int
     stacked: int = 0
     max_steps: int = 0
+    limited: bool = False
     repeatable: bool = True
 
 

@@ -58,8 +58,8 @@ def siamese_dialogues() -> Recipe:
 
 def several_outputs() -> Recipe:
     """The three outputs of *Deep Learning with Python* §7.1.3, a number, a class and a yes or no, on film reviews: listing 7-3's
-    are of posts that nobody has. Each loss weighs the same: listing 7-5's 0.25, 1 and 10 even out the sizes of its losses, of which
-    one is of years squared; numbers are standardised here, so that its weights would leave the verdict unlearnt."""
+    are of posts that nobody has. Each loss weighs the same: listing 7-5's 0.25, 1 and 10 even out the sizes of its losses, one of
+    which is of years squared; numbers are standardised here, so that its weights would leave the verdict unlearnt."""
     return Recipe(
         name="several-outputs",
         about="Length, verdict and speaker of a film review by one GRU, its losses weighted.",

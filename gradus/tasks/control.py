@@ -64,10 +64,16 @@ class ControlTask(Task):
         made = self.environments(1, 0)
         self.spaces = made.spaces
         made.close()
+        self.notes = []
+        if self.spaces.limited:
+            self.notes.append(
+                f"an episode ends after {self.spaces.max_steps:,} steps, since this world has no limit of its own; another one: "
+                "--set task.options.environment={max_episode_steps=200}"
+            )
         if not self.spaces.repeatable:
-            self.notes = [
+            self.notes.append(
                 "this environment cannot be brought back to where it stood: a resumed run begins new episodes"
-            ]
+            )
 
     def environments(self, count: int, seed: int, *, judged: bool = False, **options: Any) -> Environments:
         """Environments to be acted in; options: arguments of the environment besides those of the task. judged: whether a policy

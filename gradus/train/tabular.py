@@ -110,11 +110,6 @@ class Tabular(Supervised):
     def __init__(self, model: nn.Module, task: ControlTask, settings: TrainSettings, plan: Plan) -> None:
         if not task.spaces.states:
             raise UserError(f"{task.source}: its observations are no numbered states, so no table can hold them")
-        if not task.spaces.max_steps:
-            raise UserError(
-                f"{task.source}: its episodes have no limit, and an agent may go in circles for ever; give one, as in --set "
-                "task.options.environment={max_episode_steps=200}"
-            )
         super().__init__(model, task, settings, plan)
         self.learning, self.discount = settings.tabular, settings.experience.discount
         rate = settings.optimizer.learning_rate or LEARNING_RATE

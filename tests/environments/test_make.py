@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gradus.environments import Environments, Spaces, make_environments
+from gradus.environments.make import USUAL_LIMIT
 from gradus.errors import UserError
 
 SPACES = Spaces(name="corridor", shape=(), dtype="int64", states=5, actions=2)
@@ -86,6 +87,19 @@ def test_spaces_are_plain_facts():
     assert lake.name.startswith("FrozenLake-v")
 
 
+def test_a_world_without_a_limit_gets_one_and_others_keep_theirs():
+    for name in ("grid:cliff", "gym:CliffWalking"):
+        if name.startswith("gym"):
+            pytest.importorskip("gymnasium")
+        made = make_environments(name, 2)
+        assert made.spaces.limited and made.spaces.max_steps == USUAL_LIMIT
+        steps = [made.step([0, 0]) for _ in range(USUAL_LIMIT)]  # up, against the wall
+        assert steps[-1].truncated.all() and not any(step.ended.any() for step in steps[:-1])
+        given = make_environments(name, options={"max_episode_steps": 7}).spaces
+        assert given.max_steps == 7 and not given.limited
+    assert not make_environments("gym:CartPole-v1").spaces.limited
+
+
 def test_what_the_environments_are_wrapped_in_takes_their_place():
     gymnasium = pytest.importorskip("gymnasium")
     made = make_environments("gym:CartPole-v1", 2, wrap=lambda one: gymnasium.wrappers.FrameStackObservation(one, 4))
@@ -101,6 +115,7 @@ def test_what_the_environments_are_wrapped_in_takes_their_place():
         ("gym:Blackjack-v1", {}, "only arrays and numbered states"),
         ("gym:FrozenLake-v1", {"slip": True}, "'slip'"),
         ("mnist", {}, "gym:CartPole-v1"),
+        ("grid:cliff", {"max_episode_steps": 0}, "max_episode_steps: expected a whole number above 0, received 0"),
     ],
 )
 def test_mistakes_are_told(source, options, told):

@@ -161,10 +161,9 @@ def test_a_run_finds_the_shortest_way_resumes_and_shows_its_map(tmp_path):
 def test_what_a_table_cannot_learn_is_told():
     pytest.importorskip("gymnasium")
     plan = plan_device("cpu", "fp32")
-    for source, told in (("gym:CartPole-v1", "no numbered states"), ("grid:cliff", "go in circles for ever")):
-        task = SimpleNamespace(spaces=make_environments(source).spaces, source=source)
-        with pytest.raises(UserError, match=told):
-            tabular.Tabular(QTable(), task, settings_of(), plan)
+    task = SimpleNamespace(spaces=make_environments("gym:CartPole-v1").spaces, source="gym:CartPole-v1")
+    with pytest.raises(UserError, match="no numbered states"):
+        tabular.Tabular(QTable(), task, settings_of(), plan)
     with pytest.raises(UserError, match=r"tabular\.block: 300 steps"):
         tabular.check_tabular(settings_of(block=300))
     with pytest.raises(UserError, match="leave all but that out"):
