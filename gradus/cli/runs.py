@@ -243,14 +243,14 @@ def _finish_folds(found: Any) -> None:
     """Tells what K-fold validation found: the mean and spread over the models, and how long to train on all rows."""
     metric, _ = found.metric
     result = found.to_json()
+    failed = [outcome for outcome in found.outcomes if outcome.error]
 
     def figure(kind: str) -> str:
         centre, spread = result[f"mean_of_{kind}"], result[f"deviation_of_{kind}"]
         if centre is None:
-            return "none: every model diverged"
+            return "none: every model diverged" if failed else "none: its loss does not tell how good it is"
         return format_value(metric, centre) + (f" ± {format_value(metric, spread)}" if spread is not None else "")
 
-    failed = [outcome for outcome in found.outcomes if outcome.error]
     rows = [
         ["models", str(len(found.outcomes)) + (f", of which {len(failed)} diverged" if failed else "")],
         [f"validation {metric} after the last epoch", figure("last")],

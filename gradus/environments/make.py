@@ -51,7 +51,9 @@ def make_environments(
     scheme, name = _parts(source)
     if scheme == "grid":
         given = dict(options or {})
-        limited = "max_episode_steps" not in given
+        limited, mode = "max_episode_steps" not in given, given.pop("render_mode", "ansi")
+        if mode != "ansi":
+            raise UserError(f"{source}: this world is drawn as text: render_mode='ansi', received {mode!r}")
         max_steps = given.pop("max_episode_steps", USUAL_LIMIT)
         if not isinstance(max_steps, int) or max_steps < 1:
             raise UserError(f"{source}: max_episode_steps: expected a whole number above 0, received {max_steps!r}")

@@ -198,8 +198,16 @@ class TableEnvironment:
             found = self._ways[state, action] = summed.tolist(), next_states.tolist(), rewards.tolist()
         return found
 
-    def render(self) -> Any:
-        raise UserError("a table of decisions has no picture; `gradus look RUN values` draws it")
+    def render(self) -> str:
+        """The map with @ in the place of the state."""
+        layout = self.process.layout
+        if layout is None:
+            raise UserError("a table of decisions has no picture; `gradus look RUN values` draws it")
+        _, row, column = layout.place_of(self.state)
+        lines = [list(line) for line in layout.cells]
+        if row >= 0:
+            lines[row][column] = "@"
+        return "\n".join(" ".join(line) for line in lines)
 
     def close(self) -> None:
         """Nothing is held."""

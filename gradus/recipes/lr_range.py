@@ -23,6 +23,7 @@ from torch import nn
 
 from gradus.data.dataset import Dataset
 from gradus.data.load import read_data
+from gradus.environments import is_environment
 from gradus.errors import UserError
 from gradus.look.rates import draw_rates
 from gradus.recipes.execute import create_trainer, default_name
@@ -36,6 +37,7 @@ from gradus.train.trainer import Trainer
 LEAST_STEPS, MOST_STEPS = 200, 400  # by default as many as an epoch has, within these
 BURST = 4.0  # a running mean so many times its lowest ends the test
 WIDTH = 0.15  # decades: the deviation of the Gaussian that smooths
+BY_TRAINING = "train with a few rates and put the runs side by side: gradus compare RUN RUN"
 FALL = 0.05  # the smoothed loss must fall by this share for a suggestion
 
 
@@ -101,6 +103,10 @@ def lr_range_test(
         raise UserError(f"steps: expected 10 or more, received {steps}")
     if seeds < 1:
         raise UserError(f"seeds: expected 1 or more, received {seeds}")
+    if dataset is None and is_environment(recipe.data.source):
+        raise UserError(
+            f"{recipe.data.source}: an environment has no rows whose loss could be watched while the rate rises; {BY_TRAINING}"
+        )
     dataset = dataset if dataset is not None else read_data(recipe.data)
     curves: list[list[float]] = []
     for number in range(seeds):
@@ -125,6 +131,8 @@ def _one_seed(
     """Losses of the steps that were finite and did not burst, all rates, the recipe's rate, the notes on the data."""
     experiment = prepare(recipe, dataset, model)
     trainer = create_trainer(experiment)
+    if not getattr(trainer.learner, "chooses_best", True):  # of a game's players each moves the other's loss
+        raise UserError(f"the loss of {experiment.recipe.model.name} does not tell how well it learns; {BY_TRAINING}")
     count = steps or min(max(trainer.source.steps, LEAST_STEPS), MOST_STEPS)
     losses, rates, own = raise_rate(trainer, recipe.train.seed, lowest, highest, count)
     return losses, rates, own, experiment.notes

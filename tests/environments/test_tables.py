@@ -110,6 +110,15 @@ def test_our_cliff_is_that_of_gymnasium():
         assert names[one.observations[0]] == str(divmod(int(other.observations[0]), 12))
 
 
+def test_the_map_is_drawn_with_the_agent_on_it():
+    world = make_environments("grid:cliff", options={"render_mode": "ansi"})
+    world.step([0])
+    lines = world.each[0].render().splitlines()
+    assert len(lines) == 4 and lines[2].startswith("@ .") and lines[3].startswith("S C") and lines[3].endswith("C G")
+    with pytest.raises(UserError, match="drawn as text"):
+        make_environments("grid:cliff", options={"render_mode": "rgb_array"})
+
+
 def test_walls_wind_and_slips():
     process = grid_world("S1#G", GridOptions(slip=0.5))
     states = list(process.states)

@@ -34,7 +34,7 @@ def barely_trained(folder, source: str = "gym:CartPole-v1", seed: int = 0) -> Ru
     return train_recipe(replace(recipe, data=DataSettings(source=source), task=task, train=train), folder)
 
 
-@pytest.mark.parametrize("source", ["gym:CartPole-v1", "gym:FrozenLake-v1"])
+@pytest.mark.parametrize("source", ["gym:CartPole-v1", "gym:FrozenLake-v1", "grid:cliff"])
 def test_the_first_episode_that_is_measured_is_filmed(tmp_path, source):
     run = barely_trained(tmp_path / "run", source)
     film = film_run(run, tmp_path / "a.gif", seed=3)

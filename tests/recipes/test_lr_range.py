@@ -11,9 +11,10 @@ import pytest
 import torch
 
 import gradus
+from gradus.data.load import DataSettings
 from gradus.errors import UserError
 from gradus.recipes.lr_range import judge, lr_range_run, lr_range_test, smooth
-from gradus.recipes.recipe import Recipe
+from gradus.recipes.recipe import ModelSettings, Recipe
 from gradus.recipes.table import get_recipe
 from gradus.train.settings import OptimizerSettings, TrainSettings
 
@@ -42,6 +43,14 @@ def test_the_rule_on_a_known_curve():
     assert found.steepest == pytest.approx(1e-3, rel=0.5)
     assert found.lowest is not None and 0.02 < found.lowest < 0.3
     assert found.suggestion == pytest.approx(np.sqrt(found.steepest * found.lowest), rel=0.05)
+
+
+def test_where_a_falling_loss_says_nothing():
+    game = replace(get_recipe("mnist-dcgan"), model=ModelSettings(name="gan"))
+    with pytest.raises(UserError, match=r"the loss of gan does not tell how well it learns.*gradus compare"):
+        lr_range_test(replace(game, data=DataSettings(source="digits")), steps=20)
+    with pytest.raises(UserError, match=r"an environment has no rows.*gradus compare"):
+        lr_range_test(recipe("grid:cliff"), steps=20)
 
 
 @pytest.mark.parametrize("losses", [np.ones(300), np.linspace(1, 4, 300)], ids=["flat", "rising"])
