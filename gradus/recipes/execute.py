@@ -265,10 +265,12 @@ def create_trainer(
     observers: tuple[Observer, ...] = (),
     world: World = ALONE,
     say: Callable[[str], None] = lambda line: None,
+    cache: dict[Any, Any] | None = None,
 ) -> Trainer:
     """The trainer of an experiment, its data on the device. Without a folder nothing is kept.
 
-    Where the first modules of the network are frozen and compute the same in every epoch, they are applied once, here.
+    Where the first modules of the network are frozen and compute the same in every epoch, they are applied once, here, and what
+    they give is kept in `cache` where there is one.
     """
     settings, plan, task = experiment.recipe.train, experiment.plan, experiment.task
     threads = settings.threads if world.size == 1 else min(settings.threads, DEFAULT_THREADS)  # the cores are shared
@@ -281,7 +283,7 @@ def create_trainer(
         return Trainer(taught, acting, settings, validation=trials, monitor=monitor, folder=folder, observers=observers)
     origins = experiment.dataset["train"].origins
     with world.together():
-        features = compute_features(experiment, say if world.is_main else lambda line: None)
+        features = compute_features(experiment, say if world.is_main else lambda line: None, cache)
     model = experiment.model
     if features is None:
         whole, validation = _sources(experiment)

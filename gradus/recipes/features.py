@@ -8,6 +8,7 @@ its weights are the whole network's, so checkpoints, predicting and everything a
 from __future__ import annotations
 
 import copy
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,8 +93,15 @@ def fixed_modules(model: nn.Module, frozen: tuple[str, ...]) -> int:
     return count if last else 0
 
 
-def compute_features(experiment: Experiment, say: Callable[[str], None] = lambda line: None) -> Features | None:
-    """The features of the training and validation rows; None where there is nothing to be gained, or no room."""
+def compute_features(
+    experiment: Experiment,
+    say: Callable[[str], None] = lambda line: None,
+    cache: dict[Any, Any] | None = None,
+) -> Features | None:
+    """The features of the training and validation rows; None where there is nothing to be gained, or no room.
+
+    cache: keeps them for other trainings that differ only behind them
+    """
     train, task, model = experiment.recipe.train, experiment.task, experiment.model
     settings = train.fine_tune
     if not (settings.freezes and settings.cache) or not isinstance(task, InputTargetTask):
@@ -115,13 +123,29 @@ def compute_features(experiment: Experiment, say: Callable[[str], None] = lambda
     if needed > limit:
         say(f"features are computed in every epoch: {size} are more than half of the memory that is free")
         return None
-    started = time.perf_counter()
-    splits: dict[str, Batch] = {name: _of_split(model, modules, task, tensors[name], experiment, one) for name in names}
-    say(f"features of {rows:,} rows after {modules[-1]}, computed once: {size}, {time.perf_counter() - started:.1f} s")
+    key = (experiment.recipe.data, repr(experiment.recipe.task), repr(experiment.plan), _digest(model, modules))
+    splits = cache.get(key) if cache is not None else None
+    if splits is None:
+        started = time.perf_counter()
+        splits = {name: _of_split(model, modules, task, tensors[name], experiment, one) for name in names}
+        say(
+            f"features of {rows:,} rows after {modules[-1]}, computed once: {size}, {time.perf_counter() - started:.1f} s"
+        )
+    if cache is not None:
+        cache[key] = splits
     learner_task, rest = copy.copy(task), copy.copy(model)  # copies that share everything: weights, statistics
     learner_task.inputs = FeatureInputs(task.inputs, any(getattr(part, "inplace", False) for part in model.modules()))
     rest.entry = count
     return Features(splits, learner_task, rest)
+
+
+def _digest(model: StagedNetwork, modules: list[str]) -> str:
+    """What tells these modules with their weights from others."""
+    found = hashlib.blake2b("".join(f"{name} {model.get_submodule(name)!r}" for name in modules).encode())
+    for name, tensor in model.state_dict().items():
+        if within(name, tuple(modules)):
+            found.update(tensor.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def _of_split(

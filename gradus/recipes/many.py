@@ -86,13 +86,15 @@ def train_many(
     together: bool = True,
     folder: RunFolder | None = None,
     observers: tuple[Observer, ...] = (),
+    cache: dict[Any, Any] | None = None,
 ) -> list[Outcome]:
     """Trains every recipe and returns what came of each, in their order. Each needs validation rows.
 
     together:  as fleets where they can; False: one by one
     folder:    where a fleet keeps its checkpoints, to go on after a stop; only where all recipes are one fleet
+    cache:     keeps what was read, encoded and computed once for further calls
     """
-    cache: dict[Any, Any] = {}
+    cache = {} if cache is None else cache
     experiments = [prepare(recipe, dataset, cache=cache) for recipe in recipes]
     for experiment in experiments:
         if "validation" not in experiment.tensors:
@@ -104,7 +106,7 @@ def train_many(
             kept, threads = folder if len(groups) == 1 else None, recipes[members[0]].train.threads
             made = _train_fleet(experiments, members, watch, kept, observers, say, threads)
         else:
-            made = [_train_one(members[0], experiments[members[0]], watch, observers)]
+            made = [_train_one(members[0], experiments[members[0]], watch, observers, cache)]
         for index, outcome in zip(members, made, strict=True):
             outcomes[index] = outcome
     return [outcome for outcome in outcomes if outcome is not None]
@@ -284,8 +286,10 @@ def _train_fleet(
     return outcomes
 
 
-def _train_one(index: int, experiment: Experiment, watch: Watch | None, observers: tuple[Observer, ...]) -> Outcome:
-    trainer = create_trainer(experiment)
+def _train_one(
+    index: int, experiment: Experiment, watch: Watch | None, observers: tuple[Observer, ...], cache: dict[Any, Any]
+) -> Outcome:
+    trainer = create_trainer(experiment, cache=cache)
     outcome = Outcome(experiment.recipe, trainer.monitor)
 
     def observe(record: Record) -> None:

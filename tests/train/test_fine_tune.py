@@ -429,6 +429,31 @@ def test_features_computed_once_give_what_computing_them_every_time_gives(freeze
     assert len(said) == 1 and "computed once" in said[0] and "MiB" in said[0]
 
 
+def test_trainings_that_differ_behind_their_features_share_them():
+    said: list[str] = []
+
+    def trained(rate: float, model: nn.Module, cache: dict | None):
+        train = settings_of(freeze=["features"], epochs=2, optimizer=OptimizerSettings(name="sgd", learning_rate=rate))
+        trainer = create_trainer(prepare(Recipe(data=DATA, train=train), model=model), say=said.append, cache=cache)
+        trainer.fit()
+        return trainer
+
+    cache: dict = {}
+    first, second = trained(0.1, small(), cache), trained(0.01, small(), cache)
+    assert len(said) == 1 and second.source.tensors["inputs"] is first.source.tensors["inputs"]
+    alone = trained(0.01, small(), None)
+    for name, tensor in alone.learner.model.state_dict().items():
+        assert torch.equal(tensor, second.learner.model.state_dict()[name]), name
+    other = small()
+    other.pool = nn.AvgPool2d(2)
+    weights = small()
+    nn.init.ones_(next(weights.parameters()))
+    said.clear()
+    for model in (other, weights):
+        trained(0.1, model, cache)
+    assert len(said) == 2, "with another module or other weights they are others"
+
+
 def test_features_last_where_the_network_writes_into_its_inputs():
     model = small()
     model.fc = nn.Sequential(nn.SiLU(inplace=True), model.fc[1])

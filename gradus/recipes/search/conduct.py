@@ -197,12 +197,16 @@ def _run(plan: Plan, experiment: Experiment, folder: RunFolder, dataset: Dataset
     propose = create_proposer(how, plan.space, metric[1], folder.path)
     file = folder.path / "trials.jsonl"
     trials = read_trials(file)
+    # rows encoded and features computed once serve all trials, but where these are varied
+    cache: dict[Any, Any] | None = (
+        {} if all(one.setting.startswith(("train.", "model.")) for one in plan.space) else None
+    )
     if trials:
         say(f"{len(trials)} trials are finished already")
     while batch := propose(trials):
         say(_announce(batch, plan))
         try:
-            _train(batch, trials, plan, metric, dataset)
+            _train(batch, trials, plan, metric, dataset, cache)
         except KeyboardInterrupt as stop:
             raise Interrupted(
                 f"stopped; {len(trials)} finished trials are kept. Continue with: gradus search --resume {quoted(folder.path)}",
@@ -234,7 +238,14 @@ def _announce(batch: list[Trial], plan: Plan) -> str:
     return f"{which}{rounds}" + (f", {plan.settings.folds} folds each" if plan.settings.folds else "")
 
 
-def _train(batch: list[Trial], finished: list[Trial], plan: Plan, metric: tuple[str, str], dataset: Dataset) -> None:
+def _train(
+    batch: list[Trial],
+    finished: list[Trial],
+    plan: Plan,
+    metric: tuple[str, str],
+    dataset: Dataset,
+    cache: dict[Any, Any] | None,
+) -> None:
     """Trains a batch and fills in what came of it."""
     folds: list[int | None] = list(range(plan.settings.folds)) if plan.settings.folds else [None]
     recipes: list[Recipe] = []
@@ -248,7 +259,7 @@ def _train(batch: list[Trial], finished: list[Trial], plan: Plan, metric: tuple[
             possible.append(trial)
     prune = plan.settings.prune
     rule = MedianRule(finished, metric, len(folds), [recipe.train.epochs for recipe in recipes]) if prune else None
-    outcomes: list[Outcome] = train_many(recipes, dataset=dataset, watch=rule) if recipes else []
+    outcomes: list[Outcome] = train_many(recipes, dataset=dataset, watch=rule, cache=cache) if recipes else []
     for place, trial in enumerate(possible):
         trial.finish(outcomes[place * len(folds) : (place + 1) * len(folds)], keep_curves=prune)
 
