@@ -104,9 +104,12 @@ def compute_features(
     """
     train, task, model = experiment.recipe.train, experiment.task, experiment.model
     settings = train.fine_tune
-    if not (settings.freezes and settings.cache) or not isinstance(task, InputTargetTask):
+    if not (settings.freezes and settings.cache):
         return None
-    if not isinstance(model, StagedNetwork) or experiment.recipe.augment.is_on:
+    if not isinstance(task, InputTargetTask) or not isinstance(model, StagedNetwork):
+        say("what is frozen is computed in every step: it is kept only of networks that are a chain, with one target")
+        return None
+    if experiment.recipe.augment.is_on:
         return None
     count = fixed_modules(model, FineTune(model, settings).frozen_at(train.epochs - 1))
     if not count:

@@ -492,6 +492,15 @@ def test_only_what_is_the_same_in_every_step_is_computed_once():
     assert trainer_of(unfreeze_every=1, epochs=4).learner.model.entry == 0
 
 
+def test_it_is_said_where_frozen_modules_cannot_be_computed_once():
+    said: list[str] = []
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Linear(8, 10))
+    create_trainer(prepare(Recipe(data=DATA, train=settings_of(freeze=["1"])), model=model), say=said.append)
+    assert said == [
+        "what is frozen is computed in every step: it is kept only of networks that are a chain, with one target"
+    ]
+
+
 def test_augmented_features_are_not_computed_once():
     recipe = Recipe(data=DATA, train=settings_of(freeze=["features"]), augment=AugmentSettings(rotation=10))
     trainer = create_trainer(prepare(recipe, model=small()))
