@@ -24,10 +24,12 @@ class WrongOutputs(UserError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`"; did you mean 'lenet5'?"` for the known name nearest to `name`, or an empty string where none is near."""
+    """`"; did you mean 'lenet5'?"` for the known name nearest to `name`, or those that hold it; "" where none does."""
     by_lower = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return f"; did you mean '{by_lower[close[0]]}'?" if close else ""
+    if not close and len(name) > 2:
+        close = [candidate for candidate in by_lower if name.lower() in candidate][:4]
+    return f"; did you mean {' or '.join(repr(by_lower[one]) for one in close)}?" if close else ""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> UserError:

@@ -423,3 +423,8 @@ def test_commands_that_are_named_work_in_a_folder_with_a_space(gradus, in_empty_
     assert gradus("train", "--data", "iris", "--epochs", 1, "--out", "two words")[0] == 0
     code, _, error = gradus("train", "--data", "iris", "--epochs", 1, "--out", "two words")
     assert code == 2 and "gradus resume 'two words'" in error
+
+
+def test_unknown_names_are_told_before_data_are_looked_for(mistake):
+    assert "did you mean 'conv_vae' or 'dense_vae'?" in mistake("train", "--data", "no-such-data", "--model", "vae")
+    assert "unknown task 'segmenting'" in mistake("train", "--data", "no-such-data", "--task", "segmenting")

@@ -358,3 +358,9 @@ def test_nearest_names():
     assert str(unknown_name("model", "qqqqq", ["mlp", "lenet5"])) == "unknown model 'qqqqq'; known: mlp, lenet5"
     many = [f"name{index}" for index in range(20)]
     assert str(unknown_name("thing", "zzz", many)).endswith("name11, ...")
+
+
+def test_names_that_hold_what_was_typed_are_named_where_none_is_near():
+    known = ["conv_vae", "dense_vae", "mlp"]
+    assert did_you_mean("vae", known) == "; did you mean 'conv_vae' or 'dense_vae'?"
+    assert did_you_mean("ae", known) == "", "two letters are in too many names"

@@ -82,6 +82,10 @@ def prepare(
 
     Raises `UserError` for whatever does not fit.
     """
+    if model is None and recipe.model.name:
+        model_class(recipe.model.name)  # unknown names are told before data are read, or even downloaded
+    if recipe.task.name and recipe.task.name not in TASKS:
+        raise unknown_name("task", recipe.task.name, TASKS)
     if dataset is None and is_environment(recipe.data.source):
         from gradus.recipes.playing import prepare_playing  # it makes an `Experiment` by what stands below
 
@@ -219,12 +223,9 @@ def _resolve(recipe: Recipe, dataset: Dataset, model: nn.Module | None) -> tuple
     if not task_name:
         task_name = infer_task(dataset)
         notes.append(f"task: {task_name} (target '{dataset.target}')")
-    if task_name not in TASKS:
-        raise unknown_name("task", task_name, TASKS)
     if model is not None:
         model_settings = getattr(model, "created_as", None) or ModelSettings(name=f"custom:{type(model).__qualname__}")
     elif recipe.model.name:
-        model_class(recipe.model.name)  # an unknown name is told before anything long begins
         model_settings = recipe.model
     else:
         model_settings = replace(recipe.model, name=TASKS[task_name].models[0])
