@@ -324,7 +324,11 @@ def make_model(recipe: Recipe, task: Task) -> tuple[Recipe, nn.Module]:
     from_data = {key: value for key, value in task.model_options().items() if key in accepted}
     options = {**from_data, **recipe.model.options}
     torch.manual_seed(derive(recipe.train.seed, INITIAL_WEIGHTS))
-    return replace(recipe, model=replace(recipe.model, options=options)), create_model(name, **options)
+    try:
+        model = create_model(name, **options)
+    except UserError as error:
+        raise type(error)(f"{error}{_other_task(name, task)}") from None
+    return replace(recipe, model=replace(recipe.model, options=options)), model
 
 
 def show_inputs(model: nn.Module, task: Task, tensors: dict[str, Any]) -> None:
@@ -354,6 +358,8 @@ def try_model(model: nn.Module, task: Task, tensors: dict[str, Any], name: str) 
             outputs = model.cpu().eval()(inputs)
             task.check_outputs(outputs, len(rows["inputs"]), name)
         needed = operations(model, inputs) / max(len(rows["inputs"]), 1)
+    except UserError as error:
+        raise type(error)(f"{error}{_other_task(name, task)}") from None
     except IndexError as error:
         if not size:
             raise
@@ -364,10 +370,20 @@ def try_model(model: nn.Module, task: Task, tensors: dict[str, Any], name: str) 
         if isinstance(inputs, Tensor) and not isinstance(error, RuntimeError):
             raise  # a mistake within the model; of several inputs it mostly says that the model takes one
         reason = str(error).splitlines()[0]
-        raise UserError(f"model {name} does not take inputs of shape {shape_of(inputs)}: {reason}") from None
+        raise UserError(
+            f"model {name} does not take inputs of shape {shape_of(inputs)}: {reason}{_other_task(name, task)}"
+        ) from None
     finally:
         model.to(place).train(was_training)
     return needed
+
+
+def _other_task(name: str, task: Task) -> str:
+    """What a network that does not fit is for, where that is another task; else nothing."""
+    tasks = [known for known, kind in TASKS.items() if name in kind.models]
+    if not tasks or task.name in tasks or task.name not in TASKS:
+        return ""
+    return f"; it is for {tasks[0]}, and for {task.name} there are {', '.join(TASKS[task.name].models[:3])}"
 
 
 def shape_of(inputs: Any) -> str:

@@ -140,7 +140,7 @@ class DetectionTask(SceneTask):
 
     def check_outputs(self, outputs: Any, rows: int, model: str) -> None:
         if not isinstance(outputs, Predictions):
-            raise UserError(f"model {model} is no detector; `gradus list tasks` names some, such as grid_detector")
+            raise UserError(f"model {model} is no detector")
 
     def collected(self, outputs: Predictions, batch: dict[str, Tensor]) -> Tensor:
         """Detections (B, K, 6) in pixels of the pictures."""

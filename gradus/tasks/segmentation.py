@@ -230,9 +230,7 @@ class SegmentationTask(SceneTask):
         wanted = (rows, len(self.kind.classes), *self.inputs.size)
         if not isinstance(outputs, Tensor) or tuple(outputs.shape) != wanted:
             got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-            raise WrongOutputs(
-                f"model {model} gives {got}, segmentation needs {wanted}; `gradus list tasks` names networks for it, such as unet"
-            )
+            raise WrongOutputs(f"model {model} gives {got}, segmentation needs {wanted}")
 
     def collected(self, outputs: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """uint8 (B, h, w) class indices: at `scored_size` beside targets, else at the size of the (equal) pictures themselves. Of

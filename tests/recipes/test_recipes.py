@@ -18,7 +18,8 @@ import gradus
 from gradus.data.catalogue import CATALOGUE
 from gradus.data.load import DataSettings
 from gradus.errors import UserError
-from gradus.recipes.recipe import Recipe, read_recipe, write_recipe
+from gradus.recipes.experiment import prepare
+from gradus.recipes.recipe import ModelSettings, Recipe, read_recipe, write_recipe
 from gradus.recipes.table import RECIPES, get_recipe
 from gradus.train.settings import TrainSettings
 
@@ -62,6 +63,19 @@ def _write_cats_and_dogs(folder: Path) -> None:
     (folder / "weights").mkdir()
     weights = gradus.create_model("squeezenet1_0").state_dict()
     save_file(weights, folder / "weights" / "squeezenet1_0-imagenet.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("tagger", r"it is for tagging, and for image-classification there are mnist_convnet, lenet5, mlp$"),
+        ("grid_detector", r"it is for object-detection, and for image-classification"),
+    ],
+)
+def test_a_network_for_another_task_is_told_as_one(model, told):
+    made = Recipe(data=DataSettings(source="digits"), model=ModelSettings(name=model))
+    with pytest.raises(UserError, match=told):
+        prepare(made)
 
 
 @pytest.mark.parametrize("name", RECIPES)
