@@ -41,7 +41,7 @@ from gradus.nn.losses import (
     total_variation,
     triplet_loss,
 )
-from gradus.nn.normalization import LocalResponseNorm
+from gradus.nn.normalization import BatchRenorm, LocalResponseNorm
 from gradus.nn.pooling import ChunkMaxPool1d, SpatialPyramidPool2d, StochasticPool2d, stochastic_pool2d
 from gradus.nn.recurrent import PeepholeLSTM, RecurrentDropout, ResetBeforeGRU, SameMaskDropout
 from gradus.nn.regions import region_pyramid_pool, roi_align, roi_pool
@@ -60,6 +60,7 @@ __all__ = [
     "Absolute",
     "AdditiveAttention",
     "ArcTan",
+    "BatchRenorm",
     "BentIdentity",
     "BinaryStep",
     "ChunkMaxPool1d",

@@ -1,4 +1,5 @@
-"""Normalisation inside a network: over the batch (Ioffe and Szegedy 2015), over neighbouring channels (Krizhevsky et al. 2012).
+"""Normalisation inside a network: over the batch (Ioffe and Szegedy 2015; Ioffe 2017), over neighbouring channels (Krizhevsky et
+al. 2012).
 
 Batch norm takes (N, F), one statistic a feature over N values, or (N, C, ...), one a channel over N and every place, which are
 m w h values. Its variance is the mean squared deviation (divided by m, not m - 1), and what it divides by is the root of
@@ -97,6 +98,57 @@ def running_statistics(
     return (1 - momentum) * mean + momentum * batch_mean, (1 - momentum) * variance + momentum * batch_variance
 
 
+def renorm_corrections(
+    inputs: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    r_max: float = 3.0,
+    d_max: float = 5.0,
+    epsilon: float = 1e-5,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(r, d), (C,) each: what takes values normalised by their batch to those by the running statistics, within limits:
+    r = sigma_B / sigma in [1 / r_max, r_max], d = (mu_B - mu) / sigma in [-d_max, d_max]."""
+    batch_mean, batch_variance = batch_statistics(inputs)
+    deviation = np.sqrt(variance + epsilon)
+    r = np.clip(np.sqrt(batch_variance + epsilon) / deviation, 1 / r_max, r_max)
+    return r, np.clip((batch_mean - mean) / deviation, -d_max, d_max)
+
+
+def batch_renorm(
+    inputs: np.ndarray,
+    scale: np.ndarray,
+    shift: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    r_max: float = 3.0,
+    d_max: float = 5.0,
+    epsilon: float = 1e-5,
+) -> np.ndarray:
+    """In training: gamma (r (x - mu_B) / sigma_B + d) + beta, with the running mean and variance as they were before this batch.
+
+    Within the limits it is what inference gives, gamma (x - mu) / sigma + beta; at r_max = 1, d_max = 0 it is batch norm.
+    """
+    r, d = renorm_corrections(inputs, mean, variance, r_max, d_max, epsilon)
+    return batch_norm(inputs, scale * r, scale * d + shift, epsilon)
+
+
+def batch_renorm_backward(
+    inputs: np.ndarray,
+    scale: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    gradient: np.ndarray,
+    r_max: float = 3.0,
+    d_max: float = 5.0,
+    epsilon: float = 1e-5,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gradients by (inputs, scale, shift). r and d count as constants, so it is the gradient of batch norm with scale gamma r:
+    the batch still answers for its mean and variance."""
+    r, d = renorm_corrections(inputs, mean, variance, r_max, d_max, epsilon)
+    by_inputs, by_product, by_shift = batch_norm_backward(inputs, scale * r, gradient, epsilon)
+    return by_inputs, r * by_product + d * by_shift, by_shift
+
+
 def _window_sums(values: np.ndarray, size: int) -> np.ndarray:
     """Sums over the channels i - size // 2 to i + size // 2, cut off at the first and last channel."""
     channels, half = values.shape[1], size // 2
@@ -173,6 +225,17 @@ CATALOGUE: tuple[Entry, ...] = (
         fast="torch.nn.BatchNorm2d(...).eval()",
         source="Ioffe and Szegedy 2015, algorithm 2; course notes §2.3.7",
         note="Running statistics move in training alone; the listing of *Plain Talk* §7.4 never runs the update of its.",
+    ),
+    Entry(
+        name="batch renormalisation",
+        function="normalization.batch_renorm",
+        backward="normalization.batch_renorm_backward",
+        formula=r"y = \gamma \left(r \frac{x - \mu_B}{\sigma_B} + d\right) + \beta,\quad "
+        r"r = \mathrm{clip}\left(\frac{\sigma_B}{\sigma}\right),\ d = \mathrm{clip}\left(\frac{\mu_B - \mu}{\sigma}\right)",
+        derivative=r"\frac{\gamma r}{\sigma_B} \left(g - \overline{g} - \hat{x}\, \overline{g \hat{x}}\right)",
+        fast="gradus.nn.BatchRenorm",
+        source="Ioffe 2017, algorithm 1; *Deep Learning with Python* §7.3.1",
+        note="r and d are constants to the gradient. The paper averages deviations, this variances, as batch norm does.",
     ),
     Entry(
         name="running statistics",

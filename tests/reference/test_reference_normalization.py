@@ -16,9 +16,12 @@ from gradus.reference.normalization import (
     batch_norm_backward,
     batch_norm_inference,
     batch_norm_inference_backward,
+    batch_renorm,
+    batch_renorm_backward,
     batch_statistics,
     local_response_normalization,
     local_response_normalization_backward,
+    renorm_corrections,
     running_statistics,
 )
 
@@ -73,6 +76,30 @@ def test_batch_norm_at_inference_and_its_running_statistics_are_those_of_torch(s
     assert not np.allclose(values, batch_norm(inputs, scale, shift))  # training and inference differ
     alone = batch_norm_inference(inputs[:1], scale, shift, mean, variance)
     np.testing.assert_array_equal(alone, values[:1])  # at inference the rest of the batch does not matter
+
+
+@quick
+@given(shapes, seeds, st.sampled_from([(1.0, 0.0), (1.2, 0.1), (50.0, 50.0)]))
+def test_batch_renorm_lies_between_training_and_inference(shape, seed, limits):
+    inputs, scale, shift = 2 * normal(seed, *shape) + 1, normal(seed + 1, shape[1]), normal(seed + 2, shape[1])
+    mean, variance, gradient = (
+        normal(seed + 3, shape[1]),
+        normal(seed + 4, shape[1]) ** 2 + 0.5,
+        normal(seed + 5, *shape),
+    )
+    values = batch_renorm(inputs, scale, shift, mean, variance, *limits)
+    if limits == (1.0, 0.0):
+        np.testing.assert_allclose(values, batch_norm(inputs, scale, shift), **FLOAT64)
+    if limits == (50.0, 50.0):  # the limits are out of reach
+        np.testing.assert_allclose(values, batch_norm_inference(inputs, scale, shift, mean, variance), **FLOAT64)
+    r, d = (torch.tensor(one) for one in renorm_corrections(inputs, mean, variance, *limits))
+    check_against_torch(
+        values,
+        batch_renorm_backward(inputs, scale, mean, variance, gradient, *limits),
+        lambda x, s, b: functional.batch_norm(x, None, None, s * r, s * d + b, training=True),
+        (inputs, scale, shift),
+        gradient,
+    )
 
 
 def test_statistics_are_a_channels_over_batch_and_places():
