@@ -98,7 +98,6 @@ def _check_companions(arguments: argparse.Namespace, asked: list[str]) -> None:
 
 def _check_recipe_flags(arguments: argparse.Namespace) -> None:
     """A run is judged as it was trained, so its recipe takes no other settings."""
-
     for name in (*TRAIN_FLAGS, "augment", "set"):
         if _is_given(arguments, name.replace("-", "_")):
             raise UserError(f"{_flag(name)}: {arguments.recipe} is judged as it was trained; leave it out")

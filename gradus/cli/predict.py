@@ -122,7 +122,6 @@ def with_settings(source: Run | Ensemble, assignments: list[str], *, measured: b
 
 
 def _print_answers(names: list[str], answers: list[Answer], as_json: bool) -> None:
-
     if as_json:
         for name, answer in zip(names, answers, strict=True):
             print(json.dumps({"input": name, **answer.to_json()}, ensure_ascii=False))
@@ -233,7 +232,6 @@ def _write(folder: Path, name: Path, pixels: np.ndarray, answer: Answer) -> None
 
 def _tell(stages: Stages, folder: Path | None, arguments: argparse.Namespace, stream: Any) -> None:
     """How many, how fast, where to."""
-
     seconds = sum(stages.seconds.values())
     many = f"{stages.pictures:,} picture{'' if stages.pictures == 1 else 's'}"
     rate = f"{many} in {seconds:.1f} s, {stages.rate:.3g} a second"
