@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -104,6 +105,9 @@ def existing_parent(path: Path) -> Path:
     return Path(".")
 
 
+LETTING_GO_SECONDS = 1.0  # a worker forked in the instant before its training was killed has yet to let go of the lock
+
+
 class FolderLock:
     """An exclusive lock on a folder, held by an open file and so freed by the system however the process ends."""
 
@@ -121,6 +125,7 @@ class FolderLock:
         _held.add(self)
 
     def _locked(self) -> IO[str]:
+        patience = time.monotonic() + LETTING_GO_SECONDS
         while True:
             with told_disk_errors(self.path):
                 file = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 - it stays open while the lock is held
@@ -130,6 +135,9 @@ class FolderLock:
                 file.seek(0)
                 number = file.read().strip()  # empty for an instant, while its holder writes it
                 file.close()
+                if number.isdigit() and _is_gone(int(number)) and time.monotonic() < patience:
+                    time.sleep(0.01)
+                    continue
                 holder = f"process {number}" if number else "another process"
                 raise UserError(f"{self.path.parent}: this run is in use by {holder}; wait for it to end") from None
             if self._is_of(file):
@@ -157,6 +165,19 @@ class FolderLock:
             with suppress(OSError):
                 self.path.unlink()
         file.close()
+
+
+def _is_gone(process: int) -> bool:
+    """Whether there is no such process on this machine; False where that cannot be asked."""
+    if os.name == "nt":  # where asking would end it
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 _held: weakref.WeakSet[FolderLock] = weakref.WeakSet()

@@ -6,7 +6,8 @@ import shlex
 
 from subject import Subject
 
-from gradus.cli import _recipe_of, build_parser
+from gradus.cli import build_parser
+from gradus.cli.flags import recipe_of
 from gradus.errors import UserError
 from gradus.recipes.experiment import prepare
 
@@ -21,7 +22,7 @@ def refusal(command: str, subject: Subject) -> str:
     try:
         arguments = build_parser().parse_args(words[1:])
         if words[1] == "train":
-            prepare(_recipe_of(arguments), subject.dataset, subject.made_model(), measure=False)
+            prepare(recipe_of(arguments), subject.dataset, subject.made_model(), measure=False)
     except UserError as error:
         return str(error)
     except SystemExit:

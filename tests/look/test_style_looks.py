@@ -151,7 +151,7 @@ def test_the_texture_of_a_constant_picture_is_constant():
     sight = texture(subject(nn.Sequential(convolution)), [constant], layers="0", **chosen)
     result = sight.arrays["picture"]
     assert result.shape == (9, 14, 3)
-    assert np.abs(result - colour / 255).max() < 0.02
+    assert np.abs(result - colour / 255).max() < 0.04  # ten levels of 255, where L-BFGS stops
     assert sight.numbers["loss"] < 1e-4 * sight.numbers["loss_at_start"]
 
 

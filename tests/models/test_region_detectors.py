@@ -287,7 +287,7 @@ def test_four_steps_learn_a_few_scenes_by_heart() -> None:
     model, (inputs, objects) = made("faster_rcnn", training="four-step"), given("faster_rcnn")
     for epoch in range(4):
         model.begin_epoch(epoch, 4)
-        descend(model, inputs, objects, 40)
+        descend(model, inputs, objects, 60)
     assert average_precision(model, inputs, objects) > 0.8
 
 
