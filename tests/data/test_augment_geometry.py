@@ -11,6 +11,7 @@ import torch
 from PIL import Image as PillowImage
 from scipy import ndimage
 
+from gradus.data.augment import geometry
 from gradus.data.augment.follow import move_boxes, move_points
 from gradus.data.augment.geometry import Warp, draw_warp, warp_masks, warp_pictures
 from gradus.data.augment.settings import PRESETS, AugmentSettings
@@ -268,3 +269,16 @@ def test_masks_agree_with_pictures(fill):
 def test_a_mask_has_no_mean():
     with pytest.raises(ValueError, match="which value is outside"):
         warp_masks(torch.zeros(1, 4, 4, dtype=torch.int64), draw(1, (4, 4), (4, 4)), "mean")
+
+
+@pytest.mark.parametrize("fill", ["nearest", "wrap", "mean"])
+def test_how_many_pictures_are_warped_at_a_time_changes_no_bit(monkeypatch, fill):
+    generator = torch.Generator().manual_seed(0)
+    batch = torch.randint(0, 256, (7, 20, 31, 3), dtype=torch.uint8, generator=generator)
+    warp = draw(7, (15, 24), (20, 31), rotation=40, zoom=0.2)
+    level = torch.tensor([10.0, 20.0, 30.0])
+    found = []
+    for cache in (1, 50_000, 10**9):
+        monkeypatch.setattr(geometry, "CACHE", cache)
+        found.append(warp_pictures(batch, warp, fill, level))
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])

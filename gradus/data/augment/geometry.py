@@ -13,7 +13,7 @@ than half its size. Where pixels only move by whole numbers they are copied, and
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from torch.nn import functional
 from gradus.data.augment.settings import AugmentSettings, Fill, Range, factors
 
 Size = tuple[int, int]  # height, width
+CACHE = 4_000_000  # bytes: about what a core of a CPU has near it
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,21 @@ def warp_pictures(pictures: Tensor, warp: Warp, fill: Fill = "nearest", level: T
         return _copied(pictures, warp, fill, level).permute(0, 3, 1, 2).to(torch.float32)
     if isinstance(level, Tensor):
         level = level[:, None, None]
+    if pictures.device.type != "cpu":
+        return _resampled(pictures, warp, fill, level)
+    rows, channels = len(pictures), pictures.shape[3]
+    moved = torch.empty(rows, channels, *warp.size)
+    # a few at a time, as many as there are threads at least: what one step writes the next one finds in the cache
+    needed = 4 * (channels * (math.prod(warp.source) + math.prod(warp.size)) + 2 * math.prod(warp.size))
+    count = max(torch.get_num_threads(), CACHE // needed)
+    for start in range(0, rows, count):
+        part = slice(start, start + count)
+        moved[part] = _resampled(pictures[part], replace(warp, matrices=warp.matrices[part]), fill, level)
+    return moved
+
+
+def _resampled(pictures: Tensor, warp: Warp, fill: Fill, level: Tensor | float) -> Tensor:
+    """The same by interpolation; level, where it is one of several, (C, 1, 1)."""
     planes = pictures.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
     grid = _grid(warp)
     if fill == "wrap":
