@@ -92,6 +92,7 @@ def test_training_mode_and_a_shape(gradus):
         (["mlp", "--set", "hidden"], "--set hidden: expected option=value"),
         (["lenet5", "--input-shape", "3,a"], "--input-shape: expected sizes above 0 such as 3,32,32, received '3,a'"),
         (["lenet5", "--input-shape", "1,40,40"], "LeNet-5 takes pictures of 28x28 or 32x32 pixels"),
+        (["mlp", "--samples", "²"], "--samples: expected a whole number above 0, received '²'"),
         (["mlp", "--samples", "0"], "--samples: expected a whole number above 0, received '0'"),
         (["mlp", "--seed", "x"], "--seed: expected a whole number, received 'x'"),
         (["mlp", "--sample", "3"], "unknown argument '--sample'; did you mean '--samples'?"),

@@ -5,9 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
+import sys
+import threading
 
 import pytest
 
+from gradus import files
 from gradus.errors import UserError
 from gradus.files import FolderLock, append_line, remove_temporaries, told_disk_errors, unread, write_atomic
 
@@ -86,3 +90,23 @@ def test_a_stream_without_reader_goes_nowhere():
         unread(stream)
         print("lost too", file=stream, flush=True)
         assert stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)
+
+
+def test_a_lock_whose_holder_is_gone_is_waited_for_and_one_of_the_living_is_not(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for holder, given in ((ended.pid, True), (os.getpid(), False)):
+        held = open(tmp_path / ".lock", "w+")  # noqa: SIM115 - as a forked worker holds it for an instant
+        files._lock(held)
+        held.write(str(holder))
+        held.flush()
+        letting_go = threading.Timer(0.2, held.close)
+        letting_go.start()
+        lock = FolderLock(tmp_path)
+        if given:
+            lock.acquire()
+            lock.release()
+        else:
+            with pytest.raises(UserError, match=f"in use by process {holder}"):
+                lock.acquire()
+        letting_go.join()

@@ -111,7 +111,7 @@ def recipe_arguments(arguments: argparse.Namespace) -> list[str]:
 
 
 def whole_number(text: str, flag: str, least: int = 0) -> int:
-    if not text.isdigit() or int(text) < least:
+    if not text.isdecimal() or int(text) < least:
         above = f" above {least - 1}" if least else ""
         raise UserError(f"{flag}: expected a whole number{above}, received '{text}'")
     return int(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from gradus.cli.flags import whole_number
 from gradus.cli.output import print_table
@@ -24,7 +24,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--video", metavar="FILE", help="film the first of them: a .gif, or a .mp4")
 
 
-def plays(run: Any, arguments: argparse.Namespace) -> bool:
+def plays(run: Any, arguments: argparse.Namespace) -> TypeGuard[Run]:
     """Whether this run acts. Raises `UserError` where flags were given that mean nothing to it."""
     acts = getattr(getattr(run, "task", None), "name", "") == "control"
     for flag in FLAGS:

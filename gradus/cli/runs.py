@@ -127,7 +127,7 @@ def run_eval(arguments: argparse.Namespace) -> None:
 
     run = load_run_or_ensemble(arguments.run)
     if play.plays(run, arguments):
-        play.play(run, arguments)  # type: ignore[arg-type]
+        play.play(run, arguments)
         return
     metrics = predict.with_settings(run, arguments.set, measured=True).evaluate(arguments.split)
     if arguments.json:

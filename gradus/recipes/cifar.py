@@ -32,8 +32,7 @@ HE_TRAINING = TrainSettings(
     schedule=ScheduleSettings(name="milestones", milestones=(91.0, 136.5)),
 )
 SMALL_TRAINING = replace(HE_TRAINING, epochs=10, schedule=ScheduleSettings(name="milestones", milestones=(5.0, 7.5)))
-# The paper lets the rate of its 110 layers rise first. So few updates are over before 56 layers have got over a rate of 0.1.
-DEEP_TRAINING = replace(SMALL_TRAINING, schedule=replace(SMALL_TRAINING.schedule, warmup=0.1))
+RISE = 0.1  # of all updates: the paper lets the rate of 110 layers rise first, and so few are over before 56 get over one of 0.1
 
 
 def _he(name: str, about: str, accuracy: float | None = None) -> Recipe:
@@ -49,9 +48,9 @@ def _he(name: str, about: str, accuracy: float | None = None) -> Recipe:
     )
 
 
-def _small(recipe: Recipe) -> Recipe:
+def _small(recipe: Recipe, warmup: float = 0.0) -> Recipe:
     about = f"{recipe.model.name} on 10 000 pictures, 10 epochs, for a CPU."
-    train = DEEP_TRAINING if recipe.model.name.endswith("56") else SMALL_TRAINING
+    train = replace(SMALL_TRAINING, schedule=replace(SMALL_TRAINING.schedule, warmup=warmup))
     return replace(recipe, name=f"{recipe.name}-small", about=about, data=SMALL_ROWS, train=train, published=None)
 
 
@@ -84,7 +83,7 @@ def cifar10_resnet20_small() -> Recipe:
 
 
 def cifar10_resnet56_small() -> Recipe:
-    return _small(cifar10_resnet56())
+    return _small(cifar10_resnet56(), RISE)
 
 
 def cifar10_plain20_small() -> Recipe:
@@ -92,7 +91,7 @@ def cifar10_plain20_small() -> Recipe:
 
 
 def cifar10_plain56_small() -> Recipe:
-    return _small(cifar10_plain56())
+    return _small(cifar10_plain56(), RISE)
 
 
 def cifar10_densenet_bc() -> Recipe:

@@ -454,6 +454,20 @@ def test_trainings_that_differ_behind_their_features_share_them():
     assert len(said) == 2, "with another module or other weights they are others"
 
 
+def test_a_search_computes_features_once_for_all_its_trials(monkeypatch, tmp_path):
+    computed = []
+    plain = features_module._of_split
+
+    def counted(model, modules, task, tensors, experiment, one):
+        computed.append(len(tensors["targets"]))
+        return plain(model, modules, task, tensors, experiment, one)
+
+    monkeypatch.setattr(features_module, "_of_split", counted)
+    made = Recipe(data=DATA, model=ModelSettings(name="lenet5"), train=settings_of(freeze=["features"], epochs=1))
+    found = gradus.search(made, ["learning_rate=log:1e-3..1e-1"], tmp_path / "search", trials=3, at_once=1)
+    assert len(found.trials) == 3 and len(computed) == 2, "of the training rows and of the validation rows"
+
+
 def test_features_last_where_the_network_writes_into_its_inputs():
     model = small()
     model.fc = nn.Sequential(nn.SiLU(inplace=True), model.fc[1])
