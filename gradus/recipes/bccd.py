@@ -68,7 +68,7 @@ def bccd_yolo() -> Recipe:
         "YOLO v1 on blood cells, with a fine grid and a convolutional head.",
         ModelSettings(name="yolo_v1", options=options, weights="imagenet"),
         320,
-        60,
+        30,
     )
 
 
@@ -80,5 +80,5 @@ def bccd_ssd() -> Recipe:
         "SSD on blood cells, on SqueezeNet.",
         ModelSettings(name="ssd", options=options, weights="imagenet"),
         320,
-        60,
+        30,
     )

@@ -109,3 +109,15 @@ def test_the_grid_follows_the_picture_unless_it_is_given():
     assert given(torch.zeros(1, 3, 96, 128)).places.shape == (1, 48, 2, 4)
     with pytest.raises(UserError, match="head is 'dense' or 'convolutional'"):
         create_model("yolo_v1", num_classes=2, head="softmax")
+
+
+def test_normalised_maps_do_not_depend_on_the_backbone_s_scale():
+    """SqueezeNet's last maps have values of dozens: without norms the first outputs, and the loss, are as much too large."""
+    maps = torch.randn(2, 512, 6, 8)
+    plain = YoloV1(2, picture_size=(96, 128), width=8, hidden=8, normalize=False)
+    torch.testing.assert_close(plain.before(50 * maps), 50 * plain.before(maps), rtol=1e-4, atol=1e-3)
+    normal = YoloV1(2, picture_size=(96, 128), width=8, hidden=8)
+    torch.testing.assert_close(normal.before(50 * maps), normal.before(maps), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(normal.before(maps)[:1], normal.before(maps[:1]))  # a picture's answer is its own
+    with pytest.raises(UserError, match="a width that is normalised is a multiple of 8, received 12"):
+        create_model("yolo_v1", num_classes=2, width=12)

@@ -23,6 +23,7 @@ from gradus.boxes.targets import boxes_of, is_learnt, is_present, labels_of
 from gradus.errors import UserError
 from gradus.models.backbone import Backbone, strides_of
 from gradus.models.detection.predictions import Predictions
+from gradus.models.detection.pyramid import GROUPS
 
 COORDINATES, NO_OBJECT = 5.0, 0.5  # lambda_coord, lambda_noobj
 CELL = 64  # pixels of a cell of the paper: 7 x 7 in 448 x 448
@@ -127,6 +128,9 @@ class YoloV1(nn.Module):
             a hundredth of the parameters
     width:  channels of the four convolutions after the backbone
     hidden: units of the dense head
+    normalize: group normalisation after each of the four convolutions, where the authors' own `yolov1.cfg` has batch
+            normalisation. Their paper has none; without, on a backbone that has none either (SqueezeNet), the loss begins
+            at thousands
     """
 
     def __init__(
@@ -141,6 +145,7 @@ class YoloV1(nn.Module):
         width: int = 1024,
         hidden: int = 4096,
         dropout: float = 0.5,
+        normalize: bool = True,
     ) -> None:
         super().__init__()
         height, across = picture_size
@@ -149,14 +154,19 @@ class YoloV1(nn.Module):
             raise UserError("yolo_v1: grid, boxes, width and hidden must be whole numbers above 0")
         if head not in ("dense", "convolutional"):
             raise UserError(f"yolo_v1: head is 'dense' or 'convolutional', received '{head}'")
+        if normalize and width % GROUPS:
+            raise UserError(f"yolo_v1: a width that is normalised is a multiple of {GROUPS}, received {width}")
         self.size, self.grid, self.boxes, self.classes = (height, across), (rows, columns), boxes, num_classes
         self.backbone = Backbone(backbone, (min(32, strides_of(backbone, in_channels)[-1]),), in_channels)
         outputs = boxes * 5 + num_classes
         level = self.backbone.levels[-1]
         halved = height // level.stride >= 2 * rows and across // level.stride >= 2 * columns  # 14 x 14 in the paper
-        self.before = nn.Sequential(_conv(level.channels, width), _conv(width, width, 2 if halved else 1))
+        stride = 2 if halved else 1
+        self.before = nn.Sequential(
+            _conv(level.channels, width, normalize=normalize), _conv(width, width, stride, normalize)
+        )
         self.pool = nn.AdaptiveAvgPool2d((rows, columns))  # where the maps have another size than the grid
-        self.after = nn.Sequential(_conv(width, width), _conv(width, width))
+        self.after = nn.Sequential(*(_conv(width, width, normalize=normalize) for _ in range(2)))
         last: nn.Linear | nn.Conv2d
         if head == "dense":
             cells = rows * columns
@@ -184,9 +194,10 @@ class YoloV1(nn.Module):
         return self.backbone.load(tensors, where)
 
 
-def _conv(channels: int, width: int, stride: int = 1) -> nn.Sequential:
-    layer = nn.Conv2d(channels, width, 3, stride, 1)
+def _conv(channels: int, width: int, stride: int = 1, normalize: bool = True) -> nn.Sequential:
+    layer = nn.Conv2d(channels, width, 3, stride, 1, bias=not normalize)
     nn.init.kaiming_normal_(layer.weight, a=SLOPE)
-    assert layer.bias is not None
-    nn.init.zeros_(layer.bias)
-    return nn.Sequential(layer, nn.LeakyReLU(SLOPE))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    norm = [nn.GroupNorm(GROUPS, width)] if normalize else []
+    return nn.Sequential(layer, *norm, nn.LeakyReLU(SLOPE))
