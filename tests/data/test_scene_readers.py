@@ -95,7 +95,7 @@ def test_coco_as_roboflow_exports_it(tmp_path: Path) -> None:
     assert list(data.splits) == ["train", "validation"]
     assert data.types["objects"] == Boxes(classes=("cell",))
     assert any("'cells'" in note or "cells:" in note for note in data.notes)
-    assert any(note.startswith("2 outlines") for note in data.notes)
+    assert any(note.startswith("2 objects have outlines") for note in data.notes)
 
 
 def test_one_coco_file(tmp_path: Path) -> None:

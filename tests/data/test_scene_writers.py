@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
+from scipy.ndimage import gaussian_filter
 
 from gradus.data import load_data, readers
 from gradus.data.columns import Boxes, Column, Image, Mask, Objects
 from gradus.data.dataset import Dataset, NumberedRows, Split
 from gradus.data.images import EncodedImages
 from gradus.data.load import DataSettings
-from gradus.data.writers import BOXES, export
+from gradus.data.writers import BOXES, MASKS, export
+from gradus.data.writers.masks import voc_palette
 from gradus.errors import UserError
 from gradus.models import ModelSettings
 from gradus.recipes.execute import train_recipe
@@ -95,22 +98,61 @@ def test_files_of_pictures_are_copied_byte_for_byte(tmp_path: Path) -> None:
         assert copy.read_bytes() == file.read_bytes() and copy.name == file.name
 
 
-def test_masks_survive(tmp_path: Path) -> None:
+def masks_data(classes: tuple[str, ...] = ("sky", "road", "car"), rows: int = 4) -> Dataset:
+    """Masks of blotches with holes, single pixels, and 3 where there is no class."""
     random = np.random.default_rng(0)
-    masks = [random.integers(0, 4, (48, 64)).astype(np.uint8) for _ in range(3)]
-    pictures = random.integers(0, 255, (3, 48, 64, 3), dtype=np.uint8)
-    columns = {
-        "image": Column(Image(), pictures),
-        "mask": Column(Mask(classes=("sky", "road", "car"), ignore=3), masks),
-    }
-    split = Split(columns, NumberedRows.count("m", 3))
-    data = Dataset(name="m", source="m", splits={"train": split, "test": split}, target="mask")
-    export(data, "masks", tmp_path / "out")
-    read = readers.read(tmp_path / "out")
-    assert read.types["mask"] == Mask(classes=("sky", "road", "car"), ignore=255)
-    for name in ("train", "test"):
-        for mine, other in zip(masks, read[name]["mask"], strict=True):
-            assert np.array_equal(np.where(mine == 3, 255, mine), other)
+    blotches = gaussian_filter(random.normal(size=(rows, 4, 48, 64)), (0, 0, 3, 3)).argmax(axis=1).astype(np.uint8)
+    masks = list(np.where(random.random(blotches.shape) < 0.02, 2, blotches))
+    pictures = random.integers(0, 60, (rows, 48, 64, 3), dtype=np.uint8) + 60 * np.stack(masks)[..., None]
+    columns = {"image": Column(Image(), pictures), "mask": Column(Mask(classes=classes, ignore=3), masks)}
+    split = Split(columns, NumberedRows.count("m", rows))
+    return Dataset(name="m", source="m", splits={"train": split, "validation": split, "test": split}, target="mask")
+
+
+def assert_same_masks(first: Dataset, second: Dataset) -> None:
+    kind = first.types["mask"]
+    assert isinstance(kind, Mask) and second.types["mask"] == Mask(classes=kind.classes, ignore=255)
+    assert second.target == "mask" and list(second.splits) == list(first.splits)
+    for name, split in first.splits.items():
+        for mine, other in zip(split["mask"], second[name]["mask"], strict=True):
+            assert np.array_equal(np.where(mine == kind.ignore, 255, mine), other)
+        for mine, other in zip(split["image"], second[name]["image"], strict=True):
+            assert np.array_equal(mine, other)
+
+
+@pytest.mark.parametrize("classes", [("sky", "road", "car"), ("road", "background", "car")])
+@pytest.mark.parametrize("to", MASKS)
+def test_masks_survive_every_format(tmp_path: Path, to: str, classes: tuple[str, ...]) -> None:
+    """Holes, parts that touch at a corner, and pixels without a class."""
+    data = masks_data(classes)
+    notes = export(data, to, tmp_path / "out")
+    assert notes == (
+        ["pixels without a class are outlines of a class 'void', the last"] if to in ("coco", "yolo") else []
+    )
+    read = readers.read(tmp_path / "out", "mask")
+    assert_same_masks(data, read)
+    export(read, to, tmp_path / "again")
+    assert_same_masks(data, readers.read(tmp_path / "again", "mask"))
+
+
+def test_exported_outlines_are_those_that_cocos_own_tools_draw(tmp_path: Path) -> None:
+    from faster_coco_eval.core import mask as tools
+
+    data = masks_data()
+    export(data, "coco", tmp_path / "out")
+    content = json.loads((tmp_path / "out" / "annotations" / "instances_train.json").read_text())
+    for number, mask in enumerate(data["train"]["mask"], start=1):
+        for label in range(3):
+            entries = [e for e in content["annotations"] if (e["image_id"], e["category_id"]) == (number, label + 1)]
+            runs = tools.merge([one for e in entries for one in tools.frPyObjects(e["segmentation"], 48, 64)])
+            assert np.array_equal(tools.decode(runs) > 0, mask == label)
+            assert sum(entry["area"] for entry in entries) == (mask == label).sum()
+
+
+def test_vocs_palette_has_the_colours_that_voc_prints() -> None:
+    assert voc_palette()[[0, 1, 2, 15, 20, 255]].tolist() == [
+        [0, 0, 0], [128, 0, 0], [0, 128, 0], [192, 128, 128], [0, 64, 128], [224, 224, 192]
+    ]  # fmt: skip
 
 
 def test_refusals_write_nothing(tmp_path: Path) -> None:
@@ -122,6 +164,8 @@ def test_refusals_write_nothing(tmp_path: Path) -> None:
         export(data, "cocos", tmp_path / "out")
     with pytest.raises(UserError, match=r"its boxes cannot be written as masks, but as coco, voc, yolo, csv"):
         export(data, "masks", tmp_path / "out")
+    with pytest.raises(UserError, match=r"its mask cannot be written as csv, but as masks, coco, voc, yolo"):
+        export(masks_data(), "csv", tmp_path / "out")
     with pytest.raises(UserError, match=r"no pictures with boxes or masks in it; columns: image, label"):
         export(load_data("digits"), "coco", tmp_path / "out")
     gone = EncodedImages([tmp_path / "gone.jpg"] * 8, ["gone.jpg"] * 8, 3)
@@ -133,10 +177,16 @@ def test_refusals_write_nothing(tmp_path: Path) -> None:
 
 def trained(data: Dataset, folder: Path) -> tuple[dict, bytes]:
     """(metrics, the weights) of a short training of the smallest kind."""
+    masks = data.target == "mask"
+    model = (
+        ModelSettings(name="unet", options={"width": 4, "depth": 2}) if masks else ModelSettings(name="grid_detector")
+    )
     recipe = Recipe(
         data=DataSettings(source=data.source),
-        task=TaskSettings(name="object-detection", options={"image_size": [48, 64]}),
-        model=ModelSettings(name="grid_detector"),
+        task=TaskSettings(
+            name="semantic-segmentation" if masks else "object-detection", options={"image_size": [48, 64]}
+        ),
+        model=model,
         train=train_settings(epochs=1, batch_size=4, seed=3, device="cpu"),
     )
     run = train_recipe(recipe, folder, dataset=data)
@@ -151,6 +201,15 @@ def test_the_same_training_comes_of_what_was_exported(tmp_path: Path) -> None:
     assert np.isfinite(wanted[0]["map50"])
     export(data, "yolo", tmp_path / "yolo")
     assert trained(readers.read(tmp_path / "yolo"), tmp_path / "run-yolo") == wanted
+
+
+def test_the_same_segmenter_comes_of_what_was_exported(tmp_path: Path) -> None:
+    data = masks_data()
+    wanted = trained(data, tmp_path / "run")
+    assert np.isfinite(wanted[0]["miou"])
+    for to in MASKS:
+        export(data, to, tmp_path / to)
+        assert trained(readers.read(tmp_path / to, "mask"), tmp_path / f"run-{to}") == wanted
 
 
 @pytest.mark.skipif(not (REAL / "bccd").is_dir(), reason="GRADUS_DATA is unset or has no bccd")
@@ -174,9 +233,6 @@ def test_the_same_training_comes_of_every_format_of_bccd(tmp_path: Path) -> None
 def test_masks_of_camvid_survive(tmp_path: Path) -> None:
     whole = load_data("camvid")
     data = whole.with_splits({name: split.take(np.arange(2)) for name, split in whole.splits.items()})
-    export(data, "masks", tmp_path / "out")
-    read = readers.read(tmp_path / "out")
-    assert read.types["mask"] == Mask(classes=whole.types["mask"].classes, ignore=255)  # type: ignore[union-attr]
-    for name, split in data.splits.items():
-        for mine, other in zip(split["mask"], read[name]["mask"], strict=True):
-            assert np.array_equal(np.where(mine == 11, 255, mine), other)
+    for to in MASKS:
+        export(data, to, tmp_path / to)
+        assert_same_masks(data, readers.read(tmp_path / to, "mask"))

@@ -5,8 +5,8 @@
     one JSON file, its pictures in the same folder or in images/ beside it
 
 A box is [left, top, width, height] in pixels, continuous. Category ids are any numbers; the classes stand in their order.
-`iscrowd` is ignored. Polygons and run lengths are counted in a note and left out: only boxes are read here, and key
-points where a picture has one object with some.
+`iscrowd` is ignored. Key points are read where a picture has one object with some. Polygons and run lengths are read as masks
+where these are asked for, in which a crowd is of its class; else they are counted in a note.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from gradus.data.columns import Column, Points
 from gradus.data.dataset import Dataset, Split
+from gradus.data.outlines import Polygons, Runs, read_runs
 from gradus.data.readers.cells import listed, read_text
 from gradus.data.readers.folder import SPLIT_NAMES
 from gradus.data.readers.objects import Annotated, Scenes, child, objects_dataset, relative
+from gradus.data.readers.outlined import outlines_dataset
 from gradus.errors import UserError
 
 ROBOFLOW = "_annotations.coco.json"
+UNTOLD = (0.0, 0.0, 0.0, 0.0)  # the box of an object whose outline is read
 OTHER_TASKS = ("captions", "person_keypoints", "stuff", "panoptic", "image_info")
 
 
@@ -77,8 +80,8 @@ def split_named(text: str) -> str | None:
     return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
 
 
-def read_coco(path: Path, check: bool = True) -> Dataset:
-    """The boxes of a COCO file (as the train split), or of a folder of them.
+def read_coco(path: Path, check: bool = True, outlines: bool = False) -> Dataset:
+    """The boxes of a COCO file (as the train split), or of a folder of them; or masks, of the outlines.
 
     Raises `UserError` naming the file and entry of what cannot be read; see `objects_dataset` for `check`.
     """
@@ -88,13 +91,15 @@ def read_coco(path: Path, check: bool = True) -> Dataset:
     scenes = Scenes(root)
     parts = {split: _load(file) for split, file in files.items()}
     names = _categories(files, parts)
-    outlines = 0
+    outlined = 0
     for split, file in files.items():
-        outlines += _read_split(scenes, split, file, parts[split], names)
+        outlined += _read_split(scenes, split, file, parts[split], names, outlines)
     classes = _classes(names, parts, scenes)
     scenes.notes.append(f"classes: {listed(classes)} (in the order of the category ids)")
     if outlines:
-        scenes.notes.append(f"{outlines:,} outlines (polygons or run lengths) were left out: only boxes are read")
+        return outlines_dataset(scenes, classes, check, path)
+    if outlined:
+        scenes.notes.append(f"{outlined:,} objects have outlines: --target mask learns the class of every pixel")
     dataset = objects_dataset(scenes, classes, check, path)
     return _with_points(dataset, scenes, [entry for content in parts.values() for entry in content["categories"]])
 
@@ -173,8 +178,11 @@ def _classes(names: dict[Any, str], parts: dict[str, dict[str, Any]], scenes: Sc
     return list(names.values())
 
 
-def _read_split(scenes: Scenes, split: str, file: Path, content: dict[str, Any], names: dict[Any, str]) -> int:
-    """Adds the pictures of one file; returns how many annotations have an outline beside their box."""
+def _read_split(
+    scenes: Scenes, split: str, file: Path, content: dict[str, Any], names: dict[Any, str], outlines: bool
+) -> int:
+    """Adds the pictures of one file; returns how many annotations have an outline beside their box. outlines: whether these are
+    read; then a box is not needed."""
     folder = _picture_folder(scenes.root, split, file, content["images"])
     rows: dict[Any, Annotated] = {}
     where = relative(file, scenes.root)
@@ -188,15 +196,22 @@ def _read_split(scenes: Scenes, split: str, file: Path, content: dict[str, Any],
         size = entry.get("height"), entry.get("width")
         known = (size[0], size[1]) if all(isinstance(side, int) and side > 0 for side in size) else None
         rows[entry["id"]] = Annotated(picture, relative(picture, scenes.root), size=known)
-    outlines = 0
+    outlined = 0
     for entry in content["annotations"]:
-        outlines += bool(entry.get("segmentation"))
+        outlined += bool(entry.get("segmentation"))
         label = f"annotation {entry.get('id', '?')} of {where}"
         if _key(entry.get("image_id")) not in rows:
             scenes.wrong("annotations of no picture", label, f"there is no image with the id {entry.get('image_id')}")
         elif _key(entry.get("category_id")) not in names:
             number = entry.get("category_id")
             scenes.wrong("unknown classes", label, f"there is no category with the id {number}")
+        elif outlines and entry.get("segmentation"):
+            row = rows[entry["image_id"]]
+            if (outline := _outline(entry["segmentation"], row.size)) is None:
+                message = f"expected polygons, or run lengths of the picture, found {str(entry['segmentation'])[:60]}"
+                scenes.wrong("outlines that cannot be read", label, message)
+            else:
+                row.add(UNTOLD, names[entry["category_id"]], bool(entry.get("iscrowd")), outline)
         elif (box := _box(entry.get("bbox"))) is None:
             message = f"expected a bbox of left, top, width and height, found {str(entry.get('bbox'))[:60]}"
             scenes.wrong("boxes that cannot be read", label, message)
@@ -211,7 +226,20 @@ def _read_split(scenes: Scenes, split: str, file: Path, content: dict[str, Any],
                 else:
                     row.points.append(places)
     scenes.by_split[split] = list(rows.values())
-    return outlines
+    return outlined
+
+
+def _outline(given: Any, size: tuple[int, int] | None) -> Polygons | Runs | None:
+    """Polygons as lists of x and y in turn, or run lengths; None where it is neither. size: of the picture, where it is told."""
+    if isinstance(given, dict):
+        counts, sides = given.get("counts"), _numbers(given.get("size", size and list(size)))
+        whole = isinstance(counts, list) and all(isinstance(count, int) for count in counts)
+        if not (isinstance(counts, str) or whole) or sides is None or len(sides) != 2 or any(x % 1 for x in sides):
+            return None
+        return read_runs(cast("str | list[int]", counts), (int(sides[0]), int(sides[1])))
+    parts: list[list[float] | None] = [_numbers(part) for part in given] if isinstance(given, list) else [None]
+    corners = [np.array(part).reshape(-1, 2) for part in parts if part and len(part) % 2 == 0 and len(part) >= 6]
+    return Polygons(tuple(corners)) if len(corners) == len(parts) else None
 
 
 def _key(given: Any) -> int | str | None:

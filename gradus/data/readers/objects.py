@@ -14,6 +14,7 @@ from pathlib import Path
 from gradus.data.columns import Boxes, Column, Image, Objects
 from gradus.data.dataset import SPLITS, Dataset, Mistake, Split
 from gradus.data.images import SUFFIXES, EncodedImages
+from gradus.data.outlines import Polygons, Runs
 from gradus.data.readers.cells import listed, read_text
 from gradus.data.readers.pictures import Headers
 from gradus.errors import UserError, quoted
@@ -27,6 +28,7 @@ class Annotated:
 
     boxes: left, top, right, bottom in pixels, continuous (pixel i covers i to i + 1)
     size:  (height, width) that its annotation gives the picture, where it does
+    outlines: of each box, None where it has none; all None where outlines are not asked for
     points: the key points of each object that has some, as x, y, and whether they are there, in turn
     """
 
@@ -35,13 +37,21 @@ class Annotated:
     boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     ignored: list[bool] = field(default_factory=list)
+    outlines: list[Polygons | Runs | None] = field(default_factory=list)
     size: tuple[int, int] | None = None
     points: list[list[float]] = field(default_factory=list)
 
-    def add(self, box: tuple[float, float, float, float], name: str, ignored: bool = False) -> None:
+    def add(
+        self,
+        box: tuple[float, float, float, float],
+        name: str,
+        ignored: bool = False,
+        outline: Polygons | Runs | None = None,
+    ) -> None:
         self.boxes.append(box)
         self.names.append(name)
         self.ignored.append(ignored)
+        self.outlines.append(outline)
 
 
 @dataclass
@@ -80,7 +90,7 @@ def objects_dataset(scenes: Scenes, classes: Sequence[str], check: bool, source:
     if check:
         refuse_mistakes(scenes.root, scenes.mistakes)
         headers.raise_broken(scenes.root)
-    notes = [*scenes.notes, *headers.places_notes("boxes"), *_other_sizes(found, headers)]
+    notes = [*scenes.notes, *headers.places_notes("boxes"), *other_sizes(found, headers)]
     index = {name: number for number, name in enumerate(classes)}
     splits = {}
     for name, rows in found.items():
@@ -125,7 +135,7 @@ def require_train(root: Path, splits: Sequence[str]) -> None:
         raise UserError(f"{root}: there is no train split, only {', '.join(splits)}")
 
 
-def _other_sizes(found: dict[str, list[Annotated]], headers: Headers) -> list[str]:
+def other_sizes(found: dict[str, list[Annotated]], headers: Headers) -> list[str]:
     """A note where pictures are of other sizes than their annotations say: then the boxes may be those of other pictures."""
     rows = [row for split in found.values() for row in split]
     other = [

@@ -24,7 +24,7 @@ ROBOFLOW = "_annotations.csv"
 def read_scenes(root: Path, target: str | None = None, check: bool = True) -> Dataset | None:
     """The boxes or masks of a folder; None where it is in none of their layouts.
 
-    target: `mask` asks for the masks of a folder that has boxes too
+    target: `mask` asks for the masks of a folder that has boxes too, or for those of its objects' outlines
 
     Raises `UserError` for a layout that lacks a part, naming it, and for what its reader refuses.
     """
@@ -34,19 +34,22 @@ def read_scenes(root: Path, target: str | None = None, check: bool = True) -> Da
     if reader is None:
         _refuse_half(root)
         return None
-    dataset = reader(root, check)
+    dataset = _read(reader, root, target, check)
     if has_masks and dataset.target == "objects":
         dataset.notes.append("there are masks too: --target mask reads them in place of the boxes")
     return _with_target(dataset, target)
 
 
 def read_scenes_file(file: Path, target: str | None = None, check: bool = True) -> Dataset | None:
-    """The boxes of a COCO or YAML file; None for any other."""
-    if is_coco_file(file):
-        return _with_target(read_coco(file, check), target)
-    if file.suffix.lower() in (".yaml", ".yml"):
-        return _with_target(read_yolo(file, check), target)
-    return None
+    """The boxes, or the outlines as masks, of a COCO or YAML file; None for any other."""
+    reader = read_coco if is_coco_file(file) else read_yolo if file.suffix.lower() in (".yaml", ".yml") else None
+    return reader and _with_target(_read(reader, file, target, check), target)
+
+
+def _read(reader: Callable[..., Dataset], path: Path, target: str | None, check: bool) -> Dataset:
+    if target == "mask" and reader in (read_coco, read_yolo):
+        return reader(path, check, outlines=True)
+    return reader(path, check)
 
 
 def _reader(root: Path, masks: bool) -> Callable[[Path, bool], Dataset] | None:

@@ -4,7 +4,8 @@
     classes.txt, images/ and labels/; or pictures and text files side by side
 
 A line is `class centre-x centre-y width height`, as shares of the picture's sides, classes counted from 0 in the order of
-`names`. More numbers are a polygon, of which the box around it is taken, with a note. A picture without a text file has no boxes.
+`names`. More numbers are a polygon: of boxes the one around it is taken, with a note; masks are drawn of it where these are asked
+for. A picture without a text file has no boxes.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gradus.data.dataset import Dataset
 from gradus.data.images import open_picture, size_of
+from gradus.data.outlines import Polygons
 from gradus.data.readers.cells import listed, read_text
 from gradus.data.readers.folder import SPLIT_NAMES
 from gradus.data.readers.objects import (
@@ -26,6 +30,7 @@ from gradus.data.readers.objects import (
     read_names,
     relative,
 )
+from gradus.data.readers.outlined import outlines_dataset
 from gradus.errors import UserError
 
 SNAP = 1e-9  # of a side: what is nearer to 0 is 0, that was lost in centre and width
@@ -56,9 +61,9 @@ def is_yolo(root: Path) -> bool:
     return read_names(root) is not None and bool(_text_files(root))
 
 
-def read_yolo(path: Path, check: bool = True) -> Dataset:
-    """The boxes of a YOLO folder, or of one that a YAML file describes. Raises `UserError` naming the file of what cannot be
-    read; see `objects_dataset` for `check`."""
+def read_yolo(path: Path, check: bool = True, outlines: bool = False) -> Dataset:
+    """The boxes of a YOLO folder, or of one that a YAML file describes; or masks, of the polygons. Raises `UserError` naming the
+    file of what cannot be read; see `objects_dataset` for `check`."""
     path = Path(path)
     root = path.parent if path.is_file() else path
     scenes = Scenes(root)
@@ -91,9 +96,12 @@ def read_yolo(path: Path, check: bool = True) -> Dataset:
         )
     if missing:
         scenes.notes.append(f"{len(missing):,} pictures have no text file, so no boxes, first {missing[0]}")
-    if polygons:
-        scenes.notes.append(f"{polygons:,} lines are polygons: the box around each was taken")
     scenes.notes.append(f"classes: {listed(classes)} (in the order of their numbers)")
+    if outlines:
+        return outlines_dataset(scenes, classes, check, path)
+    if polygons:
+        told = "the box around each was taken; --target mask learns the class of every pixel"
+        scenes.notes.append(f"{polygons:,} lines are polygons: {told}")
     return objects_dataset(scenes, classes, check, path)
 
 
@@ -237,8 +245,9 @@ def _read_labels(scenes: Scenes, row: Annotated, file: Path, classes: list[str])
         if len(values) == 5:
             row.add(_box(values[1:], height, width), classes[label])
         else:
-            x, y = values[1::2], values[2::2]
-            row.add((min(x) * width, min(y) * height, max(x) * width, max(y) * height), classes[label])
+            corners = np.array(values[1:]).reshape(-1, 2) * (width, height)
+            (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+            row.add((left, top, right, bottom), classes[label], outline=Polygons((corners,)))
             polygons += 1
         if max(map(abs, values[1:])) > 2:
             message = (
