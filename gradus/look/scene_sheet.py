@@ -14,7 +14,7 @@ from PIL import ImageDraw
 
 from gradus.data.augment.apply import Augmentation
 from gradus.data.augment.colour import principal_components
-from gradus.data.augment.follow import move_boxes
+from gradus.data.augment.follow import LEAST_SEEN, move_boxes
 from gradus.data.augment.geometry import Warp, warp_masks
 from gradus.data.augment.settings import AugmentSettings
 from gradus.data.columns import Boxes, ColumnType, Image, Mask, Objects, Points
@@ -93,10 +93,12 @@ def _follow(value: Any, warp: Warp | None, versions: int) -> list[Any]:
         return [value] * versions
     if isinstance(value, Objects):
         boxes = torch.from_numpy(np.stack([value.boxes] * versions))
-        moved, kept = move_boxes(boxes, warp)
+        moved, seen = move_boxes(boxes, warp)
         return [
-            Objects.of(some.numpy(), value.labels, value.ignored).take(stays.numpy())
-            for some, stays in zip(moved, kept, strict=True)
+            Objects.of(some.numpy(), value.labels, value.ignored | (share < LEAST_SEEN).numpy()).take(
+                (share > 0).numpy()
+            )
+            for some, share in zip(moved, seen, strict=True)
         ]
     masks = torch.from_numpy(np.stack([value] * versions))
     return list(warp_masks(masks, warp, value=255).numpy())

@@ -14,7 +14,7 @@ from gradus.boxes.anchors import kmeans_anchors
 from gradus.boxes.average_precision import pool_metrics, precision_from_counts
 from gradus.boxes.matching import match_counts
 from gradus.boxes.targets import stack_objects, unstack_detections, unstack_objects
-from gradus.data.augment.follow import move_boxes
+from gradus.data.augment.follow import LEAST_SEEN, move_boxes
 from gradus.data.columns import Boxes
 from gradus.data.dataset import Dataset, Split
 from gradus.data.objects import checked_objects, fault_notes
@@ -116,8 +116,8 @@ class DetectionTask(SceneTask):
             return inputs, objects
         proposals = to_network(batch["proposals"], batch["places"])
         if warp is not None:
-            proposals, kept = move_boxes(proposals, warp)
-            proposals = proposals * kept[..., None]
+            proposals, seen = move_boxes(proposals, warp)
+            proposals = proposals * (seen >= LEAST_SEEN)[..., None]
         return ProposedPictures(inputs, proposals), objects
 
     def loss(self, outputs: Predictions, targets: Tensor, *, training: bool) -> Tensor:  # type: ignore[override]

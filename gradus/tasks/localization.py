@@ -111,6 +111,7 @@ class LocalizationTask(PlaceTask):
             return inputs, None
         objects = torch.cat([to_network(objects[..., :4], batch["places"]), objects[..., 4:]], dim=2)
         objects = move_objects(objects, warp)[:, 0]
+        objects[:, 4] = torch.where(objects[:, 5] > 0, -1, objects[:, 4])  # of which a crop left too little: not there
         return inputs, to_vectors(objects, self.inputs.size, len(self.classes))
 
     def loss(self, outputs: Tensor, targets: Tensor, *, training: bool) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gradus.data.augment.apply import Augmentation
-from gradus.data.augment.follow import move_boxes
+from gradus.data.augment.follow import LEAST_SEEN, move_boxes
 from gradus.data.augment.geometry import Warp
 from gradus.data.augment.settings import AugmentSettings
 from gradus.data.columns import Column, Image, type_from_dict, type_to_dict
@@ -214,10 +214,12 @@ def from_network(boxes: Tensor, places: Tensor) -> Tensor:
     return torch.minimum(found.clamp(min=0), torch.cat([width, height, width, height], dim=2))
 
 
-def move_objects(objects: Tensor, warp: Warp | None, least_area: float = 0.25) -> Tensor:
-    """Objects (B, M, 6) after a warp; those of which less than a quarter is left become empty."""
+def move_objects(objects: Tensor, warp: Warp | None) -> Tensor:
+    """Objects (B, M, 6) after a warp. Those of which less than a quarter is left are ignored: what is left of them is neither
+    the thing nor background. Those of which nothing is left become empty."""
     if warp is None:
         return objects
-    boxes, kept = move_boxes(objects[..., :4], warp, least_area)
-    labels = torch.where(kept, objects[..., 4], -1)
-    return torch.cat([boxes, labels[..., None], objects[..., 5:]], dim=2)
+    boxes, seen = move_boxes(objects[..., :4], warp)
+    labels = torch.where(seen > 0, objects[..., 4], -1)
+    ignored = torch.where(seen < LEAST_SEEN, 1, objects[..., 5])
+    return torch.cat([boxes, torch.stack([labels, ignored], dim=2)], dim=2)

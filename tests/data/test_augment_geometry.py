@@ -212,7 +212,8 @@ def test_boxes_follow_the_pixels():
     torch.manual_seed(2)
     warp = draw_warp(PRESETS["book"][1], rows, (60, 80), (60, 80), CPU)
     drawn = warp_pictures(batch, warp, "constant")[:, 0] > 127
-    boxes, kept = move_boxes(torch.tensor([[[30.0, 20.0, 60.0, 36.0]]]).expand(rows, 1, 4), warp)
+    boxes, seen = move_boxes(torch.tensor([[[30.0, 20.0, 60.0, 36.0]]]).expand(rows, 1, 4), warp)
+    kept = seen >= 0.25
     assert kept.sum() > 50
     for picture, box in zip(drawn[kept[:, 0]], boxes[kept], strict=True):
         y, x = picture.nonzero(as_tuple=True)
@@ -222,13 +223,14 @@ def test_boxes_follow_the_pixels():
         ).abs().max() < 3  # the corners of a turned rectangle lose up to two pixels to interpolation
 
 
-def test_boxes_are_cut_off_and_dropped():
+def test_boxes_are_cut_off_and_the_share_that_is_seen_is_told():
     shifted = Warp(
         torch.tensor([[[1.0, 0.0, 10.0], [0.0, 1.0, 0.0]]]), (20, 20), (20, 20)
     )  # content goes 10 to the left
-    boxes = torch.tensor([[[0.0, 0, 8, 8], [6, 0, 14, 8], [6, 0, 11, 8], [12, 4, 20, 12], [15, 5, 15, 9]]])
-    moved, kept = move_boxes(boxes, shifted, least_area=0.25)
-    assert kept.tolist() == [[False, True, False, True, False]]
+    boxes = torch.tensor([[[0.0, 0, 8, 8], [6, 0, 14, 8], [6, 0, 11, 8], [12, 4, 20, 12], [1, 1, 1, 1]]])
+    boxes = torch.cat([boxes, torch.tensor([[[15.0, 5, 15, 9]]])], dim=1)
+    moved, seen = move_boxes(boxes, shifted)
+    assert seen[0].tolist() == pytest.approx([0, 0.5, 0.2, 1, 0, 0])
     assert moved[0, 1].tolist() == [0, 0, 4, 8] and moved[0, 3].tolist() == [2, 4, 10, 12]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from gradus.data.augment.geometry import Warp
 from gradus.data.augment.settings import AugmentSettings
 from gradus.data.columns import Column, Image
 from gradus.data.dataset import Split
@@ -87,6 +88,15 @@ def test_things_follow_a_flip_and_leave_with_a_crop():
     _, warp = inputs.prepare(batch, inputs.augmentation(AugmentSettings(crop_area=(0.1, 0.2))))
     corners = torch.tensor([[[x, y, x + 6.0, y + 6.0, 0, 0] for x in (0.0, 34.0) for y in (0.0, 34.0)]] * 2)
     assert (move_objects(corners, warp)[..., 4] < 0).any(), "a fifth of a picture does not hold all four corners"
+
+
+def test_of_what_a_crop_leaves_less_than_a_quarter_is_ignored():
+    """Content goes 10 to the left: of the things half, a fifth and nothing is left; the last was ignored before."""
+    warp = Warp(torch.tensor([[[1.0, 0.0, 10.0], [0.0, 1.0, 0.0]]]), (20, 20), (20, 20))
+    objects = torch.tensor([[[6.0, 0, 14, 8, 1, 0], [6, 0, 11, 8, 2, 0], [0, 0, 8, 8, 1, 0], [12, 0, 20, 8, 0, 1]]])
+    moved = move_objects(objects, warp)[0]
+    assert moved[:, 4].tolist() == [1, 2, -1, 0] and moved[:, 5].tolist() == [0, 1, 1, 1]
+    assert moved[1, :4].tolist() == [0, 0, 1, 8]
 
 
 def test_mixing_is_refused():

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from gradus.data.augment.geometry import Warp
 
+LEAST_SEEN = 0.25  # of a thing: of less it can hardly be said what it is
+
 
 def move_points(points: Tensor, warp: Warp) -> tuple[Tensor, Tensor]:
     """Points float (B, N, 2) as x, y in pixels from the upper left corner -> their places on the new pictures (B, N, 2), and
@@ -21,11 +23,9 @@ def move_points(points: Tensor, warp: Warp) -> tuple[Tensor, Tensor]:
     return torch.stack([moved_x, moved_y], dim=2), inside
 
 
-def move_boxes(boxes: Tensor, warp: Warp, least_area: float = 0.25) -> tuple[Tensor, Tensor]:
+def move_boxes(boxes: Tensor, warp: Warp) -> tuple[Tensor, Tensor]:
     """Boxes float (B, N, 4) as left, top, right, bottom in pixels -> the boxes around their moved corners, cut off at the edges
-    of the new pictures, and which of them are worth keeping: bool (B, N).
-
-    least_area: a box is kept where at least this share of it is still seen; one without any area never is
+    of the new pictures, and the share of each that is still seen, (B, N), 0 of one without any area.
 
     The box around a turned box is larger than one around the thing itself: by up to twice the area at 45 degrees.
     """
@@ -40,4 +40,4 @@ def move_boxes(boxes: Tensor, warp: Warp, least_area: float = 0.25) -> tuple[Ten
         *(y.clamp(0, height) for y in (top, bottom)),
     )
     seen = (right - left) * (bottom - top)
-    return torch.stack([left, top, right, bottom], dim=2), (seen > 0) & (seen >= least_area * area)
+    return torch.stack([left, top, right, bottom], dim=2), torch.where(seen > 0, seen / area, 0)
