@@ -383,7 +383,8 @@ def _other_task(name: str, task: Task) -> str:
     tasks = [known for known, kind in TASKS.items() if name in kind.models]
     if not tasks or task.name in tasks or task.name not in TASKS:
         return ""
-    return f"; it is for {tasks[0]}, and for {task.name} there are {', '.join(TASKS[task.name].models[:3])}"
+    hint = " (--target mask)" if tasks[0] == "semantic-segmentation" and task.name == "object-detection" else ""
+    return f"; it is for {tasks[0]}{hint}, and for {task.name} there are {', '.join(TASKS[task.name].models[:3])}"
 
 
 def shape_of(inputs: Any) -> str:

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from gradus.data.augment.geometry import warp_masks
 from gradus.data.augment.settings import AugmentSettings
-from gradus.data.columns import Mask
+from gradus.data.columns import Boxes, Mask
 from gradus.data.dataset import Dataset, Split
 from gradus.data.images import resize
 from gradus.data.masks import MOST_CLASSES
@@ -110,7 +110,8 @@ class SegmentationTask(SceneTask):
         self.column = target_column(dataset)
         column = dataset["train"][self.column]
         if not isinstance(column.type, Mask):
-            raise UserError(f"target '{self.column}' holds {contents(column)}: segmentation needs masks")
+            hint = "; --target mask reads them where objects have outlines" if isinstance(column.type, Boxes) else ""
+            raise UserError(f"target '{self.column}' holds {contents(column)}: segmentation needs masks{hint}")
         self.kind = column.type
         if len(self.kind.classes) < 2:
             raise UserError(

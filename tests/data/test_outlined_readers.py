@@ -163,3 +163,21 @@ def test_the_commands_take_outlines(tmp_path: Path, capsys: pytest.CaptureFixtur
     scanned(tmp_path / "data")
     told = capsys.readouterr().out
     assert "run lengths of 3x3 pixels, but the picture has 6x4" in told
+
+
+def test_a_segmenter_of_boxes_is_told_of_outlines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    yolo(tmp_path / "data", f"0 {shares(LEFT)}", f"1 {shares(CORNER)}")
+    with pytest.raises(SystemExit) as stopped:
+        main(
+            [
+                "train",
+                "--data",
+                str(tmp_path / "data"),
+                "--task",
+                "semantic-segmentation",
+                "--out",
+                str(tmp_path / "run"),
+            ]
+        )
+    assert stopped.value.code == 2
+    assert "segmentation needs masks; --target mask reads them where objects have outlines" in capsys.readouterr().err
