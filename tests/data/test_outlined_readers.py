@@ -166,18 +166,10 @@ def test_the_commands_take_outlines(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_a_segmenter_of_boxes_is_told_of_outlines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    yolo(tmp_path / "data", f"0 {shares(LEFT)}", f"1 {shares(CORNER)}")
+    root = yolo(tmp_path / "data", f"0 {shares(LEFT)}", f"1 {shares(CORNER)}")
+    PillowImage.new("RGB", (WIDTH, HEIGHT)).save(root / "images" / "train" / "b.png")
+    command = ["train", "--data", str(root), "--task", "semantic-segmentation", "--out", str(tmp_path / "run")]
     with pytest.raises(SystemExit) as stopped:
-        main(
-            [
-                "train",
-                "--data",
-                str(tmp_path / "data"),
-                "--task",
-                "semantic-segmentation",
-                "--out",
-                str(tmp_path / "run"),
-            ]
-        )
+        main(command)
     assert stopped.value.code == 2
     assert "segmentation needs masks; --target mask reads them where objects have outlines" in capsys.readouterr().err
