@@ -167,7 +167,8 @@ def test_the_commands_take_outlines(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_a_segmenter_of_boxes_is_told_of_outlines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = yolo(tmp_path / "data", f"0 {shares(LEFT)}", f"1 {shares(CORNER)}")
-    PillowImage.new("RGB", (WIDTH, HEIGHT)).save(root / "images" / "train" / "b.png")
+    for name in "bcdefghijkl":  # enough for a part to be held out
+        PillowImage.new("RGB", (WIDTH, HEIGHT)).save(root / "images" / "train" / f"{name}.png")
     command = ["train", "--data", str(root), "--task", "semantic-segmentation", "--out", str(tmp_path / "run")]
     with pytest.raises(SystemExit) as stopped:
         main(command)
