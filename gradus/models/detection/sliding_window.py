@@ -36,15 +36,16 @@ class WindowPredictions(Predictions):
         self.boxes, self.logits, self.size = boxes, logits, size
 
     def losses(self, objects: Tensor) -> dict[str, Tensor]:
-        """Cross-entropy of the windows that are learnt, over the number of those of objects."""
+        """Cross-entropy of the windows of objects, averaged over those of each picture, and of the hardest of background, which
+        weigh three times as much."""
         wanted, learnt = window_labels(self.boxes, objects)
         entropy = functional.cross_entropy(self.logits.transpose(1, 2), wanted, reduction="none")
         mine = wanted > 0
         away = torch.where(learnt & ~mine, entropy.detach(), -1.0)
         rank = away.argsort(dim=1, descending=True).argsort(dim=1)
         hard = (away >= 0) & (rank < (HARD * mine.sum(dim=1, keepdim=True)).clamp(min=LEAST))
-        number = mine.sum().clamp(min=1)
-        return {"object": (entropy * mine).sum() / number, "background": (entropy * hard).sum() / number}
+        object_loss, background = ((entropy * ones).sum(dim=1) / ones.sum(dim=1).clamp(min=1) for ones in (mine, hard))
+        return {"object": object_loss.mean(), "background": HARD * background.mean()}
 
     def detections(self) -> Tensor:
         """At most 30 % overlap between boxes: neighbouring windows are all of the same object."""
