@@ -63,7 +63,7 @@ def test_export(cells: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (("show", "cells", "--to", "voc"), "--to is for `gradus data export`"),
         (("show", "cells", "--out", "x.jpg"), "expected a file name that ends in .png"),
         (("show", "cells", "--out", "away/x.png"), "there is no folder away"),
-        (("show", "cells", "--target", "mask"), "its objects have boxes alone, no outlines"),
+        (("show", "cells", "--target", "mask"), "no object has an outline, so nothing tells"),
         (("show", "cells", "--out", "x.png", "--pictures", "-1"), "--pictures: expected a whole number"),
     ],
 )

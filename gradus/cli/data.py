@@ -40,7 +40,7 @@ def add_commands(command: AddCommand) -> None:
     data.add_argument("--pictures", metavar="N", help="show --out: how many pictures (12; with --augment 4)")
     data.add_argument("--split", metavar="SPLIT", help="show --out: of which split (train)")
     data.add_argument("--seed", metavar="N", default="0", help="with --augment: another draw")
-    data.add_argument("--to", metavar="FORMAT", help="export: coco, voc, yolo, csv (boxes) or masks (masks)")
+    data.add_argument("--to", metavar="FORMAT", help="export: coco, voc or yolo; csv for boxes, masks for masks")
 
 
 def run_data(arguments: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -118,18 +119,21 @@ def fill(corners: np.ndarray, size: Size) -> Part:
 
 def trace(mask: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
     """(outline, area) of each connected part of a bool (height, width) mask: float (corners, 2) along the edges of its pixels,
-    and how many these are. A hole is joined to the outer border by a cut that is walked both ways."""
+    and how many these are. Holes hang on the outer border, and on each other, by cuts that are walked both ways."""
     from scipy.ndimage import find_objects, label
 
     numbered, _ = label(mask)
     for number, window in enumerate(find_objects(numbered), start=1):
         corner = np.array([window[1].start, window[0].start], dtype=np.float64)
         part = numbered[window] == number
-        outer, *holes = sorted(_loops(part), key=lambda loop: loop.min(axis=0).tolist())
-        walk = [outer]
-        for hole in holes:  # from the first corner to the hole, around it, and back
-            walk += [outer[:1], hole, hole[:1]]
-        yield np.concatenate([*walk, outer[:1]] if holes else walk) + corner, int(part.sum())
+        loops = sorted(
+            _loops(part), key=lambda loop: loop.min(axis=0)[::-1].tolist()
+        )  # the outer border, then holes downwards
+        walk = loops[:1]
+        for above, hole in pairwise(loops):
+            walk += [above[:1], hole]
+        back = [loop[:1] for loop in reversed(loops)] if len(loops) > 1 else []
+        yield np.concatenate([*walk, *back]) + corner, int(part.sum())
 
 
 def _loops(mask: np.ndarray) -> Iterator[np.ndarray]:
@@ -158,7 +162,7 @@ def _loops(mask: np.ndarray) -> Iterator[np.ndarray]:
 def read_runs(counts: str | Sequence[int], size: Size) -> Runs | None:
     """COCO's run lengths, as numbers or in its text form; None where they do not cover a picture of `size` just so."""
     numbers = _runs_of(counts) if isinstance(counts, str) else list(counts)
-    if numbers is None or min(numbers, default=-1) < 0 or sum(numbers) != size[0] * size[1]:
+    if numbers is None or min(numbers, default=-1) < 0 or sum(numbers) != size[0] * size[1] or max(numbers) > 2**31:
         return None
     return Runs(np.array(numbers, dtype=np.int64), size)
 

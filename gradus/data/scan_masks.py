@@ -7,6 +7,7 @@ import numpy as np
 from gradus.data.columns import Mask
 from gradus.data.dataset import Dataset
 from gradus.data.masks import EncodedMasks
+from gradus.data.outlines import DrawnMasks
 from gradus.data.scan_findings import FEW, Findings
 from gradus.data.scan_pictures import PictureFacts
 from gradus.errors import UserError
@@ -31,7 +32,7 @@ def find_masks(dataset: Dataset, name: str, facts: list[PictureFacts], findings:
             try:
                 mask = np.asarray(values[index])
             except UserError as error:
-                if where not in told:
+                if where not in told and not (fact and fact.broken and isinstance(values, DrawnMasks)):
                     findings.add("error", "broken masks", where, str(error).removeprefix(f"{where}: "))
                 continue
             if fact and not fact.broken and mask.shape != (fact.height, fact.width) and where not in told:

@@ -90,6 +90,10 @@ def test_several_parts_and_a_smaller_object_on_a_larger_one(tmp_path: Path) -> N
 
 
 def test_a_class_called_background_or_void_is_taken_as_that(tmp_path: Path) -> None:
+    data = readers.read(
+        coco(tmp_path / "labelme", [LEFT], names=("_background_", "cat"), annotations=[]), "mask", False
+    )
+    assert data.types["mask"] == Mask(classes=("_background_", "cat"))
     data = readers.read(coco(tmp_path, [LEFT], [CORNER], names=("void", "Background")), "mask")
     assert mask_of(data) == (("Background",), [[255, 255, 0, 0, 0, 0], *[[255, 255, 0, 0, 0, 0]] * 3])
     assert any("pixels of void have no class" in note for note in data.notes)
@@ -116,8 +120,8 @@ def test_without_being_asked_for_boxes_are_read(tmp_path: Path) -> None:
     ("outline", "message"),
     [
         (
-            [[0, 0, 1, 1]],
-            r"annotation 0 of boxes.json: expected polygons, or run lengths of the picture, found \[\[0, 0, 1, 1\]\]",
+            [[0, 0, 1]],
+            r"annotation 0 of boxes.json: expected polygons, or run lengths of the picture, found \[\[0, 0, 1\]\]",
         ),
         ([[0, 0, 1, 1, 2, "x"]], "expected polygons"),
         ([LEFT, [1, 2, 3, 4, 5, 6, 7]], "expected polygons"),
@@ -126,9 +130,12 @@ def test_without_being_asked_for_boxes_are_read(tmp_path: Path) -> None:
         ({"counts": {}, "size": [HEIGHT, WIDTH]}, "expected polygons"),
         ({"counts": [1.5], "size": [HEIGHT, WIDTH]}, "expected polygons"),
         ({"counts": [8, 4, 12], "size": [WIDTH]}, "expected polygons"),
+        ({"counts": [10**36], "size": [10**18, 10**18]}, "expected polygons"),
         ({"counts": [3, 6], "size": [3, 3]}, "images/a.png: run lengths of 3x3 pixels, but the picture has 6x4"),
         ([[0, 0, 1, float("nan"), 2, 2]], "images/a.png: a corner of a polygon is no place on a picture"),
         ([[0, 0, 1, 1e300, 2, 2]], "no place on a picture"),
+        ({"bbox": [0, 0, float("inf"), 2]}, "a box without an outline is no place on a picture"),
+        ({"bbox": [float("nan"), 0, 3, 2]}, "a box without an outline is no place on a picture"),
     ],
 )
 def test_outlines_that_cannot_be_read_are_named(tmp_path: Path, outline: object, message: str) -> None:
@@ -138,14 +145,79 @@ def test_outlines_that_cannot_be_read_are_named(tmp_path: Path, outline: object,
     assert len(readers.read(file, "mask", check=False).mistakes) == 1
 
 
+def test_a_mask_that_cannot_be_drawn_says_so(tmp_path: Path) -> None:
+    data = readers.read(coco(tmp_path, {"counts": [3, 6], "size": [3, 3]}), "mask", check=False)
+    with pytest.raises(UserError, match=r"images/a.png: its mask cannot be drawn"):
+        _ = data["train"]["mask"][0]
+
+
+def test_several_mistakes_say_how_all_are_found(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"\(and 1 more; `gradus data scan .* --target mask` names them all\)"):
+        readers.read(coco(tmp_path, "abc", "abc"), "mask")
+
+
+def test_parts_that_cover_nothing_are_left_out_and_one_flat_list_is_a_polygon(tmp_path: Path) -> None:
+    wanted = [[1, 1, 0, 0, 0, 0]] * 4
+    for name, outline in (("part", [LEFT, [1, 1, 2, 2]]), ("flat", LEFT)):
+        assert mask_of(readers.read(coco(tmp_path / name, outline), "mask"))[1] == wanted
+    nothing = {"segmentation": [[1, 1, 2, 2]], "bbox": [3, 0, 3, 4]}  # so it has a box alone
+    mask = mask_of(readers.read(coco(tmp_path / "box", [LEFT], nothing), "mask"))[1]
+    assert mask == [[1, 1, 0, 255, 255, 255]] * 4
+
+
+def test_run_lengths_without_a_size_are_those_of_the_picture(tmp_path: Path) -> None:
+    assert mask_of(readers.read(coco(tmp_path, {"counts": [8, 4, 12]}), "mask"))[1] == [[0, 0, 1, 0, 0, 0]] * 4
+
+
 def test_yolo_s_corners_that_are_no_places(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no place on a picture"):
         readers.read(yolo(tmp_path, "0 0 0 1 nan 1 1"), "mask")
 
 
-def test_boxes_alone_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"boxes.json: its objects have boxes alone, no outlines, so nothing tells"):
-        readers.read(coco(tmp_path, {"bbox": [0, 0, 2, 4]}), "mask")
+def test_yolo_s_key_points_are_no_polygon(tmp_path: Path) -> None:
+    root = yolo(tmp_path, "0 0.5 0.5 1 1 " + "0.1 0.1 2 " * 4)
+    with (root / "data.yaml").open("a") as file:
+        file.write("kpt_shape: [4, 3]\n")
+    data = readers.read(root)
+    assert data["train"]["objects"][0].boxes.tolist() == [[0, 0, WIDTH, HEIGHT]]
+    assert "key points (kpt_shape in data.yaml) were left out" in data.notes
+    with pytest.raises(UserError, match="no object has an outline"):
+        readers.read(root, "mask")
+
+
+def test_where_no_object_has_an_outline_masks_are_refused(tmp_path: Path) -> None:
+    for name, objects in (("boxes", [{"bbox": [0, 0, 2, 4]}]), ("nothing", [])):
+        file = coco(tmp_path / name, *objects)
+        with pytest.raises(UserError, match=r"boxes.json: no object has an outline, so nothing tells"):
+            readers.read(file, "mask")
+
+
+def test_too_many_classes_and_a_missing_split_are_refused(tmp_path: Path) -> None:
+    file = coco(tmp_path / "many", [LEFT], names=tuple(f"class {n}" for n in range(254)))
+    with pytest.raises(UserError, match="masks of at most 253 classes can be drawn, found 254"):
+        readers.read(file, "mask")
+    coco(tmp_path / "val", [LEFT]).rename(tmp_path / "val" / "instances_val.json")
+    with pytest.raises(UserError, match="there is no train split, only validation"):
+        readers.read(tmp_path / "val", "mask")
+
+
+def test_broken_and_missing_pictures_are_named_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    coco(tmp_path / "data", [LEFT], [CORNER])
+    (tmp_path / "data" / "images" / "a.png").write_bytes(b"no picture")
+    yolo(tmp_path / "yolo", f"0 {shares(LEFT)}")
+    (tmp_path / "yolo" / "images" / "train" / "a.png").write_bytes(b"no picture")
+    for name in ("data", "yolo"):
+        with pytest.raises(UserError, match=r"1 of 1 pictures cannot be read, first"):
+            readers.read(tmp_path / name, "mask")
+    scanned(tmp_path / "data")
+    assert capsys.readouterr().out.count("error: images/a.png") == 1
+
+
+def test_a_picture_of_another_size_than_it_is_said_to_have_is_noted(tmp_path: Path) -> None:
+    file = coco(tmp_path, [LEFT])
+    PillowImage.new("RGB", (WIDTH, HEIGHT + 1)).save(tmp_path / "images" / "a.png")
+    notes = readers.read(file, "mask").notes
+    assert any("so their outlines may be wrong" in note for note in notes)
 
 
 def scanned(folder: Path) -> None:
@@ -162,7 +234,7 @@ def test_the_commands_take_outlines(tmp_path: Path, capsys: pytest.CaptureFixtur
     coco(tmp_path / "data", {"counts": [3, 6], "size": [3, 3]})
     scanned(tmp_path / "data")
     told = capsys.readouterr().out
-    assert "run lengths of 3x3 pixels, but the picture has 6x4" in told
+    assert told.count("run lengths of 3x3 pixels, but the picture has 6x4") == 1 and "cannot be drawn" not in told
 
 
 def test_a_segmenter_of_boxes_is_told_of_outlines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,3 +246,6 @@ def test_a_segmenter_of_boxes_is_told_of_outlines(tmp_path: Path, capsys: pytest
         main(command)
     assert stopped.value.code == 2
     assert "segmentation needs masks; --target mask reads them where objects have outlines" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["train", "--data", str(root), "--model", "unet", "--out", str(tmp_path / "run")])
+    assert "it is for semantic-segmentation (--target mask), and" in capsys.readouterr().err

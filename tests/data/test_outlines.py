@@ -62,6 +62,16 @@ def test_a_ring_is_one_outline_with_a_cut():
     assert corners.min() == 0 and corners.max() == 5
 
 
+def test_many_holes_cost_no_more_than_their_borders():
+    """Cuts go from hole to hole downwards: together they cross each row a few times, not once for every hole."""
+    mask = np.ones((200, 200), dtype=bool)
+    mask[1::4, 1::4] = False
+    ((corners, _),) = trace(mask)
+    rises = np.abs(np.diff(corners[:, 1])).sum()
+    assert rises < 2 * (200 + 2500 * 2 + 200 + 50)
+    assert np.array_equal(fill(corners, (200, 200)), mask)
+
+
 def test_polygons_and_runs_beside_cocos_own_tools():
     """Runs are the same; of slanted borders COCO rounds to a fifth of a pixel, so a few border pixels differ."""
     from faster_coco_eval.core import mask as tools

@@ -155,6 +155,11 @@ def test_vocs_palette_has_the_colours_that_voc_prints() -> None:
     ]  # fmt: skip
 
 
+def test_pixels_without_a_class_get_a_name_that_is_free(tmp_path: Path) -> None:
+    notes = export(masks_data(("road", "void", "car")), "coco", tmp_path / "out")
+    assert notes == ["pixels without a class are outlines of a class 'unlabelled', the last"]
+
+
 def test_refusals_write_nothing(tmp_path: Path) -> None:
     data = shapes_data()
     (tmp_path / "there").mkdir()
@@ -166,6 +171,11 @@ def test_refusals_write_nothing(tmp_path: Path) -> None:
         export(data, "masks", tmp_path / "out")
     with pytest.raises(UserError, match=r"its mask cannot be written as csv, but as masks, coco, voc, yolo"):
         export(masks_data(), "csv", tmp_path / "out")
+    wrong = masks_data()
+    wrong["train"]["mask"][1][5, 5] = 9
+    for to in MASKS:
+        with pytest.raises(UserError, match=r"its mask has the number 9, but there are 3 classes"):
+            export(wrong, to, tmp_path / "out")
     with pytest.raises(UserError, match=r"no pictures with boxes or masks in it; columns: image, label"):
         export(load_data("digits"), "coco", tmp_path / "out")
     gone = EncodedImages([tmp_path / "gone.jpg"] * 8, ["gone.jpg"] * 8, 3)

@@ -93,6 +93,21 @@ def test_boxes_and_masks_move_with_the_picture() -> None:
     assert len(places) > 4
 
 
+def test_boxes_of_which_little_is_left_are_shown_as_ignored() -> None:
+    """Shifts by up to half of the picture, of a box in its corner: it leaves by and by."""
+    import torch
+
+    torch.manual_seed(1)
+    picture, settings = np.zeros((100, 100, 3), dtype=np.uint8), AugmentSettings(shift_horizontal=0.5)
+    versions = _versions(picture, Objects.of([[0, 40, 40, 60]], [0]), settings, 60)
+    left = [(len(objects), bool(objects.ignored.any())) for _, objects in versions]
+    assert {(0, False), (1, True), (1, False)} == set(left)
+    for _, objects in versions:
+        if len(objects):
+            width = objects.boxes[0, 2] - objects.boxes[0, 0]
+            assert objects.ignored[0] == (width < 10) or abs(width - 10) < 0.1
+
+
 def data(kind: Boxes | Mask | Points | Label, value: object) -> Dataset:
     pictures = np.random.default_rng(0).integers(0, 255, (5, 30, 40, 3), dtype=np.uint8)
     values = value if isinstance(value, np.ndarray) else [value] * 5

@@ -183,6 +183,18 @@ def test_a_mirrored_picture_mirrors_places():
     assert torch.allclose(there[:, 2:], before[:, 2:], atol=1e-6)
 
 
+def test_an_object_of_which_a_crop_leaves_too_little_is_not_there():
+    """Shifted by up to its whole width: where less than a quarter is left the vector says that nothing is there."""
+    task = made("object-localization", "objects").augmented(AugmentSettings(shift_horizontal=1.0), {})
+    tensors = task.encode(scenes(40))
+    torch.manual_seed(0)
+    _, there = task.prepare(tensors, training=True)
+    _, before = task.prepare(tensors, training=False)
+    gone = there[:, 0] == 0
+    assert before[:, 0].sum() > there[:, 0].sum() > 0
+    assert (there[~gone, 4] >= 0.25 * before[~gone, 4] - 1e-4).all()
+
+
 def test_mirrored_points_change_places_in_pairs():
     flips = AugmentSettings(flip_horizontal=1.0)
     with pytest.raises(UserError, match="a left eye is a right eye"):

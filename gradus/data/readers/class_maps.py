@@ -115,7 +115,7 @@ def class_map(
         if len(names) > MOST_CLASSES:
             raise UserError(f"{where}: masks of at most {MOST_CLASSES} classes can be read, found {len(names)} names")
         named = dict(enumerate(names))
-    classes = {value: name for value, name in named.items() if name.casefold() not in NO_CLASS}
+    classes = {value: name for value, name in named.items() if name.casefold().strip("_") not in NO_CLASS}
     if not classes:
         raise UserError(f"{where}: the masks hold no class")
     table[list(classes)] = np.arange(len(classes))

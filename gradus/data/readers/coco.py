@@ -196,6 +196,12 @@ def _read_split(
         size = entry.get("height"), entry.get("width")
         known = (size[0], size[1]) if all(isinstance(side, int) and side > 0 for side in size) else None
         rows[entry["id"]] = Annotated(picture, relative(picture, scenes.root), size=known)
+
+    def outlined_as(entry: dict[str, Any]) -> Polygons | Runs | None:
+        """Polygons without parts where an object has no outline, or none is asked for."""
+        given = entry.get("segmentation") if outlines else None
+        return _outline(given, rows[entry["image_id"]].size) if given else Polygons(())
+
     outlined = 0
     for entry in content["annotations"]:
         outlined += bool(entry.get("segmentation"))
@@ -205,13 +211,12 @@ def _read_split(
         elif _key(entry.get("category_id")) not in names:
             number = entry.get("category_id")
             scenes.wrong("unknown classes", label, f"there is no category with the id {number}")
-        elif outlines and entry.get("segmentation"):
+        elif (outline := outlined_as(entry)) is None:
+            message = f"expected polygons, or run lengths of the picture, found {str(entry['segmentation'])[:60]}"
+            scenes.wrong("outlines that cannot be read", label, message)
+        elif isinstance(outline, Runs) or outline.parts:
             row = rows[entry["image_id"]]
-            if (outline := _outline(entry["segmentation"], row.size)) is None:
-                message = f"expected polygons, or run lengths of the picture, found {str(entry['segmentation'])[:60]}"
-                scenes.wrong("outlines that cannot be read", label, message)
-            else:
-                row.add(UNTOLD, names[entry["category_id"]], bool(entry.get("iscrowd")), outline)
+            row.add(UNTOLD, names[entry["category_id"]], bool(entry.get("iscrowd")), outline)
         elif (box := _box(entry.get("bbox"))) is None:
             message = f"expected a bbox of left, top, width and height, found {str(entry.get('bbox'))[:60]}"
             scenes.wrong("boxes that cannot be read", label, message)
@@ -230,16 +235,19 @@ def _read_split(
 
 
 def _outline(given: Any, size: tuple[int, int] | None) -> Polygons | Runs | None:
-    """Polygons as lists of x and y in turn, or run lengths; None where it is neither. size: of the picture, where it is told."""
+    """Polygons as lists of x and y in turn, or one such list, or run lengths; None where it is none of these. Parts of fewer than
+    three corners cover nothing and are left out. size: of the picture, where it is told."""
     if isinstance(given, dict):
         counts, sides = given.get("counts"), _numbers(given.get("size", size and list(size)))
         whole = isinstance(counts, list) and all(isinstance(count, int) for count in counts)
         if not (isinstance(counts, str) or whole) or sides is None or len(sides) != 2 or any(x % 1 for x in sides):
             return None
         return read_runs(cast("str | list[int]", counts), (int(sides[0]), int(sides[1])))
-    parts: list[list[float] | None] = [_numbers(part) for part in given] if isinstance(given, list) else [None]
-    corners = [np.array(part).reshape(-1, 2) for part in parts if part and len(part) % 2 == 0 and len(part) >= 6]
-    return Polygons(tuple(corners)) if len(corners) == len(parts) else None
+    flat = _numbers(given)
+    parts = [flat] if flat else [_numbers(part) for part in given] if isinstance(given, list) else [None]
+    if any(part is None or len(part) % 2 for part in parts):
+        return None
+    return Polygons(tuple(np.array(part).reshape(-1, 2) for part in parts if part and len(part) >= 6))
 
 
 def _key(given: Any) -> int | str | None:

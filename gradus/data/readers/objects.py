@@ -114,13 +114,13 @@ def objects_dataset(scenes: Scenes, classes: Sequence[str], check: bool, source:
     )
 
 
-def refuse_mistakes(root: Path, mistakes: Sequence[Mistake]) -> None:
-    """Raises `UserError` with the first mistake, and how many there are."""
+def refuse_mistakes(root: Path, mistakes: Sequence[Mistake], flags: str = "") -> None:
+    """Raises `UserError` with the first mistake, and how many there are. flags: that the scan needs to read the same."""
     if not mistakes:
         return
     first = mistakes[0]
     more = (
-        f" (and {len(mistakes) - 1:,} more; `gradus data scan {quoted(root)}` names them all)"
+        f" (and {len(mistakes) - 1:,} more; `gradus data scan {quoted(root)}{flags}` names them all)"
         if len(mistakes) > 1
         else ""
     )
@@ -135,7 +135,7 @@ def require_train(root: Path, splits: Sequence[str]) -> None:
         raise UserError(f"{root}: there is no train split, only {', '.join(splits)}")
 
 
-def other_sizes(found: dict[str, list[Annotated]], headers: Headers) -> list[str]:
+def other_sizes(found: dict[str, list[Annotated]], headers: Headers, what: str = "boxes") -> list[str]:
     """A note where pictures are of other sizes than their annotations say: then the boxes may be those of other pictures."""
     rows = [row for split in found.values() for row in split]
     other = [
@@ -147,7 +147,7 @@ def other_sizes(found: dict[str, list[Annotated]], headers: Headers) -> list[str
     assert row.size is not None
     said = f"{row.size[1]}x{row.size[0]}"
     return [
-        f"{len(other):,} of {len(rows):,} pictures have another size than their annotation says, so their boxes may be wrong, "
+        f"{len(other):,} of {len(rows):,} pictures have another size than their annotation says, so their {what} may be wrong, "
         f"first {row.origin}: {width}x{height}, said to be {said}"
     ]
 

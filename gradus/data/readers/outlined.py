@@ -8,6 +8,7 @@ pixels have no class.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,40 +38,27 @@ def outlines_dataset(scenes: Scenes, classes: Sequence[str], check: bool, source
     found = {name: scenes.by_split[name] for name in SPLITS if scenes.by_split.get(name)}
     require_train(scenes.root, list(found))
     rows = [row for part in found.values() for row in part]
-    if not any(outline for row in rows for outline in row.outlines) and not scenes.mistakes:
-        raise UserError(
-            f"{source}: its objects have boxes alone, no outlines, so nothing tells the class of each pixel"
-        )
     if len(classes) >= REST:
         raise UserError(f"{source}: masks of at most {REST - 1} classes can be drawn, found {len(classes)}")
     headers = Headers()
     headers.look((row.picture for row in rows), (row.origin for row in rows))
     sizes = [size if _fits(scenes, row, size) else None for row, size in zip(rows, headers.sizes, strict=True)]
     if check:
-        refuse_mistakes(scenes.root, scenes.mistakes)
         headers.raise_broken(scenes.root)
-    notes = [*scenes.notes, *headers.places_notes("outlines"), *other_sizes(found, headers)]
+    if not any(outline for row in rows for outline in row.outlines) and not scenes.mistakes:
+        scenes.wrong("outlines", str(source), "no object has an outline, so nothing tells the class of each pixel")
+    if check:
+        refuse_mistakes(scenes.root, scenes.mistakes, " --target mask")
+    notes = [*scenes.notes, *headers.places_notes("outlines"), *other_sizes(found, headers, "outlines")]
     index = {name: number for number, name in enumerate(classes)}
-    origins = [row.origin for row in rows]
     raw = np.arange(256, dtype=np.uint8)
-    masks = DrawnMasks([_drawing(row, index) for row in rows], sizes, origins, raw, REST, IGNORE)
-    named, rest = list(classes), REST
-    if background := [name for name in classes if name.casefold() == BACKGROUND]:
-        rest = index[background[0]]
-        notes.append(f"pixels of no object are of the class '{background[0]}'")
-    elif _has_rest(masks):
-        named, rest = [BACKGROUND, *classes], 0
-        notes.append("pixels of no object are a class of their own, 'background', before the others")
+    masks = DrawnMasks([_drawing(row, index) for row in rows], sizes, [row.origin for row in rows], raw, REST, IGNORE)
     if alone := sum(len(drawing.boxes) for drawing in masks.drawings):
         notes.append(
             f"{alone:,} objects have a box and no outline: what lies in these boxes is not learnt, not counted"
         )
-    meaning = class_map(named, np.zeros(256, dtype=np.int64), source, notes)
-    table = raw.copy()
-    table[: len(classes)] = meaning.table[len(named) - len(classes) : len(named)]
-    if rest != REST:
-        table[REST] = meaning.table[rest]
-    drawn = DrawnMasks(masks.drawings, masks.sizes, origins, table, REST, IGNORE)
+    names, table = _meaning(masks, classes, source, notes)
+    masks = replace(masks, table=table)
     splits, start = {}, 0
     for name, part in found.items():
         here = np.arange(start, start + len(part))
@@ -79,7 +67,7 @@ def outlines_dataset(scenes: Scenes, classes: Sequence[str], check: bool, source
         images = EncodedImages([row.picture for row in part], own, headers.channels)
         columns = {
             "image": Column(Image(channels=headers.channels), images),
-            "mask": Column(Mask(classes=meaning.classes, ignore=IGNORE), drawn.take(here)),
+            "mask": Column(Mask(classes=names, ignore=IGNORE), masks.take(here)),
         }
         splits[name] = Split(columns, own)
     resolved = source.resolve()
@@ -93,6 +81,25 @@ def outlines_dataset(scenes: Scenes, classes: Sequence[str], check: bool, source
     )
 
 
+def _meaning(
+    masks: DrawnMasks, classes: Sequence[str], source: Path, notes: list[str]
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """(classes of the masks, the class of each number in them): with background among them where pixels are of no object."""
+    named, rest = list(classes), None
+    if background := [number for number, name in enumerate(classes) if name.casefold().strip("_") == BACKGROUND]:
+        rest = background[0]
+        notes.append(f"pixels of no object are of the class '{classes[rest]}'")
+    elif _has_rest(masks):
+        named, rest = [BACKGROUND, *classes], 0
+        notes.append("pixels of no object are a class of their own, 'background', before the others")
+    meaning = class_map(named, np.zeros(256, dtype=np.int64), source, notes)
+    table = np.full(256, IGNORE, dtype=np.uint8)
+    table[: len(classes)] = meaning.table[len(named) - len(classes) : len(named)]
+    if rest is not None:
+        table[REST] = meaning.table[rest]
+    return meaning.classes, table
+
+
 def _drawing(row: Annotated, index: dict[str, int]) -> Drawing:
     objects = list(zip(row.names, row.outlines, row.boxes, strict=True))
     return Drawing(
@@ -102,7 +109,8 @@ def _drawing(row: Annotated, index: dict[str, int]) -> Drawing:
 
 
 def _fits(scenes: Scenes, row: Annotated, size: Size | None) -> bool:
-    """Whether the outlines can be drawn; notes run lengths that are not those of the picture, and corners that are no places."""
+    """Whether a picture's mask can be drawn; notes run lengths that are not those of the picture, and corners that are no
+    places."""
     mistakes = len(scenes.mistakes)
     for outline in row.outlines:
         if isinstance(outline, Runs) and size and size != outline.size:
@@ -111,6 +119,9 @@ def _fits(scenes: Scenes, row: Annotated, size: Size | None) -> bool:
             scenes.wrong("outlines of another size than their picture", row.origin, message)
         elif isinstance(outline, Polygons) and not all((np.abs(part) < FARTHEST).all() for part in outline.parts):
             scenes.wrong("outlines that cannot be read", row.origin, "a corner of a polygon is no place on a picture")
+    for outline, box in zip(row.outlines, row.boxes, strict=True):
+        if outline is None and not all(abs(corner) < FARTHEST for corner in box):
+            scenes.wrong("boxes that cannot be read", row.origin, "a box without an outline is no place on a picture")
     return len(scenes.mistakes) == mistakes
 
 

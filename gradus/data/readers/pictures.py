@@ -49,7 +49,7 @@ class Headers:
         return []
 
     def places_notes(self, what: str) -> list[str]:
-        """Notes for data that tell of places on the pictures. what: boxes or masks."""
+        """Notes for data that tell of places on the pictures. what: boxes, masks or outlines."""
         if not self.turned:
             return self.notes
         many = f"{len(self.turned):,} of {self.total:,} pictures are turned by their EXIF orientation"

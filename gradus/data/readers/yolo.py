@@ -69,14 +69,14 @@ def read_yolo(path: Path, check: bool = True, outlines: bool = False) -> Dataset
     scenes = Scenes(root)
     file = path if path.is_file() else yaml_file(root)
     if file:
-        classes, pictures = _described(file, scenes)
+        classes, pictures, posed = _described(file, scenes)
     else:
         named = read_names(root) or read_names(root / "labels")
         if named is None:
             raise UserError(
                 f"{root}: the classes have no names: expected data.yaml, or classes.txt with one name a line"
             )
-        classes, pictures = named[1], _laid_out(root)
+        classes, pictures, posed = named[1], _laid_out(root), False
     polygons = 0
     missing: list[str] = []
     for split, files in pictures.items():
@@ -87,7 +87,7 @@ def read_yolo(path: Path, check: bool = True, outlines: bool = False) -> Dataset
             if labels is None:
                 missing.append(row.origin)
             else:
-                polygons += _read_labels(scenes, row, labels, classes)
+                polygons += _read_labels(scenes, row, labels, classes, posed)
             scenes.by_split[split].append(row)
     total = sum(map(len, pictures.values()))
     if total and len(missing) == total:
@@ -95,7 +95,7 @@ def read_yolo(path: Path, check: bool = True, outlines: bool = False) -> Dataset
             f"{root}: none of {total:,} pictures has a text file of boxes; for {missing[0]} expected {_expected(missing[0])}"
         )
     if missing:
-        scenes.notes.append(f"{len(missing):,} pictures have no text file, so no boxes, first {missing[0]}")
+        scenes.notes.append(f"{len(missing):,} pictures have no text file, so no objects, first {missing[0]}")
     scenes.notes.append(f"classes: {listed(classes)} (in the order of their numbers)")
     if outlines:
         return outlines_dataset(scenes, classes, check, path)
@@ -111,8 +111,8 @@ def _expected(picture: str) -> str:
     return Path(*parts, f"{name.stem}.txt").as_posix()
 
 
-def _described(file: Path, scenes: Scenes) -> tuple[list[str], dict[str, list[Path]]]:
-    """(classes, pictures of each split) of a YAML file."""
+def _described(file: Path, scenes: Scenes) -> tuple[list[str], dict[str, list[Path]], bool]:
+    """(classes, pictures of each split, whether key points follow the boxes) of a YAML file."""
     import yaml
 
     try:
@@ -139,7 +139,10 @@ def _described(file: Path, scenes: Scenes) -> tuple[list[str], dict[str, list[Pa
             pictures[split] += _pictures_at(file, base, str(place))
     if "train" not in pictures:
         raise UserError(f"{file}: it does not say where the training pictures are (train: images/train)")
-    return classes, {split: files for split, files in pictures.items() if files}
+    posed = bool(content.get("kpt_shape"))
+    if posed:
+        scenes.notes.append(f"key points (kpt_shape in {file.name}) were left out")
+    return classes, {split: files for split, files in pictures.items() if files}, posed
 
 
 def _names(given: Any, file: Path) -> list[str]:
@@ -215,8 +218,8 @@ def _text_files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.glob("*.txt")) if path.stem in stems and path.stem not in LISTS]
 
 
-def _read_labels(scenes: Scenes, row: Annotated, file: Path, classes: list[str]) -> int:
-    """Adds the boxes of one text file; returns how many were polygons."""
+def _read_labels(scenes: Scenes, row: Annotated, file: Path, classes: list[str], posed: bool) -> int:
+    """Adds the boxes of one text file; returns how many were polygons. posed: what follows a box are key points."""
     lines = [(number, line.split()) for number, line in enumerate(read_text(file, []).splitlines(), start=1)]
     lines = [(number, words) for number, words in lines if words]
     if not lines:
@@ -230,7 +233,7 @@ def _read_labels(scenes: Scenes, row: Annotated, file: Path, classes: list[str])
     for number, words in lines:
         where = f"line {number} of {relative(file, scenes.root)}"
         try:
-            values = [float(word) for word in words]
+            values = [float(word) for word in (words[:5] if posed else words)]
         except ValueError:
             values = []
         if len(values) < 5 or len(values) == 6 or (len(values) > 6 and len(values) % 2 == 0) or values[0] % 1 != 0:

@@ -10,6 +10,7 @@ from PIL import Image as PillowImage
 
 from gradus.data.columns import Mask
 from gradus.data.writers.files import SPLIT_FOLDERS, Scene
+from gradus.errors import UserError
 
 IGNORE = 255
 
@@ -21,7 +22,7 @@ def write_masks(folder: Path, scenes: dict[str, list[Scene]], kind: Mask) -> lis
         place = folder / "masks" / SPLIT_FOLDERS[split]
         place.mkdir(parents=True)
         for scene in rows:
-            PillowImage.fromarray(_values(scene, kind)).save(place / f"{scene.stem}.png")
+            PillowImage.fromarray(class_numbers(scene, kind)).save(place / f"{scene.stem}.png")
     return []
 
 
@@ -35,7 +36,7 @@ def write_voc_masks(folder: Path, scenes: dict[str, list[Scene]], kind: Mask) ->
         names = "".join(f"{scene.stem}\n" for scene in rows)
         (sets / f"{SPLIT_FOLDERS[split]}.txt").write_text(names, encoding="utf-8")
         for scene in rows:
-            picture = PillowImage.fromarray(_values(scene, kind))
+            picture = PillowImage.fromarray(class_numbers(scene, kind))
             picture.putpalette(voc_palette().tobytes())
             picture.save(place / f"{scene.stem}.png")
     return []
@@ -53,6 +54,11 @@ def _write_names(file: Path, classes: tuple[str, ...]) -> None:
     file.write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
 
 
-def _values(scene: Scene, kind: Mask) -> np.ndarray:
+def class_numbers(scene: Scene, kind: Mask) -> np.ndarray:
+    """uint8 (height, width): the class of each pixel, 255 where there is none. Raises `UserError` for other numbers."""
     mask = np.asarray(scene.value)
+    wrong = (mask >= len(kind.classes)) & (mask != kind.ignore)
+    if wrong.any():
+        number = int(mask[wrong][0])
+        raise UserError(f"{scene.file}: its mask has the number {number}, but there are {len(kind.classes)} classes")
     return np.where(mask == kind.ignore, IGNORE, mask).astype(np.uint8)
