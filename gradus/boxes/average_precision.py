@@ -275,3 +275,12 @@ def precision_from_counts(right: np.ndarray, wrong: np.ndarray, objects: np.ndar
     best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     found = (np.diff(recall, axis=1, prepend=0) * best).sum(axis=1)
     return np.where(objects > 0, found, np.nan)
+
+
+def best_score_from_counts(right: np.ndarray, wrong: np.ndarray, objects: np.ndarray) -> float | None:
+    """The score from which on detections are best kept, by F1 over all classes together, from the same counts; None where
+    nothing is right. Of equally good ones the highest."""
+    hits, misses = (np.cumsum(part.sum(axis=0)[::-1]) for part in (right, wrong))
+    f1 = 2 * hits / np.maximum(hits + misses + objects.sum(), 1)
+    bins = len(f1)
+    return float((bins - 1 - f1.argmax()) / bins) if f1.max() > 0 else None

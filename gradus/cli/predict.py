@@ -164,7 +164,11 @@ def _predict_scenes(run: Run | Ensemble, arguments: argparse.Namespace) -> None:
         if folder is not None:
             with stages("drawing"):
                 _write(folder, _unused(frame.path, names), frame.pixels, answer)
-    _tell(stages, folder, arguments, sys.stderr if arguments.json else sys.stdout)
+    stream = sys.stderr if arguments.json else sys.stdout
+    _tell(stages, folder, arguments, stream)
+    best = getattr(run.task, "best_score", None)
+    if best is not None and run.task.options.least_score is None:  # type: ignore[attr-defined]
+        print(f"told are boxes with a score of {best:g} or more, the best on the validation pictures", file=stream)
 
 
 def _number(text: str, flag: str, least: float, most: float) -> float:

@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from gradus.recipes.run import Run
+from gradus.recipes.run import FINISHED, Run
 from gradus.train import checkpoint
 from gradus.train.checkpoint import Checkpoint
 from gradus.train.folder import RunFolder
 from gradus.train.source import evaluation_rows, in_order
 from gradus.train.stream import readable
-
-DONE = "finished"  # of the state of the best checkpoint
 
 
 def finish_model(run: Run, folder: RunFolder) -> str:
@@ -26,12 +24,13 @@ def finish_model(run: Run, folder: RunFolder) -> str:
         return ""
     name = "best" if checkpoint.exists(folder.checkpoints, "best") else "last"
     state = checkpoint.load(folder.checkpoints, name).state
-    if name == "best" and state.get(DONE):
+    if name == "best" and state.get(FINISHED):
         return ""
     said = finish(_batches(run))
+    run.task.use_record({})  # what was measured before is not that of this network
     weights = {key: tensor.detach().cpu() for key, tensor in run.model.state_dict().items()}
     kept: dict[str, Any] = {key: state[key] for key in ("epoch", "value", "loss") if key in state}
-    checkpoint.save(folder.checkpoints, "best", Checkpoint(weights, None, {**kept, DONE: True}))
+    checkpoint.save(folder.checkpoints, "best", Checkpoint(weights, None, {**kept, FINISHED: True}))
     return said
 
 

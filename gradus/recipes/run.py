@@ -31,6 +31,7 @@ from gradus.train.randomness import seed_step
 from gradus.train.source import by_length, evaluation_rows, in_order
 from gradus.train.stream import readable
 
+FINISHED = "finished"  # in the state of best weights that a network changed after they were measured (`finishing.py`)
 FORMAT = 1  # of recipe.toml and task.json; a newer one is refused
 TEMPERATURE_FILE = "temperature.json"  # written by `gradus doctor RUN --calibrate`
 
@@ -86,8 +87,9 @@ class Run:
                 raise NoWeights(
                     f"{self.path}: no checkpoint has been written yet; continue with: gradus resume {quoted(self.path)}"
                 )
+            found = checkpoint.load(folder, name)
             try:
-                model.load_state_dict(checkpoint.load(folder, name).model)
+                model.load_state_dict(found.model)
             except RuntimeError as error:
                 raise UserError(
                     f"{self.path}: its weights do not fit model {self.recipe.model.name} ({error})"
@@ -96,6 +98,9 @@ class Run:
                 self.recipe.train.device if torch.cuda.is_available() else "cpu", self.recipe.train.precision
             )
             self.task.to_device(self.plan.device)
+            if name == "best" and not found.state.get(FINISHED):
+                record = next((one for one in self.history if one.get("epoch") == found.state.get("epoch")), {})
+                self.task.use_record(record)
             self._model = self.plan.place(model).eval()
         return self._model
 

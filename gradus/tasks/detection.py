@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gradus.boxes.anchors import kmeans_anchors
-from gradus.boxes.average_precision import pool_metrics, precision_from_counts
+from gradus.boxes.average_precision import best_score_from_counts, pool_metrics, precision_from_counts
 from gradus.boxes.matching import match_counts
 from gradus.boxes.targets import stack_objects, unstack_detections, unstack_objects
 from gradus.data.augment.follow import LEAST_SEEN, move_boxes
@@ -28,6 +29,8 @@ from gradus.tasks.scenes import SceneInputs, from_network, move_objects, sizes_o
 from gradus.tasks.targets import target_column
 from gradus.tasks.task import Answer
 
+USUAL_SCORE = 0.3  # of boxes that are told, where no validation picture says better
+
 
 @dataclass(frozen=True, kw_only=True)
 class BoxOptions:
@@ -35,7 +38,8 @@ class BoxOptions:
 
     # usual sizes of boxes that are looked for in the training pictures, for networks that begin with some
     anchors: int = 6
-    least_score: float = 0.3  # of the boxes that `gradus predict` tells; what is measured has all of them
+    # of the boxes that `gradus predict` tells; None: the score with the best F1 on the validation pictures. Measured are all
+    least_score: float | None = None
     # boxes a picture that selective search gives to detectors that take them; 0: as many as the model wants
     proposals: int = 0
 
@@ -56,6 +60,7 @@ class DetectionTask(SceneTask):
 
     directions = {"map50": "max"}  # noqa: RUF012 - as of all tasks
     name = "object-detection"
+    best_score: float | None = None
 
     def __init__(self, inputs: SceneInputs, options: BoxOptions) -> None:
         super().__init__(inputs)
@@ -131,12 +136,14 @@ class DetectionTask(SceneTask):
         return found
 
     def metrics(self, totals: dict[str, np.ndarray], samples: int) -> dict[str, float]:
-        """map50 by binned scores: within a thousandth of the exact one."""
+        """map50 and the best score by binned scores: within a thousandth of the exact ones."""
         found = {name: float(value / samples) for name, value in totals.items() if name.endswith("_loss")}
         if "objects" not in totals:
             return found
         by_class = precision_from_counts(totals["right"], totals["wrong"], totals["objects"])
-        return {"map50": float(np.nanmean(by_class)) if np.isfinite(by_class).any() else 0.0, **found}
+        found["map50"] = float(np.nanmean(by_class)) if np.isfinite(by_class).any() else 0.0
+        best = best_score_from_counts(totals["right"], totals["wrong"], totals["objects"])
+        return found if best is None else {**found, "best_score": best}
 
     def check_outputs(self, outputs: Any, rows: int, model: str) -> None:
         if not isinstance(outputs, Predictions):
@@ -153,10 +160,20 @@ class DetectionTask(SceneTask):
         assessment.metrics.update(pool_metrics(assessment.pool))
         return assessment
 
+    @property
+    def least_score(self) -> float:
+        """From which on boxes are told."""
+        if self.options.least_score is not None:
+            return self.options.least_score
+        return USUAL_SCORE if self.best_score is None else self.best_score
+
+    def use_record(self, record: Mapping[str, Any]) -> None:
+        self.best_score = record.get("validation_best_score")
+
     def decode(self, outputs: Tensor) -> list[Answer]:
         kind = Boxes(classes=self.classes)
         rows = unstack_detections(outputs)
-        return [Answer(row.take(row.scores >= self.options.least_score), kind) for row in rows]  # type: ignore[operator]
+        return [Answer(row.take(row.scores >= self.least_score), kind) for row in rows]  # type: ignore[operator]
 
     def baselines(self, train: dict[str, Tensor], test: dict[str, Tensor]) -> dict[str, dict[str, float]]:
         from gradus.tasks.scene_baselines import same_boxes

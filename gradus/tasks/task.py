@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -69,6 +69,9 @@ class Task(ABC):
         if name not in known:
             raise unknown_name("metric", name, known)
         return name, known[name]
+
+    def use_record(self, record: Mapping[str, Any]) -> None:  # noqa: B027 - most have nothing to take from it
+        """Takes over what was measured in the epoch that gave the weights, by which it may choose how answers are told."""
 
     def to_device(self, device: torch.device) -> None:  # noqa: B027 - most have nothing to move
         """Moves what `prepare`, `loss` and `counts` need to the device; called once before they are."""

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from gradus.boxes.average_precision import (
+    all_classes_curve,
     area,
+    best_score_from_counts,
     best_threshold,
     class_curves,
     coco_average_precision,
@@ -224,6 +226,22 @@ def test_in_training_it_is_counted_by_the_same_rule():
     binned = precision_from_counts(counts["right"], counts["wrong"], counts["objects"])
     exact = [area(curve) for curve in class_curves(pool, matches)]
     np.testing.assert_allclose(binned, exact, atol=0.1)  # equal scores are one step there
+    _, f1 = best_threshold(all_classes_curve(pool, matches))
+    score = best_score_from_counts(counts["right"], counts["wrong"], counts["objects"])
+    assert score is not None
+    kept = pool.score >= score
+    assert 2 * matches.right[kept].sum() / (
+        matches.wrong[kept].sum() + matches.right[kept].sum() + counts["objects"].sum()
+    ) == (pytest.approx(f1, abs=0.02))
+    assert best_score_from_counts(0 * counts["right"], counts["wrong"], counts["objects"]) is None
+
+
+def test_the_best_score_of_counts_by_hand():
+    """Two classes, ten bins, four objects: 0.9 right, 0.7 right, 0.6 wrong, 0.5 right, 0.1 wrong."""
+    right, wrong = np.zeros((2, 10)), np.zeros((2, 10))
+    right[0, 9] = right[1, 7] = right[0, 5] = wrong[1, 6] = wrong[0, 1] = 1
+    assert best_score_from_counts(right, wrong, np.array([2, 2])) == 0.5  # 6/8, after 2/5, 4/6 and 4/7
+    assert best_score_from_counts(right, wrong * 9, np.array([2, 2])) == 0.7  # 4/6 against 6/16
 
 
 def test_the_best_threshold_keeps_what_makes_f1_highest():

@@ -15,6 +15,7 @@ import torch
 from PIL import Image as PillowImage
 from scenes_made import scenes
 
+from gradus.boxes.average_precision import all_classes_curve, best_threshold, voc_matches
 from gradus.cli import main
 from gradus.cli.predict import _write
 from gradus.data import frames
@@ -82,6 +83,34 @@ def test_boxes_as_json_are_in_pixels_of_the_picture_and_those_of_python(runs, tm
     alone = run.predict([str(path) for path in paths])
     for line, other in zip(lines, alone, strict=True):
         assert len(line["prediction"]) == len(other["prediction"])
+
+
+def test_boxes_are_told_from_the_score_on_that_was_best_in_validation(tmp_path, capsys):
+    recipe = Recipe(
+        data=DataSettings(source="scenes", validation=12),
+        model=ModelSettings(name="grid_detector", options={"width": 16}),
+        train=train_settings(epochs=6, batch_size=4, learning_rate=4e-3, device="cpu"),
+    )
+    run = train_recipe(recipe, tmp_path / "run", dataset=scenes(48, 4))
+    epoch = run.evaluation["best"]["epoch"]
+    best = next(row["validation_best_score"] for row in run.history if row["epoch"] == epoch)
+    paths = pictures(tmp_path / "in")
+    code, out, err = command(capsys, "predict", run.path, *paths, "--json", "--min-score", "0")
+    assert code == 0 and "the best on the validation pictures" not in err
+    everything = [[one["score"] for one in json.loads(line)["prediction"]] for line in out.splitlines()]
+    code, out, err = command(capsys, "predict", run.path, *paths, "--json")
+    assert code == 0 and f"told are boxes with a score of {best:g} or more, the best on the validation pictures" in err
+    told = [[one["score"] for one in json.loads(line)["prediction"]] for line in out.splitlines()]
+    assert told == [[score for score in scores if score >= best] for scores in everything] != everything
+    # by the exact measure, none is better
+    pool = run.assess("validation").pool
+    matches = voc_matches(pool)
+    _, highest = best_threshold(all_classes_curve(pool, matches))
+    right, wrong = (int((which & (pool.score >= best)).sum()) for which in (matches.right, matches.wrong))
+    assert 2 * right / (right + wrong + len(pool.given_boxes)) == pytest.approx(highest, abs=0.01)
+    given = with_later_settings(load_run(run.path), ["task.options.least_score=0.75"])
+    assert given.answers(str(paths[0])) is not None and given.task.least_score == 0.75
+    assert load_run(run.path).task.least_score == 0.3  # before its weights are read, and where nothing was validated
 
 
 def test_settings_that_only_change_how_answers_are_found(runs, tmp_path, capsys):
