@@ -33,7 +33,7 @@ from gradus.models import (
 )
 from gradus.recipes.recipe import Recipe
 from gradus.recipes.vectors import named_embeddings, put_vectors, vocabulary_of, with_embedding_size
-from gradus.recipes.weights import load_weights, named_weights, prepare_as, put_into
+from gradus.recipes.weights import load_weights, made_as, named_weights, prepare_as, put_into
 from gradus.tasks.rows import EncodedRows
 from gradus.tasks.table import TASKS, create_task, infer_task
 from gradus.tasks.task import Task
@@ -105,7 +105,8 @@ def prepare(
     )
     if begin_with is not None:
         recipe, told = prepare_as(begin_with.record, recipe) if begin_with.record else (recipe, [])
-        inferred += [*begin_with.notes, *told]
+        recipe, also = made_as(begin_with, recipe)
+        inferred += [*begin_with.notes, *told, *also]
     sizes = image_sizes(model if model is not None else recipe.model.name, recipe.model.options)
     smallest = smallest_image_size(model if model is not None else recipe.model.name)
     whole, encoder = dataset, vocabulary_of(recipe, like)

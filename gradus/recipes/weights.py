@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gradus.data.places import cache_folder, data_folders
 from gradus.errors import UserError, did_you_mean
-from gradus.models import model_class
+from gradus.models import ModelSettings, model_class
 from gradus.models.preprocessing import Preprocessing, read_record
 from gradus.models.weights import UNPICKLED, outputs_of, put_weights, read_weights
 from gradus.recipes.recipe import Recipe
@@ -25,6 +25,7 @@ from gradus.tasks.task import InputTargetTask, Task
 from gradus.train import checkpoint
 from gradus.train.folder import RunFolder
 
+FROM_DATA = ("anchors",)  # options of networks that are found in the training rows
 # what a record cannot say
 PER_PICTURE = "each by its own mean and deviation; for the same give --set task.options.normalize=per-picture"
 
@@ -34,12 +35,14 @@ class Weights:
     """Trained weights and what goes with them.
 
     where:  the file or run, for messages; record: how its pictures are prepared, where that is known
+    model:  the network of the run that they are of, where they are of one
     """
 
     where: str
     tensors: dict[str, Tensor]
     record: Preprocessing | None
     notes: tuple[str, ...]
+    model: ModelSettings | None = None
 
 
 def find_weights(network: str, given: str) -> Path:
@@ -121,14 +124,30 @@ def _of_run(path: Path) -> Weights:
             classes=_classes_of(run.task),
             source=str(path),
         )
-    return Weights(str(path), tensors, record, tuple(notes))
+    return Weights(str(path), tensors, record, tuple(notes), run.recipe.model)
+
+
+def made_as(weights: Weights, recipe: Recipe) -> tuple[Recipe, list[str]]:
+    """The recipe with what the weights' network had found in its data and they mean nothing without, the anchors of a detector,
+    but for what its own options say; and a note on it."""
+    if weights.model is None or weights.model.name != recipe.model.name:
+        return recipe, []
+    taken = {name: weights.model.options.get(name) for name in FROM_DATA if name not in recipe.model.options}
+    taken = {name: value for name, value in taken.items() if value is not None}
+    if not taken:
+        return recipe, []
+    options = {**recipe.model.options, **taken}
+    note = f"{', '.join(taken)}: those that the weights were trained with"
+    return replace(recipe, model=replace(recipe.model, options=options)), [note]
 
 
 def put_into(model: nn.Module, found: Weights, task: Task) -> list[str]:
     """Puts the weights into a model for a task, and returns notes. Where outputs had other names, the head is kept only if
     none of them is among the task's classes: then one name may stand for another, else an output would change its meaning."""
     load_backbone = getattr(model, "load_backbone", None)
-    if load_backbone is not None and not set(model.state_dict()) <= set(found.tensors):
+    made = getattr(model, "created_as", None)
+    same = found.model is not None and made is not None and found.model.name == made.name
+    if load_backbone is not None and not same and not set(model.state_dict()) <= set(found.tensors):
         return load_backbone(found.tensors, found.where)
     theirs = found.record.classes if found.record else ()
     mine = _classes_of(task)

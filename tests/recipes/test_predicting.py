@@ -30,6 +30,7 @@ from gradus.recipes.later import with_later_settings
 from gradus.recipes.predicting import Stages, predict_frames
 from gradus.recipes.recipe import ModelSettings, Recipe
 from gradus.recipes.run import Run, load_run
+from gradus.tasks.settings import TaskSettings
 from gradus.tasks.task import Answer
 
 MODELS = {"objects": ("grid_detector", {"width": 16}), "mask": ("unet", {"width": 4, "depth": 1})}
@@ -317,3 +318,26 @@ def test_a_run_on_other_classes_goes_on_without_what_told_them(runs, target):
         other, told = begun(tuple(classes))
         changed = {name for name, tensor in trained.items() if not torch.equal(other[name], tensor)}
         assert changed and all(name.startswith("head.") for name in changed) and "anew" in told
+
+
+def test_a_run_on_other_sizes_keeps_the_anchors_that_its_weights_were_trained_with(runs):
+    """Things twice as large would have other anchors, on other maps, and the head would not fit."""
+    recipe = Recipe(
+        data=DataSettings(source="scenes", validation=0),
+        task=TaskSettings(name="object-detection", options={"image_size": [96, 128]}),
+        model=ModelSettings(name="grid_detector", options={"width": 16}, weights=str(runs["objects"].path)),
+        train=train_settings(epochs=1, batch_size=4, device="cpu"),
+    )
+    given = runs["objects"].recipe.model.options["anchors"]
+    experiment = prepare(recipe, dataset=scenes(8, 2, size=(96, 128), seed=5))
+    assert experiment.recipe.model.options["anchors"] == given != experiment.task.anchors
+    told = " ".join(experiment.notes)
+    assert "anchors: those that the weights were trained with" in told and "anew" not in told
+    for name, tensor in runs["objects"].model.state_dict().items():
+        assert torch.equal(experiment.model.state_dict()[name], tensor), name
+    own = replace(recipe, model=replace(recipe.model, options={"width": 16, "anchors": [[40, 40], [80, 80]]}))
+    experiment = prepare(own, dataset=scenes(8, 2, size=(96, 128)))
+    assert experiment.recipe.model.options["anchors"] == [[40, 40], [80, 80]]
+    assert any(note.startswith("head begins anew") for note in experiment.notes)
+    for name, tensor in runs["objects"].model.state_dict().items():
+        assert name.startswith("head.") or torch.equal(experiment.model.state_dict()[name], tensor), name
