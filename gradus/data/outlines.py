@@ -126,9 +126,8 @@ def trace(mask: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
     for number, window in enumerate(find_objects(numbered), start=1):
         corner = np.array([window[1].start, window[0].start], dtype=np.float64)
         part = numbered[window] == number
-        loops = sorted(
-            _loops(part), key=lambda loop: loop.min(axis=0)[::-1].tolist()
-        )  # the outer border, then holes downwards
+        # the outer border, then holes downwards
+        loops = sorted(_loops(part), key=lambda loop: loop.min(axis=0)[::-1].tolist())
         walk = loops[:1]
         for above, hole in pairwise(loops):
             walk += [above[:1], hole]
