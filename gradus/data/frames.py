@@ -98,7 +98,8 @@ def _video(file: Path, channels: int) -> Iterator[np.ndarray]:
             for frame in container.decode(video=0):
                 found = True
                 pixels = frame.to_ndarray(format="gray" if channels == 1 else "rgb24")
-                yield pixels[:, :, None] if channels == 1 else pixels
+                pixels = np.rot90(pixels, round(frame.rotation / 90))  # as a player shows what a phone took upright
+                yield np.ascontiguousarray(pixels[:, :, None] if channels == 1 else pixels)
             if not found:
                 raise UserError(f"{file}: there are no pictures in this video")
     except (av.FFmpegError, OSError) as error:

@@ -216,6 +216,32 @@ def test_every_frame_of_a_video(tmp_path):
         list(read_frames(find_files([tmp_path / "broken.mov"]), 3))
 
 
+@pytest.mark.parametrize(("turned", "corner"), [(0, (0, 0)), (90, (1, 0)), (-90, (0, 1)), (180, (1, 1))])
+def test_a_video_is_turned_as_a_player_shows_it(tmp_path, turned, corner):
+    """A bright quarter, upper left in the file: after a quarter turn against the clock it is lower left."""
+    av = pytest.importorskip("av", reason="pip install 'gradus[video]'")
+    pixels = np.zeros((48, 64, 3), dtype=np.uint8)
+    pixels[:24, :32] = 230
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        if turned:
+            if not hasattr(stream, "set_display_rotation"):
+                pytest.skip("this av cannot write how a video is turned")
+            stream.set_display_rotation(turned)
+        for packet in [*stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")), *stream.encode()]:
+            container.mux(packet)
+    for channels in (1, 3):
+        (frame,) = read_frames(find_files([tmp_path / "clip.mp4"]), channels)
+        shape = (64, 48) if abs(turned) == 90 else (48, 64)
+        assert frame.pixels.shape == (*shape, channels) and frame.pixels.flags["C_CONTIGUOUS"]
+        halves = frame.pixels[..., 0].reshape(2, shape[0] // 2, 2, shape[1] // 2).mean(axis=(1, 3))
+        assert (
+            np.unravel_index(halves.argmax(), (2, 2)) == corner
+            and halves.max() > 150 > 60 > np.sort(halves.ravel())[-2]
+        )
+
+
 def test_a_video_without_frames_is_told(tmp_path, monkeypatch):
     class Container:
         streams = SimpleNamespace(video=[object()])
