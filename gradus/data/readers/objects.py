@@ -102,16 +102,14 @@ def objects_dataset(scenes: Scenes, classes: Sequence[str], check: bool, source:
             "objects": Column(Boxes(classes=tuple(classes)), objects),
         }
         splits[name] = Split(columns, origins)
-    path = source or scenes.root
-    resolved = path.resolve()
-    return Dataset(
-        name=resolved.stem if resolved.is_file() else resolved.name,
-        source=str(path),
-        splits=splits,
-        target="objects",
-        notes=notes,
-        mistakes=scenes.mistakes,
-    )
+    return dataset_of(scenes, source or scenes.root, splits, "objects", notes)
+
+
+def dataset_of(scenes: Scenes, source: Path, splits: dict[str, Split], target: str, notes: list[str]) -> Dataset:
+    """The data set, called as the file or folder that was given."""
+    path = source.resolve()
+    name = path.stem if path.is_file() else path.name
+    return Dataset(name, str(source), splits, target=target, notes=notes, mistakes=scenes.mistakes)
 
 
 def refuse_mistakes(root: Path, mistakes: Sequence[Mistake], flags: str = "") -> None:

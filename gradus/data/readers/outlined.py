@@ -18,7 +18,7 @@ from gradus.data.dataset import SPLITS, Dataset, Split
 from gradus.data.images import EncodedImages
 from gradus.data.outlines import Drawing, DrawnMasks, Polygons, Runs, Size
 from gradus.data.readers.class_maps import IGNORE, class_map
-from gradus.data.readers.objects import Annotated, Scenes, other_sizes, refuse_mistakes, require_train
+from gradus.data.readers.objects import Annotated, Scenes, dataset_of, other_sizes, refuse_mistakes, require_train
 from gradus.data.readers.pictures import Headers
 from gradus.errors import UserError
 
@@ -70,15 +70,7 @@ def outlines_dataset(scenes: Scenes, classes: Sequence[str], check: bool, source
             "mask": Column(Mask(classes=names, ignore=IGNORE), masks.take(here)),
         }
         splits[name] = Split(columns, own)
-    resolved = source.resolve()
-    return Dataset(
-        name=resolved.stem if resolved.is_file() else resolved.name,
-        source=str(source),
-        splits=splits,
-        target="mask",
-        notes=notes,
-        mistakes=scenes.mistakes,
-    )
+    return dataset_of(scenes, source, splits, "mask", notes)
 
 
 def _meaning(
