@@ -46,12 +46,8 @@ def boxes_considered(run: Run, pictures: str) -> int | None:
     batch = {name: rows.to(run.plan.device) for name, rows in task.encode(split, with_target=False).items()}
     with torch.inference_mode():
         found = model(task.prepare(batch, training=False)[0])
-    for name in (
-        "boxes",
-        "regions",
-        "priors",
-        "places",
-    ):  # (P, 4), the same on each picture; (1, P, 4); (1, cells, boxes, 4)
+    # (P, 4), the same on each picture; (1, P, 4); (1, cells, boxes, 4)
+    for name in ("boxes", "regions", "priors", "places"):
         boxes = getattr(found, name, None)
         if isinstance(boxes, torch.Tensor):
             return boxes.numel() // 4
