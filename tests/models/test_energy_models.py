@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gradus.errors import UserError
 from gradus.models import create_model
+from gradus.models.generative.annealing import log_mean, log_mean_range, partition_weights, unnormalised_likelihoods
 from gradus.reference import energy
 
 TINY = {"image_size": 2, "hidden": 3}  # 4 visible units
@@ -272,3 +273,43 @@ def test_a_classifier_begins_as_the_machines():
 def test_mistakes_are_one_sentence(name, options, told):
     with pytest.raises(UserError, match=told.replace("(", r"\(")):
         create_model(name, **options)
+
+
+@pytest.mark.parametrize("steps", [1, 20])
+def test_annealing_finds_the_sum_over_all_states(steps):
+    """With one step it is importance sampling, as right in the mean and much less certain."""
+    model = tiny()
+    base = torch.tensor([0.5, -1.0, 0.0, 2.0]).double()
+    logs = partition_weights(model, base, steps, 20_000, torch.Generator().manual_seed(0))
+    exact = energy.log_partition(*parameters(model))
+    low, high = log_mean_range(logs)
+    assert low < exact < high and log_mean(logs) == pytest.approx(exact, abs=0.1 if steps == 1 else 0.02)
+    assert high - low < (0.3 if steps == 1 else 0.05)
+
+
+def test_annealing_a_machine_without_weights_has_no_error():
+    model = tiny()
+    torch.nn.init.zeros_(model.weight)
+    torch.nn.init.zeros_(model.hidden_bias)
+    logs = partition_weights(model, model.visible_bias, 3, 5)
+    np.testing.assert_allclose(logs.detach(), energy.log_partition(*parameters(model)), rtol=1e-6)
+
+
+def test_the_bound_of_a_stack_is_below_its_likelihood_by_the_divergence():
+    """log p(v) - E_q[...] is KL(q(h|v) || p(h|v)), all by enumeration; of one machine there is no gap."""
+    torch.manual_seed(0)
+    stack = create_model("dbn", image_size=2, hidden=[3, 2]).double()
+    for parameter in stack.parameters():
+        torch.nn.init.normal_(parameter)
+    lower, upper = stack.machines
+    given = rows(1).flatten(1)
+    hidden = torch.from_numpy(energy.all_states(3))
+    with torch.no_grad():
+        chances, means = lower.hidden_chances(given), lower.visible_mean(hidden)
+        by_q = (hidden * chances.log() + (1 - hidden) * (1 - chances).log()).sum(dim=1)
+        told = (given * means.log() + (1 - given) * (1 - means).log()).sum(dim=1) - upper.free_energy(hidden)
+        exact, divergence = told.logsumexp(0), (by_q.exp() * (by_q - told.log_softmax(0))).sum()
+        drawn = unnormalised_likelihoods([lower, upper], given.expand(20_000, -1), torch.Generator().manual_seed(0))
+        one = unnormalised_likelihoods([lower], given)
+    assert drawn.mean().item() == pytest.approx((exact - divergence).item(), abs=0.02) and divergence > 0.05
+    assert one.item() == pytest.approx(-lower.free_energy(given).item())

@@ -120,6 +120,21 @@ def test_fantasies_show_chains_and_free_energy_the_gap(trained):
         look(subject, "saliency", read_pictures(subject, ["test:3"]))
 
 
+def test_likelihood_is_free_energy_less_the_sum_over_all_states(trained, tmp_path):
+    subject = subject_of(str(trained.path))
+    sight = look(subject, "likelihood", steps=300, rows=200)
+    found = sight.numbers
+    assert found["independent_pixels"] + 2 < found["test"] < 0
+    assert found["log_partition_low"] < found["log_partition"] < found["log_partition_high"]
+    grey = look(subject, "free-energy", rows=200).numbers  # of the chances; here 0 or 1 are drawn by them
+    assert -grey["test_mean"] - found["log_partition"] == pytest.approx(found["test"], abs=3)
+    gaussian = gradus.train_recipe(recipe("rbm", epochs=1, hidden=4, visible="gaussian"), tmp_path / "run")
+    with pytest.raises(UserError, match="is no rbm or dbn whose pixels are 0 or 1"):
+        look(subject_of(str(gaussian.path)), "likelihood")
+    with pytest.raises(UserError, match="received 1, 10000 and 10000"):
+        look(subject, "likelihood", chains=1)
+
+
 def test_a_stack_is_looked_into_as_one(tmp_path):
     torch.manual_seed(0)
     run = gradus.train_recipe(recipe("conv_dbn", epochs=1, maps=[3, 4], kernel_size=[3, 2]), tmp_path / "run")
@@ -128,6 +143,8 @@ def test_a_stack_is_looked_into_as_one(tmp_path):
     assert sight.arrays["weight"].shape == (4, 1, 6, 6)
     assert look(subject, "damaged", hidden="middle", steps=3, rows=4).arrays["completed"].shape == (4, 1, 8, 8)
     assert look(subject, "fantasies", chains=2, steps="[0,2]").arrays["pictures"].shape == (2, 2, 8, 8, 1)
+    with pytest.raises(UserError, match="is no rbm or dbn"):
+        look(subject, "likelihood")
 
 
 def test_features_of_a_machine_become_a_classifier(trained, tmp_path):

@@ -151,7 +151,7 @@ def damaged(
     """
     dreamer_of(subject, "damaged")
     model, generator = subject.model, torch.Generator().manual_seed(seed)
-    given = subject.inputs(pictures) if pictures else _inputs(subject, subject.labelled(split).sample(rows, seed))
+    given = subject.inputs(pictures) if pictures else inputs_of(subject, subject.labelled(split).sample(rows, seed))
     if steps < 1 or not len(given):
         raise UserError("damaged: steps and rows are 1 or more")
     known = _known(hidden, given.shape[2:], generator).to(given.device)
@@ -200,7 +200,10 @@ def free_energies(
     def energies(part: Rows) -> np.ndarray:
         batches = torch.arange(len(part)).split(500)
         return np.concatenate(
-            [dreamer.machine.free_energy(dreamer.enter(_inputs(subject, part, rows))).cpu().numpy() for rows in batches]
+            [
+                dreamer.machine.free_energy(dreamer.enter(inputs_of(subject, part, rows))).cpu().numpy()
+                for rows in batches
+            ]
         )
 
     kept = {name: subject.labelled(name).sample(rows, seed) for name in dict.fromkeys(("train", split))}
@@ -241,7 +244,7 @@ def free_energies(
     )
 
 
-def _inputs(subject: Subject, rows: Rows, chosen: Tensor | None = None) -> Tensor:
+def inputs_of(subject: Subject, rows: Rows, chosen: Tensor | None = None) -> Tensor:
     pixels = rows.pixels[torch.arange(len(rows)) if chosen is None else chosen]
     return subject.prepare(torch.as_tensor(pixels).to(subject.device))
 

@@ -96,6 +96,13 @@ LOOKS: dict[str, Look] = {
         takes=MADE,
         rows=True,
     ),
+    "likelihood": Look(
+        "likelihood:likelihood",
+        "how likely pictures are to a machine, in nats",
+        pictures=False,
+        takes=MADE,
+        rows=True,
+    ),
     # pictures made with it
     "style": Look("style:style", "the first picture in the style of the others (Gatys)"),
     "texture": Look("texture:texture", "a new picture of a texture's kind, of any size"),
