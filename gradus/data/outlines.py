@@ -16,6 +16,7 @@ from gradus.data.columns import take
 from gradus.errors import UserError
 
 Size = tuple[int, int]  # height, width
+REST, UNKNOWN = 254, 255  # in drawings, the numbers of pixels of no object, and of those whose class is not known
 Part = tuple[tuple[slice, slice], np.ndarray]  # rows and columns of a picture, and which of the pixels there are inside
 
 
@@ -51,12 +52,12 @@ class Drawing:
     outlines: tuple[tuple[int, Polygons | Runs], ...]
     boxes: tuple[tuple[float, float, float, float], ...] = ()
 
-    def draw(self, size: Size, rest: int, unknown: int) -> np.ndarray:
-        """uint8 (height, width). rest: the number of pixels of no object; unknown: of those in `boxes`."""
-        mask = np.full(size, rest, dtype=np.uint8)
+    def draw(self, size: Size) -> np.ndarray:
+        """uint8 (height, width): class numbers, REST where there is no object, UNKNOWN in `boxes`."""
+        mask = np.full(size, REST, dtype=np.uint8)
         for left, top, right, bottom in self.boxes:
             window, inside = fill(np.array([[left, top], [right, top], [right, bottom], [left, bottom]]), size)
-            mask[window][inside] = unknown
+            mask[window][inside] = UNKNOWN
         drawn = [(number, list(outline.draw(size))) for number, outline in self.outlines]
         for number, parts in sorted(drawn, key=lambda one: -sum(int(inside.sum()) for _, inside in one[1])):
             for window, inside in parts:
@@ -70,15 +71,12 @@ class DrawnMasks(Sequence):
 
     sizes: of the pictures, None where one cannot be read or its outlines do not fit it
     table: uint8 (256,): the class index of each number in the drawings
-    rest, unknown: the numbers of pixels of no object, and of unknown ones
     """
 
     drawings: Sequence[Drawing]
     sizes: Sequence[Size | None]
     names: Sequence[str]
     table: np.ndarray
-    rest: int
-    unknown: int = 255
 
     def __len__(self) -> int:
         return len(self.drawings)
@@ -87,11 +85,11 @@ class DrawnMasks(Sequence):
         size = self.sizes[index]
         if size is None:
             raise UserError(f"{self.names[index]}: its mask cannot be drawn")
-        return self.table[self.drawings[index].draw(size, self.rest, self.unknown)]
+        return self.table[self.drawings[index].draw(size)]
 
     def take(self, indices: np.ndarray) -> DrawnMasks:
         drawings, sizes, names = (take(values, indices) for values in (self.drawings, self.sizes, self.names))
-        return DrawnMasks(drawings, sizes, names, self.table, self.rest, self.unknown)
+        return DrawnMasks(drawings, sizes, names, self.table)
 
 
 def fill(corners: np.ndarray, size: Size) -> Part:

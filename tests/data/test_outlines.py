@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from gradus.data.outlines import Drawing, Part, Polygons, Runs, read_runs, trace
+from gradus.data.outlines import REST, UNKNOWN, Drawing, Part, Polygons, Runs, read_runs, trace
 from gradus.data.outlines import fill as fill_window
 
 SHAPES = [(1, 1), (7, 5), (40, 33), (90, 61)]
@@ -113,11 +113,11 @@ def test_smaller_objects_lie_on_larger_ones_and_boxes_below_all():
     small = np.array([[1, 1], [2, 1], [2, 2], [1, 2]], dtype=float)
     large = np.array([[0, 0], [3, 0], [3, 3], [0, 3]], dtype=float)
     drawing = Drawing(((5, Polygons((small,))), (6, Polygons((large,)))), ((2.0, 0.0, 4.0, 4.0),))
-    assert drawing.draw((4, 4), rest=0, unknown=9).tolist() == [
-        [6, 6, 6, 9],
-        [6, 5, 6, 9],
-        [6, 6, 6, 9],
-        [0, 0, 9, 9],
+    assert drawing.draw((4, 4)).tolist() == [
+        [6, 6, 6, UNKNOWN],
+        [6, 5, 6, UNKNOWN],
+        [6, 6, 6, UNKNOWN],
+        [REST, REST, UNKNOWN, UNKNOWN],
     ]
     runs = Drawing(((7, Runs(np.array([0, 4, 12]), (4, 4))),))  # the first column
-    assert runs.draw((4, 4), rest=0, unknown=9)[:, 0].tolist() == [7, 7, 7, 7]
+    assert runs.draw((4, 4))[:, 0].tolist() == [7, 7, 7, 7]

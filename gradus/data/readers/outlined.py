@@ -16,7 +16,7 @@ import numpy as np
 from gradus.data.columns import Column, Image, Mask
 from gradus.data.dataset import SPLITS, Dataset, Split
 from gradus.data.images import EncodedImages
-from gradus.data.outlines import Drawing, DrawnMasks, Polygons, Runs, Size
+from gradus.data.outlines import REST, Drawing, DrawnMasks, Polygons, Runs, Size
 from gradus.data.readers.class_maps import IGNORE, class_map
 from gradus.data.readers.objects import Annotated, Scenes, dataset_of, other_sizes, refuse_mistakes, require_train
 from gradus.data.readers.pictures import Headers
@@ -24,7 +24,6 @@ from gradus.errors import UserError
 
 BACKGROUND = "background"
 FARTHEST = 1e7  # pixels
-REST = 254  # the number of pixels of no object while it is not known whether these are a class
 
 
 def outlines_dataset(scenes: Scenes, classes: Sequence[str], check: bool, source: Path) -> Dataset:
@@ -52,7 +51,7 @@ def outlines_dataset(scenes: Scenes, classes: Sequence[str], check: bool, source
     notes = [*scenes.notes, *headers.places_notes("outlines"), *other_sizes(found, headers, "outlines")]
     index = {name: number for number, name in enumerate(classes)}
     raw = np.arange(256, dtype=np.uint8)
-    masks = DrawnMasks([_drawing(row, index) for row in rows], sizes, [row.origin for row in rows], raw, REST, IGNORE)
+    masks = DrawnMasks([_drawing(row, index) for row in rows], sizes, [row.origin for row in rows], raw)
     if alone := sum(len(drawing.boxes) for drawing in masks.drawings):
         notes.append(
             f"{alone:,} objects have a box and no outline: what lies in these boxes is not learnt, not counted"
