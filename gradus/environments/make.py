@@ -115,7 +115,7 @@ def _make_gymnasium(name: str, options: dict[str, Any], wrap: Callable[[Any], An
     level = gymnasium.logger.min_level
     gymnasium.logger.min_level = logging.ERROR
     try:
-        made = gymnasium.make(name, disable_env_checker=True, **options)
+        made = _with_shares(gymnasium.make(name, disable_env_checker=True, **options))
     except (gymnasium.error.UnregisteredEnv, gymnasium.error.DeprecatedEnv):
         raise unknown_name("environment", name, sorted(gymnasium.registry)) from None
     except gymnasium.error.DependencyNotInstalled as error:
@@ -127,6 +127,19 @@ def _make_gymnasium(name: str, options: dict[str, Any], wrap: Callable[[Any], An
     finally:
         gymnasium.logger.min_level = level
     return made if wrap is None else wrap(made)
+
+
+def _with_shares(environment: Any) -> Any:
+    """An environment whose actions are numbers takes them from -1 to 1, and what lies outside as the end that it is nearer to."""
+    gymnasium = gymnasium_package()
+    action = environment.action_space
+    if not isinstance(action, gymnasium.spaces.Box):
+        return environment
+    if len(action.shape) != 1 or not action.is_bounded() or not np.issubdtype(action.dtype, np.floating):
+        raise UserError(
+            f"gym:{environment.spec.id}: its actions are {action}; only a row of numbers between bounds can be learnt here"
+        )
+    return gymnasium.wrappers.ClipAction(gymnasium.wrappers.RescaleAction(environment, -1.0, 1.0))
 
 
 def _make_atari(name: str, options: dict[str, Any]) -> Any:
@@ -147,8 +160,11 @@ def spaces_of(environment: Any) -> Spaces:
     gymnasium = gymnasium_package()
     spec, observation, action = environment.spec, environment.observation_space, environment.action_space
     name = spec.id
-    if not isinstance(action, gymnasium.spaces.Discrete) or action.start != 0:
-        raise UserError(f"gym:{name}: its actions are {action}; only a choice of numbered actions can be learnt here")
+    numbered = isinstance(action, gymnasium.spaces.Discrete) and action.start == 0
+    if not numbered and not (isinstance(action, gymnasium.spaces.Box) and len(action.shape) == 1):
+        raise UserError(
+            f"gym:{name}: its actions are {action}; only numbered ones, or a row of numbers, can be learnt here"
+        )
     discrete = isinstance(observation, gymnasium.spaces.Discrete) and observation.start == 0
     if not discrete and not isinstance(observation, gymnasium.spaces.Box):
         raise UserError(f"gym:{name}: its observations are {observation}; only arrays and numbered states can be read")
@@ -157,7 +173,8 @@ def spaces_of(environment: Any) -> Spaces:
         shape=tuple(observation.shape),
         dtype=np.dtype(observation.dtype).name,
         states=int(observation.n) if discrete else 0,
-        actions=int(action.n),
+        actions=int(action.n) if numbered else 0,
+        numbers=0 if numbered else action.shape[0],
         stacked=getattr(environment, "stacked", 0),
         max_steps=spec.max_episode_steps or 0,
         repeatable=not spec.nondeterministic,

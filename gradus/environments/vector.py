@@ -5,7 +5,7 @@ them; the last observation of the ended episode is kept apart, because a return 
 on with the value of that observation, while one that ended by the rules (terminated) does not. Every episode is begun with a seed
 of its own, which follows from (seed, number of the environment, number of the episode): so the actions since then are all that
 is needed to come back to where an environment stood; one that can save its state itself (`saved_state`, `restore_state`)
-does. Not covered: actions that are not numbers 0..A-1; a process per environment.
+does. Not covered: a process per environment.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Environment(Protocol):
     def reset(self, *, seed: int | None = None) -> tuple[Any, dict[str, Any]]:
         """Begins an episode: its first observation."""
 
-    def step(self, action: int) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """observation, reward, terminated (by the rules), truncated (by a limit that the agent does not see), information."""
 
     def render(self) -> Any:
@@ -44,7 +44,8 @@ class Spaces:
     shape:      of an observation; () where it is the number of a state
     dtype:      of an observation, as NumPy names it
     states:     how many states there are, where an observation is the number of one; else 0
-    actions:    how many actions there are: 0..actions-1
+    actions:    how many actions there are: 0..actions-1; 0 where an action is made of numbers
+    numbers:    how many numbers an action is made of, each from -1 to 1 for the least and the most there is; else 0
     stacked:    of how many frames an observation is a stack, the newest last; 0: it is none
     max_steps:  after how many steps an episode is truncated; 0: never
     limited:    whether that limit is ours, since the environment has none of its own
@@ -55,7 +56,8 @@ class Spaces:
     shape: tuple[int, ...]
     dtype: str
     states: int = 0
-    actions: int
+    actions: int = 0
+    numbers: int = 0
     stacked: int = 0
     max_steps: int = 0
     limited: bool = False
@@ -103,7 +105,7 @@ class Environments:
 
     def _begin(self, episodes: NDArray[np.int64]) -> None:
         self.episodes = episodes
-        self.taken: list[list[int]] = [[] for _ in self.each]  # the actions of the present episodes
+        self.taken: list[list[Any]] = [[] for _ in self.each]  # the actions of the present episodes
         self.observations = self._stack([self._first(index) for index in range(len(self.each))])
         self.returns = np.zeros(len(self.each))
         self.lengths = np.zeros(len(self.each), np.int64)
@@ -112,6 +114,14 @@ class Environments:
         if not self.spaces.shape:  # numbers of states: a fifth of the time
             return np.array(observations, dtype=self.spaces.dtype)
         return np.stack([np.asarray(one, dtype=self.spaces.dtype) for one in observations])
+
+    @property
+    def _parts(self) -> tuple[int, ...]:
+        """The shape of one action."""
+        return (self.spaces.numbers,) if self.spaces.numbers else ()
+
+    def _as_taken(self, action: Any) -> Any:
+        return np.array(action, np.float32) if self.spaces.numbers else action
 
     def _first(self, index: int) -> Any:
         """Begins the episode of environment `index` that `episodes` counts: its first observation."""
@@ -129,15 +139,15 @@ class Environments:
         return self.observations
 
     def step(self, actions: NDArray | Sequence[int]) -> Step:
-        """Takes actions (N,) of 0..A-1."""
+        """Takes actions (N,) of 0..A-1, or (N, numbers)."""
         actions = np.asarray(actions)
-        if actions.shape != (len(self.each),):
+        if actions.shape != (len(self.each), *self._parts):
             raise UserError(f"{len(self.each)} environments take as many actions, not {actions.shape}")
         reached, following = [], []
         rewards, scores = np.zeros(len(self.each)), np.zeros(len(self.each))
         terminated, truncated = np.zeros(len(self.each), bool), np.zeros(len(self.each), bool)
         for index, action in enumerate(actions.tolist()):
-            observation, rewards[index], terminated[index], cut, told = self.each[index].step(action)
+            observation, rewards[index], terminated[index], cut, told = self.each[index].step(self._as_taken(action))
             scores[index] = told.get("reward", rewards[index])
             truncated[index] = cut and not terminated[index]
             self.taken[index].append(action)
@@ -160,7 +170,7 @@ class Environments:
         taken = [action for actions in self.taken for action in actions]
         return {
             "episodes": self.episodes.copy(),
-            "taken": np.array(taken, np.int64),
+            "taken": np.array(taken, np.float32 if self.spaces.numbers else np.int64).reshape(-1, *self._parts),
             "lengths": np.array([len(actions) for actions in self.taken], np.int64),
         } | self._saved()
 
@@ -186,7 +196,7 @@ class Environments:
                 self.returns[index] = state["returns"][index]
                 continue
             for action in self.taken[index]:
-                observations[index], reward, _, _, told = self.each[index].step(action)
+                observations[index], reward, _, _, told = self.each[index].step(self._as_taken(action))
                 self.returns[index] += told.get("reward", reward)
         self.observations = self._stack(observations)
         self.lengths = np.array(state["lengths"], np.int64)

@@ -54,8 +54,8 @@ def prepare_playing(recipe: Recipe, model: nn.Module | None = None) -> Experimen
         recipe, model = make_model(recipe, task)
     per_row = try_model(model, task, tensors["train"], recipe.model.name)
     task.monitored(recipe.train.monitor)
-    check_acting(recipe.train, str(model.learns))
-    resolved = recipe.train.resolved(rows=recipe.train.experience.epoch_steps)
+    settings = check_acting(recipe.train, str(model.learns))
+    resolved = settings.resolved(rows=settings.experience.epoch_steps)
     notes += task.notes
     if recipe.train.batch_size != resolved.batch_size:
         notes.append(f"batch size: {resolved.batch_size}")

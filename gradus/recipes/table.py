@@ -89,6 +89,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "ppo-cartpole": policies.ppo_cartpole,
     "reinforce-cartpole": policies.reinforce_cartpole,
     "a2c-cartpole": policies.a2c_cartpole,
+    "ppo-pendulum": policies.ppo_pendulum,
     "dqn-pong": policies.dqn_pong,
     "ppo-pong": policies.ppo_pong,
     "frozenlake": tabular.frozenlake,

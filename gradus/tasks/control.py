@@ -134,6 +134,8 @@ class ControlTask(Task):
         random = np.random.default_rng(0)
 
         def act(observations: NDArray) -> NDArray:
+            if self.spaces.numbers:
+                return random.uniform(-1, 1, (len(observations), self.spaces.numbers)).astype(np.float32)
             return random.integers(self.spaces.actions, size=len(observations))
 
         found = {"random actions": self.assessed(self.play(act, self.options.episodes, seed=0)).metrics}
@@ -152,13 +154,20 @@ class ControlTask(Task):
 
     def check_outputs(self, outputs: Any, rows: int, model: str) -> None:
         first = outputs[0] if isinstance(outputs, tuple) else outputs
-        if not isinstance(first, Tensor) or tuple(first.shape) != (rows, self.spaces.actions):
-            raise UserError(f"model {model} does not say of {self.spaces.actions} actions what to do: q_network does")
+        numbers, wanted = self.spaces.numbers, self.spaces.actions or 2 * self.spaces.numbers
+        if isinstance(first, Tensor) and tuple(first.shape) == (rows, wanted):
+            return
+        if numbers:
+            raise UserError(
+                f"an action of this world is made of numbers ({numbers}), which model {model} does not make: actor_critic does"
+            )
+        raise UserError(f"model {model} does not say of {self.spaces.actions} actions what to do: q_network does")
 
     def model_options(self) -> dict[str, Any]:
         shape = self.spaces.shape
         pictures = {"in_channels": shape[0], "image_size": shape[-1]} if len(shape) == 3 else {}
-        return {"in_features": self.spaces.states or math.prod(shape), "num_actions": self.spaces.actions, **pictures}
+        actions = {"num_actions": self.spaces.actions or self.spaces.numbers, "continuous": bool(self.spaces.numbers)}
+        return {"in_features": self.spaces.states or math.prod(shape), **actions, **pictures}
 
     def state(self) -> dict[str, Any]:
         return {"source": self.source, "spaces": asdict(self.spaces)}

@@ -1,6 +1,6 @@
 """The mathematics of policy gradients: what an action was worth more than expected, and the losses of it.
 
-T, N: steps and environments of a rollout; B: rows of a minibatch; A: actions.
+T, N: steps and environments of a rollout; B: rows of a minibatch.
 
 REINFORCE (Williams 1992) raises the log-probability of each action by its advantage. PPO (Schulman 2017) does the same for as
 long as the ratio of the new probability to the one that it was drawn with stays within 1 +- clip, so that a rollout can be learnt
@@ -39,9 +39,9 @@ def advantages(
 
 
 def policy_loss(
-    logits: Tensor,
+    chosen: Tensor,
+    entropy: Tensor,
     values: Tensor,
-    actions: Tensor,
     worth: Tensor,
     returns: Tensor,
     drawn_with: Tensor,
@@ -52,15 +52,14 @@ def policy_loss(
 ) -> Outcome:
     """The loss of each row (B,), and what it is the sum of.
 
-    logits, values: (B, A) and (B,), of the network
-    actions:        (B,) int64, what was done
-    worth:          (B,) advantages
-    returns:        (B,) what values are to become: V + A at the time
-    drawn_with:     (B,) the log-probability of the action when it was drawn
-    clip:           of PPO's ratio; 0: the plain policy gradient
+    chosen:     (B,) the log-probability of what was done, by the network as it is
+    entropy:    (B,) of its policy
+    values:     (B,) of the network
+    worth:      (B,) advantages
+    returns:    (B,) what values are to become: V + A at the time
+    drawn_with: (B,) the log-probability of the action when it was drawn
+    clip:       of PPO's ratio; 0: the plain policy gradient
     """
-    every = logits.log_softmax(dim=1)
-    chosen = every.gather(1, actions[:, None]).squeeze(1)
     distance = chosen - drawn_with
     if not clip:
         policy = -worth * chosen
@@ -68,7 +67,6 @@ def policy_loss(
         ratio = distance.exp()
         policy = -torch.minimum(ratio * worth, ratio.clamp(1 - clip, 1 + clip) * worth)
     error = (values - returns).square() / 2
-    entropy = -(every.exp() * every).sum(dim=1)
     with torch.no_grad():
         # KL(old || new) of the actions drawn, never negative (Schulman, "Approximating KL divergence", k3)
         divergence = distance.expm1() - distance

@@ -1,5 +1,5 @@
 """Policy gradients: REINFORCE with a baseline, A2C and PPO are settings of one learner (`train.policy`), of networks that give
-(logits, values).
+(logits, values), or where an action is made of numbers, (their means and logs of deviations, values).
 
                  steps   passes   clip   trace
     REINFORCE    long      1       0      1      Williams 1992; the baseline is the network's value
@@ -45,11 +45,12 @@ class PolicyGradient(Player):
     def _backward(self, batch: Batch, share: float) -> dict[str, Tensor]:
         policy, rows = self.train_settings.policy, rows_of(batch)
         with self.plan.autocast():
-            logits, values = self.forward(self.task.seen(batch["observations"]))
+            outputs, values = self.forward(self.task.seen(batch["observations"]))
+            distribution = self.experience.distribution
             outcome = policy_loss(
-                logits,
+                distribution.log_chances(outputs, batch["actions"]),
+                distribution.entropies(outputs),
                 values,
-                batch["actions"],
                 normalized(batch["worth"]) if policy.normalize else batch["worth"],
                 batch["returns"],
                 batch["drawn_with"],

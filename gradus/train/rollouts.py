@@ -17,11 +17,18 @@ from torch import Tensor, nn
 
 from gradus.errors import UserError
 from gradus.tasks.control import ControlTask
+from gradus.train.action_distributions import ActionDistribution, Categorical, Gaussian
 from gradus.train.advantages import advantages
 from gradus.train.experience import LEARNING
 from gradus.train.randomness import EPISODES, ORDER, derive
 from gradus.train.settings import TrainSettings
 from gradus.train.source import Batch
+
+
+def usual_minibatch(settings: TrainSettings) -> int:
+    """The batch size where none is given: a quarter of a rollout, as PPO is mostly run; for the plain gradient all of it."""
+    whole = settings.policy.steps * settings.experience.environments
+    return whole // 4 if settings.policy.clip and whole % 4 == 0 else whole
 
 
 def check_rollouts(settings: TrainSettings) -> None:
@@ -38,7 +45,10 @@ def check_rollouts(settings: TrainSettings) -> None:
 
 
 class Rollouts:
-    """The source of policy gradients. model: observations -> (logits (N, A), values (N,)), as it is when a rollout begins."""
+    """The source of policy gradients.
+
+    model: observations -> (outputs (N, ...), values (N,)), as it is when a rollout begins; `distribution` knows what outputs say
+    """
 
     def __init__(self, task: ControlTask, settings: TrainSettings, device: torch.device, model: nn.Module) -> None:
         self.task, self.settings, self.policy, self.device, self.model = task, settings, settings.policy, device, model
@@ -50,6 +60,7 @@ class Rollouts:
         self.each = self.passes * self.minibatches  # steps of the trainer for each rollout
         self.steps = self.rows // whole * self.each
         self.environments = task.environments(experience.environments, derive(settings.seed, EPISODES, LEARNING))
+        self.distribution: ActionDistribution = Gaussian() if task.spaces.numbers else Categorical()
         self.rollout: Batch = {}  # name -> (T N, ...), step by step
         self.left = 0  # batches that are still to come from it
         self._order = torch.empty(0)
@@ -63,8 +74,8 @@ class Rollouts:
         return (part + 1) * self.whole // self.each - part * self.whole // self.each
 
     def batch(self, epoch: int, step: int) -> Batch:
-        """observations (B, ...), actions, worth, returns, drawn_with (B,); and played (3,): how many episodes ended since
-        the last batch, and the sums of their returns and lengths."""
+        """observations (B, ...), actions (B,) or (B, A), worth, returns, drawn_with (B,); and played (3,): how many episodes
+        ended since the last batch, and the sums of their returns and lengths."""
         part = step % self.each
         played = np.zeros(3)
         if part == 0:
@@ -83,7 +94,8 @@ class Rollouts:
         """T steps in all environments, with actions drawn by torch's global generator."""
         length, count, worlds = self.length, len(self.environments), self.environments
         observations = torch.empty((length, count, *worlds.spaces.shape), dtype=getattr(torch, worlds.spaces.dtype))
-        actions = torch.empty((length, count), dtype=torch.int64)
+        numbers = worlds.spaces.numbers
+        actions = torch.empty((length, count, numbers)) if numbers else torch.empty((length, count), dtype=torch.int64)
         drawn_with, values, following = (torch.zeros((length, count)) for _ in range(3))
         rewards, terminated, ended = (np.zeros((length, count), kind) for kind in (np.float32, bool, bool))
         played = np.zeros(3)
@@ -91,9 +103,9 @@ class Rollouts:
         self.model.eval()
         for step in range(length):
             observations[step] = torch.from_numpy(worlds.observations)
-            logits, values[step] = self._asked(observations[step])
-            actions[step] = drawn(logits)
-            drawn_with[step] = logits.log_softmax(dim=1).gather(1, actions[step][:, None])[:, 0]
+            outputs, values[step] = self._asked(observations[step])
+            actions[step] = self.distribution.draw(outputs)
+            drawn_with[step] = self.distribution.log_chances(outputs, actions[step])
             came = worlds.step(actions[step].numpy())
             rewards[step], terminated[step], ended[step] = came.rewards, came.terminated, came.ended
             if step:
@@ -115,9 +127,9 @@ class Rollouts:
         return {name: tensor.flatten(0, 1).to(self.device) for name, tensor in found.items()}, played
 
     def _asked(self, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """logits (N, A) and values (N,) of observations (N, ...), on the CPU, as float32."""
-        logits, values = self.model(self.task.seen(observations.to(self.device)))
-        return logits.float().cpu(), values.float().cpu()
+        """Outputs (N, ...) and values (N,) of observations (N, ...), on the CPU, as float32."""
+        outputs, values = self.model(self.task.seen(observations.to(self.device)))
+        return outputs.float().cpu(), values.float().cpu()
 
     def state(self) -> dict[str, Tensor]:
         """Where the environments stand, and the rollout where it is not yet learnt from to the end."""
@@ -144,9 +156,3 @@ class Rollouts:
 
     def close(self) -> None:
         self.environments.close()
-
-
-def drawn(logits: Tensor) -> Tensor:
-    """(N,) int64: an action for each row of logits (N, A), by its probability and torch's global generator."""
-    share = torch.rand(len(logits), 1)
-    return (logits.softmax(dim=1).cumsum(dim=1) < share).sum(dim=1).clamp(max=logits.shape[1] - 1)

@@ -184,7 +184,7 @@ class ExperienceSettings:
     """How a model that acts meets its environment (`train/experience.py`)."""
 
     environments: int = 1  # stepped side by side; the network is asked once for all of them
-    epoch_steps: int = 5_000  # environment steps an epoch, all environments together
+    epoch_steps: int = 5_120  # environment steps an epoch, all environments together
     discount: float = 0.99  # gamma: what a reward one step later counts
     validation_episodes: int = 10  # played greedily after every epoch, to choose the best weights by; 0: none
 

@@ -87,6 +87,54 @@ def test_spaces_are_plain_facts():
     assert lake.name.startswith("FrozenLake-v")
 
 
+def test_actions_of_numbers_are_shares_of_what_there_is():
+    """Pendulum's motor turns with -2 to 2, and costs 0.001 of its square; beyond the ends it is at the end."""
+    pytest.importorskip("gymnasium")
+    costs = []
+    for share in (0.0, 0.5, 1.0, 3.0, -1.0):
+        made = make_environments("gym:Pendulum-v1", 2, seed=5)
+        assert (made.spaces.actions, made.spaces.numbers, made.spaces.shape) == (0, 1, (3,))
+        costs.append(-made.step([[share], [0.0]]).rewards)
+    np.testing.assert_allclose(np.array(costs)[:, 0] - costs[0][0], [0, 0.001, 0.004, 0.004, 0.004], atol=1e-6)
+    with pytest.raises(UserError, match=r"2 environments take as many actions, not \(2,\)"):
+        made.step([0.0, 0.0])
+
+
+def test_actions_of_numbers_are_taken_again():
+    pytest.importorskip("gymnasium")
+    first, second = (make_environments("gym:Pendulum-v1", 3, seed=2) for _ in range(2))
+    actions = np.random.default_rng(0).normal(size=(250, 3, 1)).astype(np.float32)
+    for action in actions[:220]:  # an episode has 200
+        first.step(action)
+    second.restore(first.state())
+    for action in actions[220:]:
+        one, other = first.step(action), second.step(action)
+        np.testing.assert_array_equal(one.observations, other.observations)
+        np.testing.assert_array_equal(one.returns, other.returns)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        lambda spaces: spaces.Box(-np.inf, np.inf, (2,)),
+        lambda spaces: spaces.Box(-1, 1, (2, 2)),
+        lambda spaces: spaces.MultiDiscrete([2, 3]),
+    ],
+)
+def test_other_actions_are_refused(space, monkeypatch):
+    gymnasium = pytest.importorskip("gymnasium")
+    from gymnasium.envs.classic_control import PendulumEnv
+
+    class Strange(PendulumEnv):
+        def __init__(self):
+            super().__init__()
+            self.action_space = space(gymnasium.spaces)
+
+    monkeypatch.setitem(gymnasium.registry, "Strange-v0", gymnasium.envs.registration.EnvSpec("Strange-v0", Strange))
+    with pytest.raises(UserError, match="its actions are"):
+        make_environments("gym:Strange-v0")
+
+
 def test_a_world_without_a_limit_gets_one_and_others_keep_theirs():
     for name in ("grid:cliff", "gym:CliffWalking"):
         if name.startswith("gym"):
@@ -111,7 +159,6 @@ def test_what_the_environments_are_wrapped_in_takes_their_place():
     [
         ("gym:CartPol-v1", {}, "did you mean 'CartPole-v1'"),
         ("gym:FrozenLake-v9", {}, "did you mean 'FrozenLake-v1'"),
-        ("gym:Pendulum-v1", {}, "only a choice of numbered actions"),
         ("gym:Blackjack-v1", {}, "only arrays and numbered states"),
         ("gym:FrozenLake-v1", {"slip": True}, "'slip'"),
         ("mnist", {}, "gym:CartPole-v1"),

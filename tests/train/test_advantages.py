@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from gradus.train.action_distributions import Categorical, Gaussian
 from gradus.train.advantages import advantages, normalized, policy_loss
 
 DISCOUNT, TRACE = 0.9, 0.8
@@ -15,6 +16,12 @@ DISCOUNT, TRACE = 0.9, 0.8
 
 def column(*values: float) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)[:, None]
+
+
+def loss_of(logits, values, actions, *others, **settings):
+    """Of a policy that chooses one of some actions."""
+    policy = Categorical()
+    return policy_loss(policy.log_chances(logits, actions), policy.entropies(logits), values, *others, **settings)
 
 
 def flags(*values: int) -> torch.Tensor:
@@ -98,7 +105,7 @@ def test_the_plain_loss_has_the_exact_gradient_of_the_expected_return():
             1,
             1,
         )[:, 0]
-        outcome = policy_loss(
+        outcome = loss_of(
             logits[seen], values[seen], done, worth, worth, worth, clip=0, value_weight=0.0, entropy_weight=0.0
         )
         total = total + chance * outcome.loss.sum()
@@ -111,7 +118,7 @@ def loss_at(log_ratio: float, worth: float, clip: float = 0.2) -> tuple[float, f
     logits = torch.zeros((1, 2), dtype=torch.float64, requires_grad=True)
     drawn_with = torch.tensor([np.log(0.5) - log_ratio], dtype=torch.float64)
     zero = torch.zeros(1, dtype=torch.float64)
-    outcome = policy_loss(
+    outcome = loss_of(
         logits,
         zero,
         torch.tensor([0]),
@@ -141,7 +148,7 @@ def test_the_clipped_loss_stops_to_push_where_the_ratio_has_gone_far_enough_and_
 
 def test_parts_of_the_loss():
     logits = torch.log(torch.tensor([[0.25, 0.75]]))
-    outcome = policy_loss(
+    outcome = loss_of(
         logits,
         torch.tensor([3.0]),
         torch.tensor([1]),
@@ -162,3 +169,16 @@ def test_advantages_are_normalised_and_one_alone_is_left():
     found = normalized(torch.tensor([1.0, 2.0, 3.0, 6.0]))
     assert found.mean().abs() < 1e-6 and found.std(correction=0).item() == pytest.approx(1)
     assert normalized(torch.tensor([4.0])).item() == 4
+
+
+def test_numbers_are_drawn_from_normal_distributions():
+    outputs = torch.tensor([[0.5, -1.0, np.log(2.0), np.log(0.1)]], dtype=torch.float64)
+    theirs = torch.distributions.Normal(torch.tensor([0.5, -1.0]).double(), torch.tensor([2.0, 0.1]).double())
+    actions = torch.tensor([[0.0, -1.1], [3.0, -1.0]], dtype=torch.float64)
+    chances = Gaussian().log_chances(outputs.expand(2, -1), actions)
+    torch.testing.assert_close(chances, theirs.log_prob(actions).sum(dim=1))
+    torch.testing.assert_close(Gaussian().entropies(outputs)[0], theirs.entropy().sum())
+    torch.manual_seed(0)
+    drawn = Gaussian().draw(outputs.expand(20_000, -1))
+    torch.testing.assert_close(drawn.mean(dim=0), theirs.mean, atol=0.03, rtol=0)
+    torch.testing.assert_close(drawn.std(dim=0), theirs.stddev, atol=0, rtol=0.02)

@@ -7,20 +7,23 @@ import os
 import signal
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 pytest.importorskip("gymnasium")
 
+from gradus.data.load import DataSettings
 from gradus.errors import UserError
+from gradus.models import ModelSettings
 from gradus.recipes.execute import create_trainer, resume, train_recipe
 from gradus.recipes.experiment import prepare
-from gradus.recipes.policies import ppo_cartpole, reinforce_cartpole
+from gradus.recipes.policies import ppo_cartpole, ppo_pendulum, reinforce_cartpole
 from gradus.recipes.recipe import Recipe
 from gradus.stopping import Interrupted
 from gradus.train import checkpoint, trainer
+from gradus.train.action_distributions import Categorical
 from gradus.train.advantages import advantages
-from gradus.train.rollouts import drawn
 from gradus.train.settings import ExperienceSettings, PolicySettings
 
 
@@ -85,7 +88,7 @@ def test_an_episode_that_a_time_limit_cuts_goes_on_with_the_value_of_what_it_rea
 def test_what_is_drawn_follows_the_probabilities():
     torch.manual_seed(0)
     shares = torch.tensor([0.1, 0.6, 0.0, 0.3])
-    counts = torch.bincount(drawn(shares.log().expand(20_000, 4)), minlength=4) / 20_000
+    counts = torch.bincount(Categorical().draw(shares.log().expand(20_000, 4)), minlength=4) / 20_000
     torch.testing.assert_close(counts, shares, atol=0.01, rtol=0)
 
 
@@ -100,8 +103,9 @@ def test_the_first_pass_of_the_first_minibatch_is_the_plain_gradient():
     torch.testing.assert_close(found[0.0], found[0.2], atol=1e-6, rtol=1e-4)
 
 
-def test_a_run_that_is_stopped_within_a_rollout_ends_with_the_same_bits(tmp_path, monkeypatch):
-    recipe = small(ppo_cartpole())
+@pytest.mark.parametrize("begun", [ppo_cartpole, ppo_pendulum])
+def test_a_run_that_is_stopped_within_a_rollout_ends_with_the_same_bits(tmp_path, monkeypatch, begun):
+    recipe = small(begun())
     whole = train_recipe(recipe, tmp_path / "whole")
     monkeypatch.setattr(trainer, "LOOK_SECONDS", 0.0)
 
@@ -112,7 +116,7 @@ def test_a_run_that_is_stopped_within_a_rollout_ends_with_the_same_bits(tmp_path
     with pytest.raises(Interrupted):
         train_recipe(recipe, tmp_path / "stopped", observers=(stop,))
     last = checkpoint.load(tmp_path / "stopped" / "checkpoints", "last")
-    assert last.optimizer["experience.rollout.observations"].shape == (64, 4)
+    assert len(last.optimizer["experience.rollout.observations"]) == 64
     continued = resume(tmp_path / "stopped")
     for (name, one), other in zip(whole.model.state_dict().items(), continued.model.state_dict().values(), strict=True):
         assert one.equal(other), name
@@ -132,6 +136,54 @@ def test_it_learns_to_hold_the_pole(tmp_path):
     run = train_recipe(replace(recipe, train=train), tmp_path / "run")
     lengths = [record["train_length"] for record in measured(run.path)]
     assert lengths[-1] > 2.5 * lengths[0] and run.evaluation["metrics"]["return"] > 60
+
+
+def test_it_learns_a_number_for_each_state(tmp_path, monkeypatch):
+    """Of a world of one step: the more an action differs from half of what is seen, the less it is worth."""
+    gymnasium = pytest.importorskip("gymnasium")
+
+    class Halves(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+        action_space = gymnasium.spaces.Box(-3, 3, (1,), np.float32)  # 1 of this world is a third of what there is
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            self.seen = self.np_random.uniform(-1, 1, 1).astype(np.float32)
+            return self.seen, {}
+
+        def step(self, action):
+            return self.seen, -float(abs(action - self.seen / 2)[0]), True, False, {}
+
+    monkeypatch.setitem(gymnasium.registry, "Halves-v0", gymnasium.envs.registration.EnvSpec("Halves-v0", Halves))
+    recipe = small(ppo_pendulum())
+    model = ModelSettings(name="actor_critic", options={"deviation": 0.3})
+    experience = ExperienceSettings(environments=8, epoch_steps=6_144, validation_episodes=32)
+    train = replace(
+        recipe.train, batch_size=256, experience=experience, policy=PolicySettings(steps=128, entropy_weight=0.0)
+    )
+    task = replace(recipe.task, options={"episodes": 200})
+    run = train_recipe(
+        replace(recipe, data=DataSettings(source="gym:Halves-v0"), task=task, model=model, train=train),
+        tmp_path / "run",
+    )
+    policy = run.task.policy(run.model)
+    found = policy(np.array([[-1.0], [0.0], [1.0]], np.float32))
+    np.testing.assert_allclose(found[:, 0], np.array([-0.5, 0, 0.5]) / 3, atol=0.05)
+    assert run.evaluation["metrics"]["return"] > -0.15  # nothing at all costs a quarter
+
+
+def test_a_name_of_a_world_and_of_a_network_is_enough():
+    """Settings that are left open fit each other; a batch is a quarter of a rollout, or for the plain gradient all of it."""
+    recipe = Recipe(data=DataSettings(source="gym:CartPole-v1"), model=ModelSettings(name="actor_critic"))
+    assert prepare(recipe).recipe.train.batch_size == 32
+    plain = replace(recipe.train, policy=PolicySettings(clip=0.0, passes=1))
+    assert prepare(replace(recipe, train=plain)).recipe.train.batch_size == 128
+
+
+def test_a_network_that_chooses_does_not_make_numbers():
+    recipe = replace(ppo_pendulum(), model=ModelSettings(name="q_network"))
+    with pytest.raises(UserError, match=r"made of numbers \(1\), which model q_network does not make"):
+        prepare(recipe)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""Networks that tell how probable each action is to be taken, and what a state is worth: (logits (N, A), values (N,)).
+"""Networks that tell how probable each action is to be taken, and what a state is worth: (logits (N, A), values (N,)). Where an
+action is made of A numbers they give (N, 2 A) in place of logits: the means of the numbers, and the logs of their deviations.
 
 The weights begin orthogonal, those of the actions' logits a hundred times smaller, so that all actions are about as probable at
 first (Schulman's code for PPO; Andrychowicz 2021 finds the small last layer to matter).
@@ -11,12 +12,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from gradus.errors import UserError
 from gradus.models.control.atari import FEATURES, SIDE, check_side
 
-Policy = tuple[Tensor, Tensor]  # logits (N, A) and values (N,)
+Policy = tuple[Tensor, Tensor]  # logits (N, A), or means and logs of deviations (N, 2 A); and values (N,)
 
 
 def orthogonal(layer: nn.Module, gain: float) -> None:
@@ -30,17 +32,30 @@ class ActorCritic(nn.Module):
     """Two networks of fully connected tanh layers over vectors (N, in_features) or states as one-hot vectors: one for the policy,
     one for the value, which share nothing (Schulman 2017, §6.1).
 
-    hidden: widths of the layers of each
+    num_actions: A
+    continuous:  an action is made of A numbers from -1 to 1; their deviations are weights, the same in every state
+    deviation:   of these numbers at first
+    hidden:      widths of the layers of each
     """
 
     learns = "policy_gradient"
 
-    def __init__(self, in_features: int = 4, num_actions: int = 2, hidden: Sequence[int] = (64, 64)) -> None:
+    def __init__(
+        self,
+        in_features: int = 4,
+        num_actions: int = 2,
+        continuous: bool = False,
+        hidden: Sequence[int] = (64, 64),
+        deviation: float = 1.0,
+    ) -> None:
         super().__init__()
+        if not 0 < deviation < math.inf:
+            raise UserError(f"actor_critic: deviation must be above 0, received {deviation}")
         if any(width < 1 for width in hidden):
             raise UserError(f"actor_critic: hidden must be whole numbers above 0, received {list(hidden)}")
         self.policy = self._network(in_features, hidden, num_actions, 0.01)
         self.value = self._network(in_features, hidden, 1, 1.0)
+        self.log_deviation = nn.Parameter(torch.full((num_actions,), math.log(deviation))) if continuous else None
 
     @staticmethod
     def _network(in_features: int, hidden: Sequence[int], outputs: int, gain: float) -> nn.Sequential:
@@ -55,10 +70,14 @@ class ActorCritic(nn.Module):
         return nn.Sequential(*layers)
 
     def forward(self, observations: Tensor) -> Policy:
-        return self.policy(observations), self.value(observations).squeeze(1)
+        outputs = self.policy(observations)
+        if self.log_deviation is not None:
+            outputs = torch.cat([outputs, self.log_deviation.expand_as(outputs)], dim=1)
+        return outputs, self.value(observations).squeeze(1)
 
     def greedy(self, observations: Tensor) -> Tensor:
-        return self.policy(observations).argmax(dim=1)
+        outputs = self.policy(observations)
+        return outputs.argmax(dim=1) if self.log_deviation is None else outputs
 
 
 class AtariActorCritic(nn.Module):
