@@ -1,4 +1,5 @@
-"""Choosing the next token from logits: temperature, the k most probable, the most probable that hold a share p."""
+"""Choosing the next token from logits: temperature, the k most probable, the most probable that hold a share p.
+And drawing pixels."""
 
 from __future__ import annotations
 
@@ -55,3 +56,16 @@ def sample(probabilities: Tensor, generator: torch.Generator) -> Tensor:
 def entropy(probabilities: Tensor) -> Tensor:
     """(..., V) -> (...): in nats; 0 log 0 is 0."""
     return torch.special.entr(probabilities).sum(dim=-1)
+
+
+def drawn_alike(chances: Tensor) -> Tensor:
+    """0 or 1 with these chances (B, ...), of the chances' type: of the same row always the same, on every device and in whatever
+    batch. A row is compared with a piece of one long row of noise; where that begins, its own values say, in steps of 1/255."""
+    rows = chances.flatten(1)
+    length, whole = rows.shape[1], 2**18
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.rand(whole, generator=generator).to(chances.device)
+    weights = torch.randint(whole, (length,), generator=generator).to(chances.device)
+    begin = ((rows * 255).round().long() * weights).sum(dim=1, keepdim=True)
+    places = (begin + torch.arange(length, device=chances.device)) % whole
+    return (rows > noise[places]).to(chances.dtype).reshape(chances.shape)

@@ -28,9 +28,8 @@ def maker_of(path: str | Path) -> Maker:
     symmetric = task.options.pixels == "symmetric"
 
     def prepare(pictures: Tensor) -> Tensor:
-        """Binarised by the threshold, so that a picture is always the same."""
         given = task.inputs.normalized(pictures.permute(0, 3, 1, 2).to(torch.float32, copy=True))
-        given = (given > 0.5).float() if binary else given
+        given = task.binarized(given, anew=False)
         return given * 2 - 1 if symmetric else given
 
     def invert(given: Tensor) -> Tensor:

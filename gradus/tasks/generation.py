@@ -16,6 +16,7 @@ from gradus.data.columns import ColumnType, Label
 from gradus.data.dataset import Dataset, Split
 from gradus.errors import UserError, unknown_name
 from gradus.models.generative.outcome import Outcome
+from gradus.nn.sampling import drawn_alike
 from gradus.tasks.assessment import GenerationAssessment
 from gradus.tasks.inputs import ImageInputs
 from gradus.tasks.task import Answer, Task
@@ -28,7 +29,7 @@ class GenerationOptions:
     conditional: bool = False  # the network is told the class of each picture, and can then be asked for one
     classes: tuple[str, ...] = ()  # only pictures of these classes; empty: all
     pixels: Literal["unit", "symmetric"] = "unit"  # 0 to 1, or -1 to 1; follows from the model
-    # 0 or 1 in place of grey values: above one half, or drawn with the grey value as probability (anew in training)
+    # 0 or 1 in place of grey values: above one half, or drawn with the grey value as probability, in training anew every time
     binarize: Literal["none", "threshold", "sample"] = "none"
 
 
@@ -96,14 +97,19 @@ class GenerationTask(Task):
 
     def prepare(self, batch: dict[str, Tensor], *, training: bool) -> tuple[Any, Any]:
         pictures = self.inputs.prepare(batch["inputs"])
-        if self.options.binarize == "threshold" or (self.options.binarize == "sample" and not training):
-            pictures = (pictures > 0.5).to(pictures.dtype)
-        elif self.options.binarize == "sample":
-            pictures = torch.bernoulli(pictures)
+        pictures = self.binarized(pictures, anew=training)
         if self.options.pixels == "symmetric":
             pictures = pictures * 2 - 1
         targets = batch.get("targets")
         return ((pictures, targets) if self.options.conditional else pictures), targets
+
+    def binarized(self, pictures: Tensor, *, anew: bool) -> Tensor:
+        """Grey values from 0 to 1 as 0 or 1, where that is asked for. anew: else a picture is always drawn alike."""
+        if self.options.binarize == "threshold":
+            return (pictures > 0.5).to(pictures.dtype)
+        if self.options.binarize == "sample":
+            return torch.bernoulli(pictures) if anew else drawn_alike(pictures)
+        return pictures
 
     def pictures_of(self, pixels: Tensor) -> np.ndarray:
         """What a network makes (N, C, H, W) as pictures: uint8 (N, H, W, C)."""

@@ -13,6 +13,7 @@ from gradus.data.dataset import Dataset, NumberedRows, Split
 from gradus.data.load import DataSettings
 from gradus.errors import UserError
 from gradus.models import ModelSettings, create_model
+from gradus.nn.sampling import drawn_alike
 from gradus.recipes.execute import resume, train_recipe
 from gradus.recipes.recipe import Recipe
 from gradus.tasks.settings import TaskSettings
@@ -74,7 +75,23 @@ def test_binarised_pictures_are_drawn_anew_in_training_only():
     grey = task.inputs.prepare(batch["inputs"])
     torch.testing.assert_close(many, grey, atol=0.1, rtol=0)
     held = task.prepare(batch, training=False)[0]
-    assert torch.equal(held, (grey > 0.5).float())
+    assert set(held.unique().tolist()) == {0.0, 1.0}
+    alone = torch.cat([task.prepare({"inputs": row[None]}, training=False)[0] for row in batch["inputs"]])
+    assert torch.equal(held, alone)  # in whatever batch
+    sharp, _ = task_of(binarize="threshold")
+    assert torch.equal(sharp.prepare(batch, training=False)[0], (grey > 0.5).float())
+
+
+def test_pixels_that_are_drawn_alike_are_on_as_often_as_their_chances():
+    generator = torch.Generator().manual_seed(1)
+    chances = torch.randint(0, 256, (4000, 100), generator=generator) / 255
+    chances[:, :2] = torch.tensor([0.0, 1.0])
+    drawn = drawn_alike(chances)
+    assert (drawn[:, 0] == 0).all() and (drawn[:, 1] == 1).all()
+    gap = drawn - chances
+    assert gap.mean().abs() < 0.01 and gap.mean(dim=0).abs().max() < 0.05  # of every pixel, over the pictures
+    together = (gap.T @ gap / len(gap)).fill_diagonal_(0)
+    assert together.abs().max() < 0.03  # and no pixel says anything of another
 
 
 def recipe(**options) -> Recipe:

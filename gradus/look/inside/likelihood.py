@@ -21,8 +21,8 @@ from gradus.models.generative.annealing import (
     unnormalised_likelihoods,
 )
 from gradus.models.generative.dbn import Stack
-from gradus.models.generative.machine import sample
 from gradus.models.generative.rbm import RBM
+from gradus.nn.sampling import drawn_alike
 
 
 @torch.no_grad()
@@ -37,7 +37,7 @@ def likelihood(
     seed: int = 0,
 ) -> Sight:
     """The log-likelihood of rows, in nats a picture, by annealed importance sampling (Salakhutdinov and Murray 2008); of a stack
-    its variational bound. Grey pixels are drawn as 0 or 1, once.
+    its variational bound. Grey pixels are drawn as 0 or 1, of the same picture always alike.
 
     chains: how many estimates the partition function is the mean of; steps: of each, from independent pixels to the machine
     rows:   at most so many of the split, and of train
@@ -51,11 +51,10 @@ def likelihood(
         )
     generator = torch.Generator().manual_seed(seed)
 
-    def states(name: str) -> Tensor:
-        part = subject.labelled(name).sample(rows, seed)
-        return sample(inputs_of(subject, part).flatten(1), generator)
-
-    drawn = {name: states(name) for name in dict.fromkeys(("train", split))}
+    drawn = {
+        name: drawn_alike(inputs_of(subject, subject.labelled(name).sample(rows, seed)).flatten(1))
+        for name in dict.fromkeys(("train", split))
+    }
     seen = drawn["train"]
     for machine in machines[:-1]:
         seen = machine.hidden_chances(seen)
