@@ -50,10 +50,11 @@ def layers_of(model: nn.Module) -> dict[str, list[tuple[str, nn.Parameter]]]:
 
 
 class Before:
-    """The weights as they are before a step."""
+    """The weights as they are before a step, but for those of parts that a model itself has rest (`resting`: their names)."""
 
     def __init__(self, model: nn.Module) -> None:
-        learning = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        resting = getattr(model, "resting", ())
+        learning = {name: p for name, p in model.named_parameters() if p.requires_grad and not within(name, resting)}
         self.weights = {name: sample(parameter) for name, parameter in learning.items()}
 
     def changes(self, model: nn.Module, gradients: bool = True) -> list[Record]:

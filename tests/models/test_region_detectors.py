@@ -249,6 +249,7 @@ def test_four_steps_teach_what_they_say() -> None:
         optimizer.step()
         changed = [name for name, value in model.named_parameters() if not torch.equal(value, before[name])]
         learnt.append({name.split(".")[0] for name in changed})
+        assert set(model.resting) == {name for name, _ in model.named_children()} - learnt[-1]
     assert learnt == [{"steps", "proposals"}, {"backbone", "lateral", "head"}, {"proposals"}, {"head"}]
 
 

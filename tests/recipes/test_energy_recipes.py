@@ -20,6 +20,7 @@ from gradus.recipes.recipe import Recipe
 from gradus.recipes.table import get_recipe
 from gradus.tasks.settings import TaskSettings
 from gradus.train.settings import OptimizerSettings, TrainSettings
+from gradus.train.trainer import TrainingStopped
 
 DIGITS = DataSettings(source="digits", test=0.2, validation=0.2)
 PICTURES = TaskSettings(name="picture-generation")
@@ -85,7 +86,15 @@ def test_it_learns_and_the_best_weights_are_the_likeliest(trained):
 def test_a_stack_keeps_its_last_weights(tmp_path):
     run = gradus.train_recipe(recipe("dbn", hidden=[6, 4]), tmp_path / "run")
     assert not (run.path / "checkpoints" / "best").exists()
-    assert "machine 2 of 2 learns" in (run.path / "log.txt").read_text()
+    log = (run.path / "log.txt").read_text()
+    assert "machine 2 of 2 learns" in log and "does not learn" not in log  # the others rest, and nobody is alarmed
+
+
+def test_a_machine_whose_numbers_run_away_is_told_by_its_row(tmp_path):
+    wanted = recipe("conv_rbm", maps=4, kernel_size=3, visible="gaussian")
+    faster = replace(wanted.train, optimizer=OptimizerSettings(name="sgd", learning_rate=10.0))
+    with pytest.raises(TrainingStopped, match=r"not a finite number in the loss .* for row"):
+        gradus.train_recipe(replace(wanted, train=faster), tmp_path / "run")
 
 
 def test_the_filters_are_the_weights(trained):

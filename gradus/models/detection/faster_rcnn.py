@@ -238,6 +238,11 @@ class FasterRCNN(nn.Module):
         self.train(self.training)
         return said
 
+    @property
+    def resting(self) -> tuple[str, ...]:
+        """The parts that do not learn in this step of four."""
+        return () if self.steps is None else self.steps.resting
+
     def train(self, mode: bool = True) -> FasterRCNN:
         """A map that stays in this step keeps the statistics of its norms too."""
         super().train(mode)

@@ -59,6 +59,18 @@ class FourSteps(nn.Module):
     def learns_proposals(self) -> bool:
         return self.now in (0, 2)
 
+    @property
+    def resting(self) -> tuple[str, ...]:
+        """The network's parts that do not learn now."""
+        learns = {
+            "backbone": self.learns_map,
+            "lateral": self.learns_map,
+            "proposals": self.learns_proposals,
+            "head": not self.learns_proposals,
+            "steps": self.now == 0,
+        }
+        return tuple(part for part, now in learns.items() if not now)
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *rest)
         self.now = int(self.step)  # type: ignore[arg-type]

@@ -46,6 +46,11 @@ class Stack(nn.Module):
             return f"{count} machines learn one after the other: of {epochs} epochs the last {left} get none and do not learn"
         return f"epoch {epoch + 1}: machine {self.layer + 1} of {count} learns" if self.layer != before else ""
 
+    @property
+    def resting(self) -> tuple[str, ...]:
+        """The parts that do not learn now."""
+        return tuple(f"layers.{number}" for number in range(len(self.layers)) if number != self.layer)
+
     @torch.no_grad()
     def fit_inputs(self, pictures: Tensor) -> None:
         self.layers[0].fit_inputs(pictures)  # type: ignore[operator]

@@ -42,6 +42,14 @@ class Outcome:
     def __len__(self) -> int:
         return len(self.loss)
 
+    def __getitem__(self, rows: slice) -> Outcome:
+        return replace(
+            self,
+            loss=self.loss[rows],
+            parts={name: value[rows] for name, value in self.parts.items()},
+            made=None if self.made is None else self.made[rows],
+        )
+
 
 class Generative(Protocol):
     """A network that makes pictures."""
