@@ -69,6 +69,13 @@ def test_a_game_makes_pictures_and_keeps_its_players_apart(name):
             model.generate(latents)
 
 
+def test_a_discriminator_says_in_evaluation_what_it_says_in_training():
+    """With running statistics, which mix what is real and what is made, one that told them apart said the same of both."""
+    model, pictures = game("dcgan", num_classes=None, image_size=16), torch.rand(6, 1, 16, 16) * 2 - 1
+    for real in (pictures, pictures.sign()):
+        torch.testing.assert_close(model.eval().judge(real), model.train().judge(real))
+
+
 def test_the_frogs_are_those_of_the_listing():
     """*Deep Learning with Python* §8.5: counts as printed; the generator makes three channels, not one."""
     model = create_model("dcgan_frogs")

@@ -117,7 +117,7 @@ def fantasies(
         shown.append(_tiles(subject, dreamer.show(mean)))
         energies.append(float(machine.free_energy(states).mean()))
     columns = np.stack([grid(tiles, columns=1) for tiles in (enlarged(one, 56) for one in shown)])
-    captions = [f"{step} steps" for step in order]
+    captions = [f"{step} step{'s' * (step != 1)}" for step in order]
     begun = "the pictures" if pictures else "noise"
     return Sight(
         "fantasies",
