@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gradus.environments.vector import Environments
 
-Policy = Callable[[NDArray], NDArray]  # observations (N, ...) -> actions (N,)
+Policy = Callable[[NDArray], NDArray]  # observations (N, ...) -> actions (N,), or (N, numbers)
 
 
 @dataclass(frozen=True)

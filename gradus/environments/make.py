@@ -115,7 +115,8 @@ def _make_gymnasium(name: str, options: dict[str, Any], wrap: Callable[[Any], An
     level = gymnasium.logger.min_level
     gymnasium.logger.min_level = logging.ERROR
     try:
-        made = _with_shares(gymnasium.make(name, disable_env_checker=True, **options))
+        made = gymnasium.make(name, disable_env_checker=True, **options)
+        made = _with_shares(made if wrap is None else wrap(made))
     except (gymnasium.error.UnregisteredEnv, gymnasium.error.DeprecatedEnv):
         raise unknown_name("environment", name, sorted(gymnasium.registry)) from None
     except gymnasium.error.DependencyNotInstalled as error:
@@ -126,20 +127,28 @@ def _make_gymnasium(name: str, options: dict[str, Any], wrap: Callable[[Any], An
         raise UserError(f"gym:{name}: these options cannot be used ({told}): {why}") from None
     finally:
         gymnasium.logger.min_level = level
-    return made if wrap is None else wrap(made)
+    return made
 
 
 def _with_shares(environment: Any) -> Any:
     """An environment whose actions are numbers takes them from -1 to 1, and what lies outside as the end that it is nearer to."""
     gymnasium = gymnasium_package()
-    action = environment.action_space
-    if not isinstance(action, gymnasium.spaces.Box):
+    space = environment.action_space
+    if not isinstance(space, gymnasium.spaces.Box):
         return environment
-    if len(action.shape) != 1 or not action.is_bounded() or not np.issubdtype(action.dtype, np.floating):
+    low, high = space.low.astype(float), space.high.astype(float)
+    with np.errstate(over="ignore"):
+        bounded = np.isfinite(high.astype(space.dtype) - low.astype(space.dtype)).all()
+    if len(space.shape) != 1 or not bounded or not np.issubdtype(space.dtype, np.floating):
         raise UserError(
-            f"gym:{environment.spec.id}: its actions are {action}; only a row of numbers between bounds can be learnt here"
+            f"gym:{environment.spec.id}: its actions are {space}; only a row of numbers between bounds can be learnt here"
         )
-    return gymnasium.wrappers.ClipAction(gymnasium.wrappers.RescaleAction(environment, -1.0, 1.0))
+
+    def of_shares(shares: Any) -> Any:
+        middle = low + (np.clip(np.asarray(shares, float), -1, 1) + 1) / 2 * (high - low)
+        return np.clip(middle.astype(space.dtype), space.low, space.high)  # rounding may lead beyond an end
+
+    return gymnasium.wrappers.TransformAction(environment, of_shares, gymnasium.spaces.Box(-1.0, 1.0, space.shape))
 
 
 def _make_atari(name: str, options: dict[str, Any]) -> Any:

@@ -142,7 +142,8 @@ class Environments:
         """Takes actions (N,) of 0..A-1, or (N, numbers)."""
         actions = np.asarray(actions)
         if actions.shape != (len(self.each), *self._parts):
-            raise UserError(f"{len(self.each)} environments take as many actions, not {actions.shape}")
+            wanted = (len(self.each), *self._parts)
+            raise UserError(f"actions of shape {wanted} are needed, received {actions.shape}")
         reached, following = [], []
         rewards, scores = np.zeros(len(self.each)), np.zeros(len(self.each))
         terminated, truncated = np.zeros(len(self.each), bool), np.zeros(len(self.each), bool)

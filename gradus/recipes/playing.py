@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from torch import nn
 
@@ -41,17 +41,25 @@ def prepare_playing(recipe: Recipe, model: nn.Module | None = None) -> Experimen
     elif recipe.model.name:
         named = recipe.model
     else:
-        named = replace(recipe.model, name=TASKS["control"].models[0])
-        notes.append(f"model: {named.name}")
+        named = recipe.model
     recipe = replace(recipe, task=replace(recipe.task, name="control"), model=named)
     plan = plan_device(recipe.train.device, recipe.train.precision)
     rows = Split({}, NumberedRows.count("the first observations", SHOWN))
     source = recipe.data.source
     dataset = Dataset(source.partition(":")[2], source, {"train": rows, "test": rows})
-    task = create_task(recipe.task, dataset)
+    task = cast(ControlTask, create_task(recipe.task, dataset))
     tensors = {name: task.encode(split) for name, split in dataset.splits.items()}
+    if model is None and not named.name:
+        named = replace(named, name="actor_critic" if task.spaces.numbers else TASKS["control"].models[0])
+        recipe = replace(recipe, model=named)
+        notes.append(f"model: {named.name}")
     if model is None:
         recipe, model = make_model(recipe, task)
+    if task.spaces.numbers and model.learns != "policy_gradient":
+        raise UserError(
+            f"an action of this world is made of numbers ({task.spaces.numbers}), among which model {recipe.model.name} cannot "
+            "choose; --model actor_critic makes them"
+        )
     per_row = try_model(model, task, tensors["train"], recipe.model.name)
     task.monitored(recipe.train.monitor)
     settings = check_acting(recipe.train, str(model.learns))

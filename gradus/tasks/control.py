@@ -98,7 +98,7 @@ class ControlTask(Task):
         return observations.float()
 
     def policy(self, model: nn.Module) -> Policy:
-        """What the model holds for the best actions (N,), for observations (N, ...)."""
+        """What the model holds for the best actions, (N,) or (N, numbers), for observations (N, ...)."""
 
         def act(observations: NDArray) -> NDArray:
             with torch.inference_mode():
@@ -159,9 +159,11 @@ class ControlTask(Task):
             return
         if numbers:
             raise UserError(
-                f"an action of this world is made of numbers ({numbers}), which model {model} does not make: actor_critic does"
+                f"model {model}, with these options, does not make the numbers ({numbers}) of an action; actor_critic does"
             )
-        raise UserError(f"model {model} does not say of {self.spaces.actions} actions what to do: q_network does")
+        raise UserError(
+            f"model {model}, with these options, does not say of {self.spaces.actions} actions what to do; q_network does"
+        )
 
     def model_options(self) -> dict[str, Any]:
         shape = self.spaces.shape

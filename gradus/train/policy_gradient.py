@@ -16,6 +16,8 @@ a minibatch. The loss of the values is not clipped: it did no good where that wa
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -44,7 +46,8 @@ class PolicyGradient(Player):
 
     def _backward(self, batch: Batch, share: float) -> dict[str, Tensor]:
         policy, rows = self.train_settings.policy, rows_of(batch)
-        with self.plan.autocast():
+        numbers = bool(self.task.spaces.numbers)  # their means in bf16 would differ from those that they were drawn by
+        with nullcontext() if numbers else self.plan.autocast():
             outputs, values = self.forward(self.task.seen(batch["observations"]))
             distribution = self.experience.distribution
             outcome = policy_loss(

@@ -40,8 +40,8 @@ def check_rollouts(settings: TrainSettings) -> None:
     )
     if whole % settings.batch_size:
         raise UserError(f"batch_size: {settings.batch_size} does not go into {what}")
-    if experience.epoch_steps % whole:
-        raise UserError(f"experience.epoch_steps: {experience.epoch_steps} is no multiple of {what}")
+    if experience.epoch_steps < whole:
+        raise UserError(f"experience.epoch_steps: {experience.epoch_steps} is less than {what}")
 
 
 class Rollouts:
@@ -55,7 +55,7 @@ class Rollouts:
         experience = settings.experience
         self.length, self.passes = self.policy.steps, self.policy.passes  # T
         whole = self.length * experience.environments
-        self.rows, self.whole = experience.epoch_steps, whole
+        self.rows, self.whole = experience.epoch_steps // whole * whole, whole  # as many rollouts as fit
         self.minibatches = whole // settings.batch_size
         self.each = self.passes * self.minibatches  # steps of the trainer for each rollout
         self.steps = self.rows // whole * self.each

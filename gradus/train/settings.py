@@ -184,7 +184,7 @@ class ExperienceSettings:
     """How a model that acts meets its environment (`train/experience.py`)."""
 
     environments: int = 1  # stepped side by side; the network is asked once for all of them
-    epoch_steps: int = 5_120  # environment steps an epoch, all environments together
+    epoch_steps: int = 5_000  # environment steps an epoch, all environments together
     discount: float = 0.99  # gamma: what a reward one step later counts
     validation_episodes: int = 10  # played greedily after every epoch, to choose the best weights by; 0: none
 
@@ -289,7 +289,7 @@ class TrainSettings:
     """How long, in what steps, on what, and when to stop."""
 
     epochs: int = 10  # passes over the training split
-    batch_size: int = 0  # rows an update; 0: 64, or fewer for small data (told, and written out)
+    batch_size: int = 0  # rows an update; 0: 64, fewer for small data, a part of a rollout (told, and written out)
     accumulate: int = 1  # parts that a batch is computed in, to save memory; the gradient is that of the whole batch;
     # 0: one, and more when the memory does not suffice
     seed: int = 0  # initial weights, order of the rows, dropout

@@ -193,9 +193,8 @@ def find_idle_layers(evidence: Evidence) -> list[Sign]:
     begins_at_0 = any(one["weight"] == 0 and one["matrix"] for one in probes[0]["layers"])
     dead = any(unit["dead"] >= 0.95 for probe in probes for unit in probe.get("units", []))
     for layer, gradients in seen.items():
-        unreached = (
-            None in gradients
-        )  # by one batch as by another; while a few rows may well have nothing to say to a layer
+        unreached = None in gradients
+        # what is not reached is so by every batch, while a few rows may well have nothing to say to a layer
         if len(gradients) < (2 if unreached else 3) or any(gradients) or (not unreached and (dead or begins_at_0)):
             continue
         why = "no gradient reaches it" if unreached else "its gradient is exactly 0"

@@ -54,6 +54,7 @@ class Before:
 
     def __init__(self, model: nn.Module) -> None:
         resting = getattr(model, "resting", ())
+        resting = resting if isinstance(resting, tuple) else ()  # a module of one's own may mean another thing by it
         learning = {name: p for name, p in model.named_parameters() if p.requires_grad and not within(name, resting)}
         self.weights = {name: sample(parameter) for name, parameter in learning.items()}
 

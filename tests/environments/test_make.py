@@ -96,7 +96,7 @@ def test_actions_of_numbers_are_shares_of_what_there_is():
         assert (made.spaces.actions, made.spaces.numbers, made.spaces.shape) == (0, 1, (3,))
         costs.append(-made.step([[share], [0.0]]).rewards)
     np.testing.assert_allclose(np.array(costs)[:, 0] - costs[0][0], [0, 0.001, 0.004, 0.004, 0.004], atol=1e-6)
-    with pytest.raises(UserError, match=r"2 environments take as many actions, not \(2,\)"):
+    with pytest.raises(UserError, match=r"shape \(2, 1\) are needed, received \(2,\)"):
         made.step([0.0, 0.0])
 
 
@@ -113,11 +113,43 @@ def test_actions_of_numbers_are_taken_again():
         np.testing.assert_array_equal(one.returns, other.returns)
 
 
+def test_what_an_environment_of_numbers_is_wrapped_in_is_asked_first():
+    gymnasium = pytest.importorskip("gymnasium")
+    made = make_environments("gym:Pendulum-v1", 2, wrap=lambda one: gymnasium.wrappers.DiscretizeAction(one, 5))
+    assert (made.spaces.actions, made.spaces.numbers) == (5, 0)
+
+
+def test_no_action_lies_beyond_its_bounds(monkeypatch):
+    gymnasium = pytest.importorskip("gymnasium")
+    from gymnasium.envs.classic_control import PendulumEnv
+
+    low, high = (np.sort(np.random.default_rng(0).normal(size=(2, 200)), axis=0)).astype(np.float32)
+    low[0] = high[0]  # no choice at all
+    taken = []
+
+    class Strict(PendulumEnv):
+        def __init__(self):
+            super().__init__()
+            self.action_space = gymnasium.spaces.Box(low, high)
+
+        def step(self, action):
+            taken.append(action)
+            return super().step(action[:1])
+
+    monkeypatch.setitem(gymnasium.registry, "Strict-v0", gymnasium.envs.registration.EnvSpec("Strict-v0", Strict))
+    made = make_environments("gym:Strict-v0")
+    for share in (-1.0, 1.0, -2.0, 0.3):
+        made.step(np.full((1, 200), share))
+    assert all((low <= action).all() and (action <= high).all() for action in taken)
+    np.testing.assert_array_equal(taken[1], high)
+
+
 @pytest.mark.parametrize(
     "space",
     [
         lambda spaces: spaces.Box(-np.inf, np.inf, (2,)),
         lambda spaces: spaces.Box(-1, 1, (2, 2)),
+        lambda spaces: spaces.Box(-3.4e38, 3.4e38, (2,)),
         lambda spaces: spaces.MultiDiscrete([2, 3]),
     ],
 )

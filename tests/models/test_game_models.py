@@ -70,10 +70,19 @@ def test_a_game_makes_pictures_and_keeps_its_players_apart(name):
 
 
 def test_a_discriminator_says_in_evaluation_what_it_says_in_training():
-    """With running statistics, which mix what is real and what is made, one that told them apart said the same of both."""
+    """With what real and made pictures left behind together, one that told them apart said the same of both."""
     model, pictures = game("dcgan", num_classes=None, image_size=16), torch.rand(6, 1, 16, 16) * 2 - 1
-    for real in (pictures, pictures.sign()):
-        torch.testing.assert_close(model.eval().judge(real), model.train().judge(real))
+    told, kept = [], [buffer.clone() for buffer in model.discriminator.buffers()]
+    for training in (False, True):
+        model.generator.eval()
+        model.discriminator.train(training)
+        torch.manual_seed(0)
+        told.append(model.play("discriminator", pictures).parts)
+        if not training:
+            assert all(map(torch.equal, kept, model.discriminator.buffers()))
+            assert not any(part.training for part in model.discriminator.modules())
+    for name in ("d_real", "d_fake"):
+        torch.testing.assert_close(told[0][name], told[1][name])
 
 
 def test_the_frogs_are_those_of_the_listing():

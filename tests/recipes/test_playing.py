@@ -20,6 +20,7 @@ from gradus.recipes.table import RECIPES, get_recipe
 from gradus.tasks.control import ControlTask
 from gradus.train.settings import ScheduleSettings, TrainSettings
 
+PENDULUM = DataSettings(source="gym:Pendulum-v1")
 CARTPOLE = DataSettings(source="gym:CartPole-v1")
 SMALL = (
     *("--set", "train.experience.epoch_steps=400", "--set", "train.q_learning.replay_start=100", "--epochs", "2"),
@@ -70,7 +71,7 @@ def test_as_many_episodes_are_taken_from_each_environment():
     ("recipe", "message"),
     [
         (Recipe(data=DataSettings(source="gym:CartPol-v1")), "did you mean 'CartPole-v1'"),
-        (Recipe(data=DataSettings(source="gym:Pendulum-v1")), "only a choice of numbered actions"),
+        (Recipe(data=PENDULUM, model=ModelSettings(name="q_network")), "among which model q_network cannot choose"),
         (Recipe(data=CARTPOLE, model=ModelSettings(name="mlp")), "model mlp does not act"),
         (Recipe(data=replace(CARTPOLE, target="x")), "has no columns and no rows"),
         (Recipe(data=CARTPOLE, train=TrainSettings(schedule=ScheduleSettings(name="plateau"))), "schedule: plateau"),

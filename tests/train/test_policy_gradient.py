@@ -52,6 +52,9 @@ def source_of(recipe: Recipe):
 def test_a_rollout_is_gone_through_in_minibatches_each_row_once_a_pass():
     source, _ = source_of(small(ppo_cartpole()))
     assert source.steps == 256 // 64 * 2 * 2 and sum(source.size(step) for step in range(source.steps)) == 256
+    odd = small(ppo_cartpole())
+    odd = replace(odd, train=replace(odd.train, experience=replace(odd.train.experience, epoch_steps=300)))
+    assert source_of(odd)[0].rows == 256  # as many rollouts as fit
     torch.manual_seed(0)
     rows = [source.batch(0, step)["observations"] for step in range(4)]
     whole = source.rollout["observations"]
@@ -178,20 +181,34 @@ def test_a_name_of_a_world_and_of_a_network_is_enough():
     assert prepare(recipe).recipe.train.batch_size == 32
     plain = replace(recipe.train, policy=PolicySettings(clip=0.0, passes=1))
     assert prepare(replace(recipe, train=plain)).recipe.train.batch_size == 128
+    chosen = {
+        name: prepare(Recipe(data=DataSettings(source=name))).recipe.model.name
+        for name in ("gym:CartPole-v1", "gym:Pendulum-v1")
+    }
+    assert chosen == {"gym:CartPole-v1": "q_network", "gym:Pendulum-v1": "actor_critic"}
+    prepare(Recipe(data=DataSettings(source="gym:FrozenLake-v1"), model=ModelSettings(name="q_table")))
 
 
 def test_a_network_that_chooses_does_not_make_numbers():
-    recipe = replace(ppo_pendulum(), model=ModelSettings(name="q_network"))
-    with pytest.raises(UserError, match=r"made of numbers \(1\), which model q_network does not make"):
+    recipe = replace(
+        ppo_pendulum(), model=ModelSettings(name="q_network", options={"num_actions": 2})
+    )  # (N, 2), as means and deviations
+    with pytest.raises(UserError, match=r"made of numbers \(1\), among which model q_network cannot choose"):
         prepare(recipe)
+    for source, continuous in (("gym:Pendulum-v1", False), ("gym:CartPole-v1", True)):
+        wrong = ModelSettings(name="actor_critic", options={"continuous": continuous})
+        with pytest.raises(UserError, match="model actor_critic, with these options, does not"):
+            prepare(replace(recipe, data=DataSettings(source=source), model=wrong))
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"batch_size": 48}, "batch_size: 48 does not go into a rollout of 64 steps"),
-        ({"experience": ExperienceSettings(environments=3, epoch_steps=256)}, "a rollout of 96 steps"),
-        ({"experience": ExperienceSettings(environments=2, epoch_steps=100)}, "epoch_steps: 100 is no multiple"),
+        (
+            {"experience": ExperienceSettings(environments=2, epoch_steps=60)},
+            "epoch_steps: 60 is less than a rollout of 64",
+        ),
     ],
 )
 def test_numbers_of_steps_that_do_not_fit_are_told(changes, told):

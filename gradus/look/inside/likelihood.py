@@ -51,10 +51,7 @@ def likelihood(
         )
     generator = torch.Generator().manual_seed(seed)
 
-    drawn = {
-        name: drawn_alike(inputs_of(subject, subject.labelled(name).sample(rows, seed)).flatten(1))
-        for name in dict.fromkeys(("train", split))
-    }
+    drawn = {name: _drawn(subject, name, rows, seed) for name in dict.fromkeys(("train", split))}
     seen = drawn["train"]
     for machine in machines[:-1]:
         seen = machine.hidden_chances(seen)
@@ -71,10 +68,13 @@ def likelihood(
     numbers |= {
         "independent_pixels": float(independent) / len(drawn[split]),
         "log_partition": constant,
-        "log_partition_low": low,
         "log_partition_high": high,
         "chains_that_count": effective,
     }
+    between = f"at most {high:.2f}"
+    if math.isfinite(low):
+        numbers["log_partition_low"] = low
+        between = f"between {low:.2f} and {high:.2f}"
     stack = len(machines) > 1
     what = "At least" if stack else "About"
     errors = {name: float(values.std()) / math.sqrt(len(values)) for name, values in found.items()}
@@ -82,13 +82,13 @@ def likelihood(
         f"{what} {numbers[split]:.2f} nats a picture of {split} ({len(found[split])} rows, standard error "
         f"{errors[split]:.2f}), {numbers['train']:.2f} of train; of pixels that are independent of each other "
         f"{numbers['independent_pixels']:.2f}.",
-        f"log Z = {constant:.2f}, between {low:.2f} and {high:.2f} by three standard errors of {chains} chains, of which "
+        f"log Z = {constant:.2f}, {between} by three standard errors of {chains} chains, of which "
         f"{effective:.0f} count. Where chains miss a part of what the machine finds likely, Z is too small, and the "
         "likelihood too good: ask again with more steps, and it should stay.",
     ]
     if stack:
         said.append(f"Of a stack of {len(machines)} machines this is a lower bound, but for the error of log Z.")
-    if effective < chains / 10:
+    if not math.isfinite(low) or effective < max(5, chains / 10):
         said.append("Few chains count, so log Z is uncertain: use more steps.")
     return Sight(
         "likelihood",
@@ -102,6 +102,13 @@ def likelihood(
     )
 
 
+def _drawn(subject: Subject, split: str, rows: int, seed: int) -> Tensor:
+    """(rows, D) of 0 and 1: rows of a split as the visible units see them."""
+    part = subject.labelled(split).sample(rows, seed)
+    batches = torch.arange(len(part)).split(500)
+    return torch.cat([drawn_alike(inputs_of(subject, part, chosen).flatten(1)) for chosen in batches])
+
+
 def _often(states: Tensor) -> Tensor:
     """(D,): how often each unit is on, as if each had been on once and off once besides."""
     return (states.sum(dim=0) + 1) / (len(states) + 2)
@@ -113,6 +120,6 @@ def _machines(subject: Subject) -> list[RBM]:
     kept = [machine for machine in machines if isinstance(machine, RBM) and machine.visible == "bernoulli"]
     if len(kept) < len(machines):
         raise UserError(
-            f"likelihood: {subject.name} is no rbm or dbn whose pixels are 0 or 1; of others there is free-energy"
+            f"likelihood: {subject.name} is no rbm or dbn whose pixels are 0 or 1; of other machines there is free-energy"
         )
     return kept

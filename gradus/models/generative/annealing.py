@@ -28,24 +28,19 @@ def partition_weights(
     steps: from it to `machine`, in equal shares of the way
     """
     weight, bias = machine.weight, machine.visible_bias
-
-    def heard(states: Tensor, share: float) -> Tensor:
-        return share * (states @ weight + machine.hidden_bias)
-
-    def goodness(states: Tensor, share: float) -> Tensor:  # the log of what a state weighs in this machine
-        own = states @ (base + share * (bias - base))
-        return (own + functional.softplus(heard(states, share)).sum(dim=1)).double()
-
     logs = torch.full(
         (chains,), float(functional.softplus(base.double()).sum()), dtype=torch.float64, device=base.device
     )
     logs += len(machine.hidden_bias) * math.log(2)
     states = sample(base.sigmoid().expand(chains, -1), generator)
     for step in range(1, steps + 1):
-        before, share = (step - 1) / steps, step / steps
-        logs += goodness(states, share) - goodness(states, before)
-        hidden = sample(heard(states, share).sigmoid(), generator)
-        states = sample((hidden @ (share * weight.T) + base + share * (bias - base)).sigmoid(), generator)
+        share = step / steps
+        heard = states @ weight + machine.hidden_bias
+        # the log of what these states weigh in the machine of this step, less in the one before
+        more = functional.softplus(share * heard) - functional.softplus((step - 1) / steps * heard)
+        logs += (states @ (bias - base)).double() / steps + more.sum(dim=1).double()
+        hidden = sample((share * heard).sigmoid(), generator)
+        states = sample((share * (hidden @ weight.T) + base + share * (bias - base)).sigmoid(), generator)
     return logs
 
 

@@ -79,11 +79,7 @@ def generator(inputs: int, side: int, widths: list[int], channels: int, kernel_s
 
 
 class Critic(nn.Module):
-    """Pictures (B, C, H, W), and classes (B,) where there are some -> (B,) logits.
-
-    Norms go by the batch in evaluation too: real and made pictures come in batches of their own, and their common mean is that
-    of neither.
-    """
+    """Pictures (B, C, H, W), and classes (B,) where there are some -> (B,) logits."""
 
     def __init__(
         self,
@@ -102,7 +98,7 @@ class Critic(nn.Module):
         for index, (before, after) in enumerate(zip([channels, *widths], widths, strict=False)):
             normed = batch_norm and index > 0
             layers.append(nn.Conv2d(before, after, kernel_size, 2, padding, bias=not normed))
-            layers += [nn.BatchNorm2d(after, track_running_stats=False)] if normed else []
+            layers += [nn.BatchNorm2d(after)] if normed else []
             layers.append(nn.LeakyReLU(0.2))
             layers += [nn.Dropout2d(dropout)] if dropout else []
         self.features = nn.Sequential(*layers, nn.Flatten())

@@ -12,7 +12,8 @@ what was made passes for real (D above 1/2): half of them do where the players a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -103,11 +104,12 @@ class Game(nn.Module):
     def play(self, player: str, inputs: Pictures) -> Outcome:
         pictures, classes = as_pair(inputs)
         latents = self.latents_like(pictures)
-        if player == "generator":
-            return self.generator_outcome(self.judge(self.seen(self.generate(latents, classes)), classes))
-        with torch.no_grad():
-            made = self.generate(latents, classes)
-        real, fake = self.judge(self.seen(pictures), classes), self.judge(self.seen(made), classes)
+        with by_the_batch(self.discriminator):
+            if player == "generator":
+                return self.generator_outcome(self.judge(self.seen(self.generate(latents, classes)), classes))
+            with torch.no_grad():
+                made = self.generate(latents, classes)
+            real, fake = self.judge(self.seen(pictures), classes), self.judge(self.seen(made), classes)
         return self.discriminator_outcome(real, fake)
 
     def forward(self, inputs: Pictures) -> Outcome:
@@ -144,6 +146,20 @@ class Game(nn.Module):
         if not self.num_classes:
             return latents
         return torch.cat([latents, one_hot(classes, self.num_classes, latents)], dim=1)
+
+
+@contextmanager
+def by_the_batch(discriminator: nn.Module) -> Iterator[None]:
+    """Its norms go by the batch in evaluation too, as they do while it learns: real and made pictures come in batches of their
+    own, and the mean that both have left behind is that of neither."""
+    norms = [part for part in discriminator.modules() if isinstance(part, nn.BatchNorm2d) and not part.training]
+    for norm in norms:
+        norm.training, norm.track_running_stats = True, False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.training, norm.track_running_stats = False, True
 
 
 def one_hot(classes: Tensor | None, num_classes: int, like: Tensor) -> Tensor:
