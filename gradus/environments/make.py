@@ -116,7 +116,6 @@ def _make_gymnasium(name: str, options: dict[str, Any], wrap: Callable[[Any], An
     gymnasium.logger.min_level = logging.ERROR
     try:
         made = gymnasium.make(name, disable_env_checker=True, **options)
-        made = _with_shares(made if wrap is None else wrap(made))
     except (gymnasium.error.UnregisteredEnv, gymnasium.error.DeprecatedEnv):
         raise unknown_name("environment", name, sorted(gymnasium.registry)) from None
     except gymnasium.error.DependencyNotInstalled as error:
@@ -127,7 +126,7 @@ def _make_gymnasium(name: str, options: dict[str, Any], wrap: Callable[[Any], An
         raise UserError(f"gym:{name}: these options cannot be used ({told}): {why}") from None
     finally:
         gymnasium.logger.min_level = level
-    return made
+    return _with_shares(made if wrap is None else wrap(made))
 
 
 def _with_shares(environment: Any) -> Any:
