@@ -88,6 +88,17 @@ class Adversarial(Supervised):
             self._average()
         return found
 
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Of the last player, the only one whose weights have gradients by now. The others are taken as they are: they judge what
+        is made now, and a mean of judges of the past tells nothing of it."""
+        super()._average()
+        assert self.averaged is not None
+        for player in self.players[:-1]:
+            mine: list[Tensor] = list(getattr(self.averaged, player).parameters())
+            theirs: list[Tensor] = list(getattr(self.model, player).parameters())
+            torch._foreach_copy_(mine, theirs)
+
     def _play(self, batch: Batch) -> dict[str, Tensor]:
         rows, found = rows_of(batch), dict[str, Tensor]()
         turns = max(1, min(self.train_settings.adversarial.turns, rows // 2))  # one row has no batch statistics

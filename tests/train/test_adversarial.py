@@ -52,6 +52,17 @@ def same(first, second) -> bool:
     return all(torch.equal(value, second[name]) for name, value in first.items())
 
 
+def test_the_average_is_of_what_makes_and_the_judge_is_the_present_one():
+    """It stayed what it was before it had learnt: then everything passes for real."""
+    trainer = create_trainer(experiment(average=0.9))
+    begun = {name: value.clone() for name, value in trainer.learner.model.named_parameters()}
+    trainer.fit()
+    raw, kept = (dict(model.named_parameters()) for model in (trainer.learner.model, trainer.learner.averaged))
+    for name, value in raw.items():
+        assert torch.equal(kept[name], value) == name.startswith("discriminator."), name
+        assert not torch.equal(kept[name], begun[name]), name
+
+
 @pytest.mark.parametrize("turns", [1, 2])
 def test_it_is_the_loop_that_one_would_write(turns):
     made = experiment(turns=turns, rate=0.03, learning_rate=0.1, optimizer="sgd", epochs=1)
