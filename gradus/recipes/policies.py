@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gradus.data.load import DataSettings
 from gradus.models import ModelSettings
 from gradus.recipes.recipe import Published, Recipe
@@ -83,22 +85,19 @@ def a2c_cartpole() -> Recipe:
 
 
 def ppo_pendulum() -> Recipe:
-    """Actions that are numbers. A short horizon (discount 0.9) and a high rate, as others train it too (RL Baselines3 Zoo)."""
-    return Recipe(
+    """Actions that are numbers. A shorter horizon (discount 0.9), as others train it too (RL Baselines3 Zoo)."""
+    pole = ppo_cartpole()
+    return replace(
+        pole,
         name="ppo-pendulum",
         about="PPO on Pendulum-v1: a pendulum is swung up and held by a motor that is too weak to lift it; 163 840 steps.",
         data=DataSettings(source="gym:Pendulum-v1"),
-        task=TaskSettings(name="control"),
-        model=ModelSettings(name="actor_critic", options={"hidden": [64, 64]}),
-        train=TrainSettings(
-            epochs=20,
-            batch_size=256,
-            optimizer=OptimizerSettings(name="adam", learning_rate=0.001, epsilon=1e-5),
-            schedule=TO_NOTHING,
-            regularization=RegularizationSettings(clip_norm=0.5),
-            experience=ExperienceSettings(environments=8, epoch_steps=8_192, discount=0.9, validation_episodes=16),
-            policy=PolicySettings(steps=256, passes=10, clip=0.2, trace=0.95, entropy_weight=0.0),
+        train=replace(
+            pole.train,
+            experience=replace(pole.train.experience, epoch_steps=8_192, discount=0.9),
+            policy=replace(pole.train.policy, steps=256, trace=0.95),
         ),
+        published=None,
     )
 
 

@@ -140,6 +140,19 @@ def signs(records: list[dict[str, Any]], history: list[dict[str, Any]] | None = 
     return [sign.kind for sign in read_signs(Evidence([START, *records], WELL if history is None else history, 0.1))]
 
 
+def test_a_gradient_of_zero_is_told_after_three_looks_and_none_at_all_after_two():
+    """A layer that few pictures concern may have nothing to learn from a batch; one that is not reached never has."""
+
+    def looks(gradient: float | None, count: int) -> list[str]:
+        records = [probe(update) for update in (1, 10, 100)[:count]]
+        for record in records:
+            record["layers"][1]["gradient"] = gradient
+        return signs(records)
+
+    assert [looks(0.0, count) for count in (1, 2, 3)] == [[], [], ["idle-layer"]]
+    assert [looks(None, count) for count in (1, 2, 3)] == [[], ["idle-layer"], ["idle-layer"]]
+
+
 def test_a_healthy_record_has_no_sign():
     records = [probe(1), probe(10, units=[unit(0.3)]), probe(100, units=[unit(0.3)], loss_evaluation=0.4)]
     assert signs(records) == []

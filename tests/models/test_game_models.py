@@ -70,7 +70,7 @@ def test_a_game_makes_pictures_and_keeps_its_players_apart(name):
 
 
 def test_a_discriminator_says_in_evaluation_what_it_says_in_training():
-    """With what real and made pictures left behind together, one that told them apart said the same of both."""
+    """By what real and made pictures have left behind together, it would tell them apart less well than it does."""
     model, pictures = game("dcgan", num_classes=None, image_size=16), torch.rand(6, 1, 16, 16) * 2 - 1
     told, kept = [], [buffer.clone() for buffer in model.discriminator.buffers()]
     for training in (False, True):

@@ -190,9 +190,8 @@ def test_a_name_of_a_world_and_of_a_network_is_enough():
 
 
 def test_a_network_that_chooses_does_not_make_numbers():
-    recipe = replace(
-        ppo_pendulum(), model=ModelSettings(name="q_network", options={"num_actions": 2})
-    )  # (N, 2), as means and deviations
+    alike = ModelSettings(name="q_network", options={"num_actions": 2})  # gives (N, 2), as means and deviations are
+    recipe = replace(ppo_pendulum(), model=alike)
     with pytest.raises(UserError, match=r"made of numbers \(1\), among which model q_network cannot choose"):
         prepare(recipe)
     for source, continuous in (("gym:Pendulum-v1", False), ("gym:CartPole-v1", True)):
